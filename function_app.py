@@ -1,0 +1,58 @@
+"""Backup Autoheal: the triggers. Names, schedules and bindings are here; what they do is in `shared/`."""
+
+import azure.functions as func
+
+from shared import composition, signals
+from shared.clock import utc_now
+from shared.settings import STORAGE_CONNECTION
+
+SETTINGS = composition.settings()
+"""Read at start: a setting that cannot be used stops the app here, with one message that lists every such one."""
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.event_grid_trigger(arg_name="event")
+@app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+def on_backup_failure(event: func.EventGridEvent, jobs: func.Out[str]) -> None:
+    """A backup failed, says an event: open a remediation and queue its sync job."""
+    intake = composition.healer().intake(signals.from_grid_event(event, utc_now()))
+    if intake and intake.job:
+        jobs.set(intake.job.to_message())
+
+
+@app.queue_trigger(arg_name="message", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+def submit_sync(message: func.QueueMessage) -> None:
+    """Carry out a sync job: POST "Backup Instances - Sync Backup Instance"."""
+    composition.healer().submit(message.get_body().decode(errors="replace"))
+
+
+@app.queue_trigger(arg_name="message", queue_name="sync-jobs-poison", connection=STORAGE_CONNECTION)
+def on_poison_job(message: func.QueueMessage) -> None:
+    """End the remediation of a sync job that failed too often."""
+    composition.healer().give_up(message.get_body().decode(errors="replace"))
+
+
+@app.timer_trigger(arg_name="timer", schedule=SETTINGS.poll_schedule)
+def poll_operations(timer: func.TimerRequest) -> None:
+    """Look at the operations that are due and record how they ended."""
+    composition.tick().run()
+
+
+@app.route("sync", methods=["POST"])
+@app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+def request_sync(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+    """`POST /api/sync`: heal this instance."""
+    return composition.http_api().sync(req, jobs)
+
+
+@app.route("remediations/{id}", methods=["GET"])
+def get_remediation(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/remediations/{id}`: how far a remediation is."""
+    return composition.http_api().remediation(req)
+
+
+@app.route("health", methods=["GET"])
+def get_health(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/health`: whether the app can do its work."""
+    return composition.http_api().healthy()

@@ -1,0 +1,33 @@
+"""Times are aware UTC everywhere; this is how they are read, written and shown."""
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """The present moment, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_iso(moment: datetime) -> str:
+    """`2026-01-02T03:04:05.678Z`: ISO 8601 in UTC with milliseconds, the form that Azure's APIs show."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def from_iso(text: str) -> datetime:
+    """Read an ISO 8601 time; one without an offset is taken as UTC.
+
+    Raises:
+        ValueError: the text is no ISO 8601 time.
+    """
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def to_millis(moment: datetime) -> int:
+    """Milliseconds since 1970-01-01T00:00:00Z, rounded down."""
+    return int(moment.timestamp() * 1000)
+
+
+def from_millis(millis: int) -> datetime:
+    """The moment so many milliseconds after 1970-01-01T00:00:00Z."""
+    return datetime.fromtimestamp(millis / 1000, UTC)

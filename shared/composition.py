@@ -1,0 +1,100 @@
+"""How the rooms are put together, each when it is first needed and once for each process.
+
+The imports stand inside the functions on purpose: storage, identity, HTTP and validation libraries cost a
+cold start several times what `azure.functions` does, and most starts need only some of them.
+"""
+
+import random
+from functools import cache
+from typing import TYPE_CHECKING
+
+from shared.clock import utc_now
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from azure.identity import ManagedIdentityCredential
+
+    from shared.arm import ArmClient
+    from shared.healer import Healer
+    from shared.http_api import HttpApi
+    from shared.jobs import JobQueue
+    from shared.store import Store
+    from shared.tick import Tick
+
+
+@cache
+def settings() -> Settings:
+    """The app's settings; `shared.settings.InvalidSettings` stops the app at start."""
+    return Settings.from_environment()
+
+
+@cache
+def healer() -> "Healer":
+    """The use cases of signals and sync jobs."""
+    from shared.healer import Healer
+
+    return Healer(_store(), _arm(), _jobs(), settings(), utc_now, random.random)
+
+
+@cache
+def tick() -> "Tick":
+    """The use case of the timer."""
+    from shared.outcomes import OutcomeTopic
+    from shared.tick import Tick
+
+    endpoint = settings().outcome_topic_endpoint
+    topic = OutcomeTopic(endpoint, _credential()) if endpoint else None
+    return Tick(_store(), _arm(), _jobs(), topic, settings(), utc_now, random.random)
+
+
+@cache
+def http_api() -> "HttpApi":
+    """The functions behind the HTTP routes."""
+    from shared.health import Health
+    from shared.http_api import HttpApi
+
+    return HttpApi(healer, _store, Health(_store, _jobs, _token(), utc_now), utc_now)
+
+
+@cache
+def _store() -> "Store":
+    from shared import storage
+    from shared.store import TABLE, Store
+
+    return Store(storage.table(TABLE))
+
+
+@cache
+def _jobs() -> "JobQueue":
+    from shared import storage
+    from shared.jobs import SYNC_JOBS, JobQueue
+
+    return JobQueue(storage.queue(SYNC_JOBS))
+
+
+@cache
+def _arm() -> "ArmClient":
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    from shared.arm import ArmClient
+
+    session = requests.Session()
+    session.mount("https://", HTTPAdapter(pool_maxsize=settings().poll_concurrency))
+    return ArmClient(settings().arm_endpoint, settings().arm_allowed_hosts, _token(), session, utc_now)
+
+
+@cache
+def _token() -> "Callable[[], str]":
+    from shared.identity import token_source
+
+    return token_source(_credential(), settings().arm_audience or settings().arm_endpoint)
+
+
+@cache
+def _credential() -> "ManagedIdentityCredential":
+    from shared.identity import managed_identity
+
+    return managed_identity(settings().client_id)

@@ -1,0 +1,67 @@
+"""The sync job: "submit attempt n of remediation r", as a queue message and as a queue."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from azure.storage.queue import QueueClient
+
+from shared.remediation import is_remediation_id
+
+SYNC_JOBS = "sync-jobs"
+"""The queue; what the host gives up on goes to `sync-jobs-poison`."""
+
+
+class InvalidJob(ValueError):
+    """A queue message that is no sync job; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncJob:
+    """One attempt to be submitted."""
+
+    remediation_id: str
+    attempt: int
+
+    def to_message(self) -> str:
+        """The message's text, version 1."""
+        return json.dumps({"v": 1, "remediationId": self.remediation_id, "attempt": self.attempt})
+
+    @classmethod
+    def from_message(cls, text: str) -> "SyncJob":
+        """Read a message.
+
+        Raises:
+            InvalidJob: no JSON, another version, or a field missing or of the wrong type.
+        """
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError) as cause:
+            raise InvalidJob(f"not JSON: {cause}") from cause
+        if not isinstance(message, dict) or message.get("v") != 1:
+            raise InvalidJob('expected {"v": 1, "remediationId", "attempt"}')
+        attempt = message.get("attempt")
+        if not is_remediation_id(message.get("remediationId")):
+            raise InvalidJob("remediationId is missing or malformed")
+        if type(attempt) is not int or attempt < 1:
+            raise InvalidJob("attempt is not a positive whole number")
+        return cls(message["remediationId"], attempt)
+
+
+class JobQueue:
+    """Sync jobs on their way to `submit_sync`."""
+
+    def __init__(self, queue: QueueClient) -> None:
+        """Use this queue, which encodes messages as `host.json` says (base64)."""
+        self._queue = queue
+
+    def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
+        """Enqueue a job that becomes visible after the delay (at most 7 days, Queue Storage's limit)."""
+        seconds = min(ceil(delay.total_seconds()), 7 * 24 * 3600 - 1)
+        # Never expires: a job may wait longer than the default of 7 days while the app is stopped.
+        self._queue.send_message(job.to_message(), visibility_timeout=seconds, time_to_live=-1)
+
+    def depth(self) -> int:
+        """About how many jobs are waiting, delayed ones included."""
+        return self._queue.get_queue_properties().approximate_message_count or 0

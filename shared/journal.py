@@ -1,0 +1,55 @@
+"""What happened, one JSON object per line: what Application Insights is queried for.
+
+Values are written by `json`, so a foreign text cannot forge a line of its own. Tokens and keys are never passed in.
+"""
+
+import json
+import logging
+from typing import Any
+
+from shared.clock import to_iso
+from shared.remediation import Remediation, Transition
+
+_log = logging.getLogger("backup_autoheal")
+
+
+def info(event: str, **fields: Any) -> None:
+    """Something went its way."""
+    _write(logging.INFO, event, fields)
+
+
+def warning(event: str, **fields: Any) -> None:
+    """Something did not go its way; the app copes."""
+    _write(logging.WARNING, event, fields)
+
+
+def error(event: str, **fields: Any) -> None:
+    """Something that a person should look at."""
+    _write(logging.ERROR, event, fields)
+
+
+def transitions(before: Remediation | None, after: Remediation) -> None:
+    """One line for each transition that `after` has and `before` had not; call it once they are stored."""
+    known = len(before.history) if before else 0
+    for transition in after.history[known:]:
+        _transition(after, transition)
+
+
+def _transition(remediation: Remediation, transition: Transition) -> None:
+    fields: dict[str, Any] = {
+        "at": to_iso(transition.at),
+        "remediationId": remediation.id,
+        "backupInstanceId": str(remediation.instance),
+        "from": transition.before,
+        "to": transition.after,
+        "attempt": remediation.attempt.number,
+        "reason": transition.reason,
+    }
+    if transition.after.is_terminal:
+        fields["protectionState"] = remediation.protection_state
+        fields["error"] = remediation.error
+    info("remediation.transition", **fields)
+
+
+def _write(level: int, event: str, fields: dict[str, Any]) -> None:
+    _log.log(level, json.dumps({"event": event, **fields}, default=str))

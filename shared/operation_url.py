@@ -1,0 +1,51 @@
+"""The guard before an operation URL: the token goes to Azure Resource Manager and nowhere else."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from shared.resource_id import BackupInstanceId
+
+_PROVIDER = "/providers/microsoft.dataprotection/"
+_URL = re.compile(r"https://[A-Za-z0-9.:-]+/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%]*")
+"""What RFC 3986 allows, less user info, brackets and fragment: nothing on which two URL parsers could disagree."""
+_CLIMBING = re.compile(r"/(\.|%2e){1,2}(/|$)|%2f|%5c", re.IGNORECASE)
+_SHOWN = 300
+
+
+class UnsafeOperationUrl(ValueError):
+    """A URL that must not get the token; the message says what is wrong with it."""
+
+
+def check_operation_url(url: str, instance: BackupInstanceId, hosts: Sequence[str]) -> None:
+    """Let a URL pass that ARM may have given for an operation on this instance.
+
+    It must be https, on one of the hosts (`name`, `name:port` or `*.name` for subdomains), below the instance's
+    own subscription, and an operation of Microsoft.DataProtection. Vault, resource group or location are not
+    looked at: ARM names them differently from call to call.
+
+    Raises:
+        UnsafeOperationUrl: it is not.
+    """
+    shown = ascii(url[:_SHOWN])
+    if not url.lower().startswith("https://"):
+        raise UnsafeOperationUrl(f"the operation URL {shown} is not https")
+    if not _URL.fullmatch(url):
+        raise UnsafeOperationUrl(f"the operation URL {shown} is malformed")
+    parts = urlsplit(url)
+    if not _is_allowed(parts.netloc.lower(), hosts):
+        raise UnsafeOperationUrl(
+            f"the operation URL {shown} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS"
+        )
+    path = parts.path.lower()
+    if _CLIMBING.search(path):
+        raise UnsafeOperationUrl(f"the operation URL {shown} climbs in its path")
+    if not path.startswith(f"/subscriptions/{instance.subscription_id.lower()}/"):
+        raise UnsafeOperationUrl(f"the operation URL {shown} is not in the instance's subscription")
+    if _PROVIDER not in path:
+        raise UnsafeOperationUrl(f"the operation URL {shown} is no operation of Microsoft.DataProtection")
+
+
+def _is_allowed(host: str, hosts: Sequence[str]) -> bool:
+    bare = host.removesuffix(":443")
+    return any(bare.endswith(allowed[1:]) if allowed.startswith("*.") else bare == allowed for allowed in hosts)

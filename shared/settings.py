@@ -1,0 +1,134 @@
+"""Every knob of the app: its environment variable, type, default and meaning, in one place.
+
+Read once at start. Standard library only: this is on the way of every cold start.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.signals import SyncType, read_sync_type
+
+STORAGE_CONNECTION = "AzureWebJobsStorage"
+"""The storage connection that triggers and app share: a setting, or the prefix of `__accountName` and so on."""
+
+
+class InvalidSettings(ValueError):
+    """One or more settings cannot be used; the message lists every one of them."""
+
+
+def _duration(text: str) -> timedelta:
+    """ISO 8601 (`PT6H`, `P1DT30M`) or `HH:MM:SS`."""
+    iso = re.fullmatch(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", text.upper())
+    clock = re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d)", text)
+    if iso and any(iso.groups()):
+        days, hours, minutes, seconds = (int(part or 0) for part in iso.groups())
+    elif clock:
+        days, (hours, minutes, seconds) = 0, (int(part) for part in clock.groups())
+    else:
+        raise ValueError("expected a duration such as PT6H or 06:00:00")
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,5}", text):
+        raise ValueError("expected a whole number from 1 to 999999")
+    return int(text)
+
+
+def _https_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme != "https" or not url.hostname or url.username or url.query or url.fragment:
+        raise ValueError("expected an https URL without user, query and fragment")
+    return text.rstrip("/")
+
+
+def _sync_type(text: str) -> SyncType:
+    return read_sync_type(text) or SyncType.DEFAULT
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?", host):
+            raise ValueError("expected host names separated by commas, each as name, name:port or *.name")
+    return hosts
+
+
+def _schedule(text: str) -> str:
+    if len(text.split()) not in (5, 6):
+        raise ValueError("expected an NCRONTAB expression such as */30 * * * * *")
+    return text
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _knob(variable: str, default: Any, read: Callable[[str], Any], meaning: str) -> Any:
+    return field(default=default, metadata={"variable": variable, "read": read, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator can turn. An empty variable counts as absent."""
+
+    arm_endpoint: str = _knob(
+        "ARM_ENDPOINT", "https://management.azure.com", _https_url, "Azure Resource Manager of the cloud."
+    )
+    arm_audience: str | None = _knob(
+        "ARM_AUDIENCE", None, _https_url, "Audience of the token for it; the endpoint itself if not set."
+    )
+    arm_allowed_hosts: tuple[str, ...] = _knob(
+        "ARM_ALLOWED_HOSTS",
+        (),
+        _hosts,
+        "Further hosts whose operation URLs may be polled with the token, besides the endpoint and its subdomains.",
+    )
+    client_id: str | None = _knob(
+        "AZURE_CLIENT_ID",
+        None,
+        _text,
+        "Client id of the user-assigned managed identity; system-assigned if not set.",
+    )
+    sync_type: SyncType = _knob(
+        "SYNC_TYPE", SyncType.DEFAULT, _sync_type, "Sync that signals start: Default or ForceResync."
+    )
+    operation_timeout: timedelta = _knob(
+        "OPERATION_TIMEOUT", timedelta(hours=6), _duration, "An attempt that lasts longer ends as TimedOut."
+    )
+    poll_schedule: str = _knob(
+        "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When the tick runs (NCRONTAB with six fields)."
+    )
+    poll_concurrency: int = _knob("POLL_CONCURRENCY", 32, _count, "How many looks a tick takes at the same time.")
+    outcome_topic_endpoint: str | None = _knob(
+        "OUTCOME_TOPIC_ENDPOINT",
+        None,
+        _https_url,
+        "Event Grid topic that receives the outcomes; none if not set.",
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read all knobs.
+
+        Raises:
+            InvalidSettings: listing every variable that cannot be used, with the reason.
+        """
+        values: dict[str, Any] = {}
+        wrong: list[str] = []
+        for knob in fields(cls):
+            text = environment.get(knob.metadata["variable"], "").strip()
+            if not text:
+                continue
+            try:
+                values[knob.name] = knob.metadata["read"](text)
+            except ValueError as reason:
+                wrong.append(f"{knob.metadata['variable']}={text[:100]!r}: {reason}")
+        if wrong:
+            raise InvalidSettings("Settings that cannot be used: " + "; ".join(wrong))
+        return cls(**values)

@@ -1,0 +1,301 @@
+"""Azure Table storage: remediations, who is being healed, and what is due.
+
+One table. The partition is the first hex digit of the instance's key, so that all rows of an instance change
+in one transaction:
+
+    o:{instance key}        owner: the instance's latest remediation
+    r:{remediation id}      the remediation, as a JSON document
+    d:{millis}:{id}         due entry: look at this remediation at that time
+
+Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest first.
+
+An invariant keeps the index cheap: an active remediation has a due entry at its `due_at` or earlier, named by
+its row's `EntryAt`. So a save that only moves the due time later writes one row; the next tick that meets the
+early entry moves it. Entries that no row names are spare and are removed when met.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate, chain
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import TableClient, TableTransactionError, UpdateMode
+
+from shared.clock import from_millis, to_millis
+from shared.documents import CorruptDocument, from_document, to_document
+from shared.remediation import Remediation
+from shared.resource_id import BackupInstanceId
+
+TABLE = "remediations"
+SHARDS = tuple("0123456789abcdef")
+_CHUNK = 30_000
+"""Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
+_CHANGES_PER_TRANSACTION = 33
+"""Each change is up to three of the 100 operations of a transaction."""
+
+_CONFLICTS = frozenset({404, 409, 412})
+"""Not there, there already, changed meanwhile: what a row's rivals leave behind."""
+
+_Operation = tuple[str, Mapping[str, Any], dict[str, Any]]
+
+
+class LostRace(Exception):
+    """Somebody else changed this instance's rows first: read again, or leave it to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A remediation as it was read, with what a compare-and-swap needs."""
+
+    remediation: Remediation
+    etag: str
+    entry_at: datetime
+
+    def names(self, entry: "DueEntry") -> bool:
+        """Whether this is the entry that stands for the remediation; any other is spare."""
+        return to_millis(self.entry_at) == to_millis(entry.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The instance's latest remediation, active or ended."""
+
+    remediation_id: str
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueEntry:
+    """Look at this remediation at that time."""
+
+    remediation_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A remediation that a tick moved on: from what was read to what is to be stored."""
+
+    stored: Stored
+    after: Remediation
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A change that counts: what was before, and what is stored now."""
+
+    before: Remediation
+    stored: Stored
+
+
+class Store:
+    """The rows of all remediations. Raises `azure.core.exceptions.AzureError` where storage cannot be reached."""
+
+    def __init__(self, table: TableClient) -> None:
+        """Keep everything in this table."""
+        self._table = table
+
+    def open(self, remediation: Remediation, owner: Owner | None) -> None:
+        """Begin a remediation: owner, remediation and due entry in one transaction.
+
+        Args:
+            owner: the owner row as it was read; None if the instance never had one.
+
+        Raises:
+            LostRace: the instance has another owner by now.
+        """
+        own = {"PartitionKey": shard_of(remediation.id), "RowKey": f"o:{remediation.instance.key}"}
+        own["Remediation"] = remediation.id
+        claim: _Operation = ("create", own, {}) if owner is None else ("update", own, _only_if(owner.etag))
+        entry = DueEntry(remediation.id, remediation.opened_at)
+        operations = [claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})]
+        try:
+            self._table.submit_transaction(operations)
+        except TableTransactionError as failure:
+            _raise_if_lost(failure)
+            raise
+
+    def owner(self, instance: BackupInstanceId) -> Owner | None:
+        """Whose remediation is the instance's latest."""
+        try:
+            row = self._table.get_entity(shard_of_instance(instance), f"o:{instance.key}")
+        except ResourceNotFoundError:
+            return None
+        return Owner(row["Remediation"], _etag(row))
+
+    def load(self, remediation_id: str) -> Stored | None:
+        """A remediation by its id: one point read.
+
+        Raises:
+            CorruptDocument: the row is there and cannot be read.
+        """
+        try:
+            row = self._table.get_entity(shard_of(remediation_id), f"r:{remediation_id}")
+        except ResourceNotFoundError:
+            return None
+        return _stored(row)
+
+    def save(self, stored: Stored, after: Remediation) -> None:
+        """Replace a remediation if nobody else has.
+
+        Raises:
+            LostRace: somebody has.
+        """
+        if after.due_at is not None and after.due_at < stored.entry_at:
+            self._replace_with_earlier_entry(stored, after)
+            return
+        try:
+            self._table.update_entity(_row(after, stored.entry_at), UpdateMode.REPLACE, **_only_if(stored.etag))
+        except (ResourceModifiedError, ResourceNotFoundError) as conflict:
+            raise LostRace(after.id) from conflict
+
+    def save_all(self, changes: Iterable[Change]) -> list[Saved]:
+        """Store what a tick did, in large transactions, each change with its due entry moved.
+
+        Returns:
+            What was stored; the other changes lost a race and are left to the winner.
+        """
+        by_shard: dict[str, list[Change]] = {}
+        for change in changes:
+            by_shard.setdefault(shard_of(change.after.id), []).append(change)
+        saved: list[Saved] = []
+        for of_shard in by_shard.values():
+            for start in range(0, len(of_shard), _CHANGES_PER_TRANSACTION):
+                saved += self._save_together(of_shard[start : start + _CHANGES_PER_TRANSACTION])
+        return saved
+
+    def due(self, shard: str, now: datetime, most: int) -> list[DueEntry]:
+        """The entries of a shard up to now, soonest first, no more than asked for."""
+        entries: list[DueEntry] = []
+        for row in self._entries(shard, until=now, page=most):
+            entries.append(_read_entry(row["RowKey"]))
+            if len(entries) == most:
+                break
+        return entries
+
+    def soonest(self, shard: str) -> DueEntry | None:
+        """The first entry of a shard, due or not."""
+        for row in self._entries(shard, until=None, page=1):
+            return _read_entry(row["RowKey"])
+        return None
+
+    def drop_entry(self, entry: DueEntry) -> None:
+        """Remove an entry that no remediation names; that it is gone already is as good."""
+        row = _entry(entry)
+        self._table.delete_entity(row["PartitionKey"], row["RowKey"])
+
+    def _entries(self, shard: str, until: datetime | None, page: int) -> Iterator[Mapping[str, Any]]:
+        last = "d;" if until is None else f"d:{to_millis(until):013d};"
+        # ";" follows ":" in ASCII: it ends the range behind every key that begins like this.
+        return self._table.query_entities(
+            f"PartitionKey eq '{shard}' and RowKey gt 'd:' and RowKey lt '{last}'",
+            results_per_page=min(page, 1000),
+            select=["PartitionKey", "RowKey"],
+        )
+
+    def _replace_with_earlier_entry(self, stored: Stored, after: Remediation) -> None:
+        try:
+            self._table.submit_transaction(_replacement(Change(stored, after), remove_old_entry=False))
+        except TableTransactionError as failure:
+            _raise_if_lost(failure)
+            raise
+
+    def _save_together(self, changes: Sequence[Change]) -> list[Saved]:
+        replacements = [_replacement(change) for change in changes]
+        try:
+            answers = self._table.submit_transaction(chain.from_iterable(replacements))
+        except TableTransactionError as failure:
+            if failure.status_code not in _CONFLICTS:
+                raise
+            # One loser spoils the whole transaction: halve it until the loser is alone.
+            if len(changes) == 1:
+                return []
+            middle = len(changes) // 2
+            return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
+        rows = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
+        return [_saved(change, str(answers[row]["etag"])) for change, row in zip(changes, rows, strict=True)]
+
+
+def shard_of(remediation_id: str) -> str:
+    """The partition in which a remediation and everything about its instance is kept."""
+    return remediation_id[13]
+
+
+def shard_of_instance(instance: BackupInstanceId) -> str:
+    """The partition of everything about an instance."""
+    return instance.key[0]
+
+
+def _saved(change: Change, etag: str) -> Saved:
+    return Saved(change.stored.remediation, Stored(change.after, etag, _entry_after(change)))
+
+
+def _entry_after(change: Change) -> datetime:
+    """Where the change's due entry stands once it is stored; where it stood, if nothing is due any more."""
+    return change.after.due_at or change.stored.entry_at
+
+
+def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operation]:
+    """The operations that store a change, its own row first: the row, and its due entry moved to the due time."""
+    old = DueEntry(change.after.id, change.stored.entry_at)
+    new = DueEntry(change.after.id, _entry_after(change))
+    is_over = change.after.due_at is None
+    moves = not is_over and not change.stored.names(new)
+    row = _row(change.after, new.at)
+    operations: list[_Operation] = [("update", row, {**_only_if(change.stored.etag), "mode": UpdateMode.REPLACE})]
+    if moves:
+        operations.append(("upsert", _entry(new), {}))
+    if remove_old_entry and (moves or is_over):
+        operations.append(("delete", _entry(old), {}))
+    return operations
+
+
+def _row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
+    text = json.dumps(to_document(remediation), separators=(",", ":"))
+    row = {
+        "PartitionKey": shard_of(remediation.id),
+        "RowKey": f"r:{remediation.id}",
+        "EntryAt": f"{to_millis(entry_at):013d}",
+    }
+    for number, start in enumerate(range(0, len(text), _CHUNK)):
+        row[f"Document{number}"] = text[start : start + _CHUNK]
+    return row
+
+
+def _stored(row: Mapping[str, Any]) -> Stored:
+    chunks = (row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row)
+    try:
+        remediation = from_document(json.loads("".join(chunks)))
+        entry_at = from_millis(int(row["EntryAt"]))
+    except (ValueError, KeyError, TypeError) as cause:
+        raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
+    return Stored(remediation, _etag(row), entry_at)
+
+
+def _entry(entry: DueEntry) -> dict[str, Any]:
+    return {
+        "PartitionKey": shard_of(entry.remediation_id),
+        "RowKey": f"d:{to_millis(entry.at):013d}:{entry.remediation_id}",
+    }
+
+
+def _read_entry(row_key: str) -> DueEntry:
+    _, millis, remediation_id = row_key.split(":")
+    return DueEntry(remediation_id, from_millis(int(millis)))
+
+
+def _only_if(etag: str) -> dict[str, Any]:
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+
+
+def _etag(row: Any) -> str:
+    return str(row.metadata["etag"])
+
+
+def _raise_if_lost(failure: TableTransactionError) -> None:
+    if failure.status_code in _CONFLICTS:
+        raise LostRace(str(failure)) from failure

@@ -1,0 +1,146 @@
+"""The tick: looks at what is due and at nothing else, moves it on, announces what ended.
+
+Looks are taken side by side within a time budget; what is not reached stays due. An exception about one
+remediation is that remediation's alone. Results are stored before anybody is told about them.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from shared import journal, remediation
+from shared.answers import OperationUnknown
+from shared.arm import ArmClient
+from shared.jobs import JobQueue, SyncJob
+from shared.outcomes import NotPublished, OutcomeTopic
+from shared.remediation import Remediation, Status
+from shared.settings import Settings
+from shared.store import SHARDS, Change, DueEntry, Saved, Store, Stored
+
+_BUDGET = timedelta(seconds=25)
+"""New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""
+_MOST_PER_SHARD = 1_000
+_EVENTS_PER_CALL = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Works through the due entries with these parts."""
+
+    store: Store
+    arm: ArmClient
+    jobs: JobQueue
+    topic: OutcomeTopic | None
+    settings: Settings
+    now: Callable[[], datetime]
+    random: Callable[[], float]
+
+    def run(self) -> None:
+        """One tick.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached; everything stays due.
+        """
+        started = self.now()
+        with ThreadPoolExecutor(self.settings.poll_concurrency) as side_by_side:
+            entries = self._due(side_by_side, started)
+            looks = side_by_side.map(partial(self._look, deadline=started + _BUDGET), entries)
+            changes = [change for change in looks if change is not None]
+        self._announce(self._store(changes))
+
+    def _due(self, side_by_side: ThreadPoolExecutor, until: datetime) -> list[DueEntry]:
+        of_shards = side_by_side.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), SHARDS)
+        return [entry for of_shard in of_shards for entry in of_shard]
+
+    def _look(self, entry: DueEntry, deadline: datetime) -> Change | None:
+        if self.now() > deadline:
+            return None
+        try:
+            return self._change(entry)
+        except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
+            journal.error("look.failed", remediationId=entry.remediation_id, reason=_name(failure))
+            return None
+
+    def _change(self, entry: DueEntry) -> Change | None:
+        """What follows for the entry's remediation; None if the entry is spare."""
+        stored = self.store.load(entry.remediation_id)
+        if stored is None or not stored.names(entry) or stored.remediation.due_at is None:
+            self.store.drop_entry(entry)
+            return None
+        if stored.remediation.due_at > self.now():
+            return Change(stored, stored.remediation)
+        return Change(stored, self._closed(self._next(stored.remediation)))
+
+    def _next(self, current: Remediation) -> Remediation:
+        if current.status.is_terminal:
+            return current
+        ended = remediation.overdue(current, self.settings.operation_timeout, self.now())
+        if ended is not None:
+            return ended
+        if current.status is Status.QUEUED:
+            self.jobs.send(SyncJob(current.id, current.attempt.number))
+            journal.warning("job.requeued", remediationId=current.id, attempt=current.attempt.number)
+            return remediation.requeued(current, self.now())
+        if current.status is Status.RUNNING:
+            current = self._ask_operation(current)
+        if current.status is Status.VERIFYING:
+            current = self._ask_instance(current)
+        return current
+
+    def _ask_operation(self, current: Remediation) -> Remediation:
+        operation = current.attempt.operation
+        answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
+        return remediation.operation_answered(current, answer, self.now(), self.random())
+
+    def _ask_instance(self, current: Remediation) -> Remediation:
+        answer = self.arm.read(current.instance)
+        return remediation.instance_answered(current, answer, self.now(), self.random())
+
+    def _closed(self, after: Remediation) -> Remediation:
+        return remediation.closed(after, announce=self.topic is not None)
+
+    def _store(self, changes: Sequence[Change]) -> list[Stored]:
+        """Store what changed; returns what has ended and is still to be announced."""
+        waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
+        saved = self.store.save_all(change for change in changes if not _only_waits_for_its_announcement(change))
+        for one in saved:
+            _report(one)
+        fresh = [one.stored for one in saved if one.stored.remediation.status.is_terminal]
+        return [stored for stored in waiting + fresh if stored.remediation.due_at is not None]
+
+    def _announce(self, ended: Sequence[Stored]) -> None:
+        if self.topic is None:
+            return
+        for start in range(0, len(ended), _EVENTS_PER_CALL):
+            group = ended[start : start + _EVENTS_PER_CALL]
+            self.store.save_all(self._announced(group, self.topic))
+
+    def _announced(self, group: Sequence[Stored], topic: OutcomeTopic) -> Iterable[Change]:
+        try:
+            topic.publish([stored.remediation for stored in group])
+        except NotPublished as failure:
+            journal.warning("outcome.not_published", count=len(group), reason=str(failure))
+            return [
+                Change(stored, remediation.unpublished(stored.remediation, self.now(), self.random()))
+                for stored in group
+            ]
+        for stored in group:
+            journal.info("outcome.published", remediationId=stored.remediation.id)
+        return [Change(stored, remediation.published(stored.remediation, self.now())) for stored in group]
+
+
+def _only_waits_for_its_announcement(change: Change) -> bool:
+    return change.after is change.stored.remediation and change.after.status.is_terminal
+
+
+def _report(saved: Saved) -> None:
+    after = saved.stored.remediation
+    journal.transitions(saved.before, after)
+    if after.deferrals > saved.before.deferrals:
+        journal.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)
+
+
+def _name(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}"

@@ -1,0 +1,187 @@
+"""The store on real table storage: what is atomic, who wins a race, what a tick reads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from azure.data.tables import TableClient, TableServiceClient
+
+from shared import remediation
+from shared.documents import CorruptDocument
+from shared.remediation import Remediation
+from shared.resource_id import BackupInstanceId
+from shared.signals import Signal, SyncType
+from shared.store import Change, DueEntry, LostRace, Store, Stored, shard_of
+from tests.unit.episodes import ACCEPTED, INSTANCE, NOW, queued
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def table(connection_string: str) -> Iterator[TableClient]:
+    """A table of this test's own."""
+    service = TableServiceClient.from_connection_string(connection_string)
+    with service.create_table(f"test{uuid4().hex}") as table:
+        yield table
+        table.delete_table()
+
+
+@pytest.fixture
+def store(table: TableClient) -> Store:
+    return Store(table)
+
+
+def open_one(store: Store, number: int = 0) -> Stored:
+    """A queued remediation of an instance of its own, stored."""
+    instance = replace(INSTANCE, name=f"bi-{number}")
+    fresh = remediation.opened(Signal(instance, "Event", "failed", NOW), SyncType.DEFAULT, NOW)
+    store.open(fresh, None)
+    return loaded(store, fresh)
+
+
+def loaded(store: Store, wanted: Remediation) -> Stored:
+    stored = store.load(wanted.id)
+    assert stored is not None
+    return stored
+
+
+def entries(store: Store, of: Remediation) -> list[DueEntry]:
+    return store.due(shard_of(of.id), NOW + 24 * HOUR, 100)
+
+
+def test_an_opened_remediation_is_loaded_as_it_was_stored(store: Store) -> None:
+    fresh = queued()
+    store.open(fresh, None)
+    assert loaded(store, fresh).remediation == fresh
+
+
+def test_an_unknown_id_loads_nothing(store: Store) -> None:
+    assert store.load(queued().id) is None
+
+
+def test_an_opened_remediation_is_due_though_nobody_queues_its_job(store: Store) -> None:
+    opened = open_one(store).remediation
+    assert entries(store, opened) == [DueEntry(opened.id, opened.opened_at)]
+
+
+def test_an_instance_has_one_owner(store: Store) -> None:
+    opened = open_one(store).remediation
+    rival = remediation.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    with pytest.raises(LostRace):
+        store.open(rival, None)
+
+
+def test_who_loses_the_race_to_open_leaves_nothing_behind(store: Store) -> None:
+    opened = open_one(store).remediation
+    rival = remediation.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    with pytest.raises(LostRace):
+        store.open(rival, None)
+    assert store.load(rival.id) is None
+    assert [entry.remediation_id for entry in entries(store, opened)] == [opened.id]
+
+
+def test_the_next_remediation_takes_the_owner_over(store: Store) -> None:
+    opened = open_one(store).remediation
+    following = remediation.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    store.open(following, store.owner(opened.instance))
+    owner = store.owner(opened.instance)
+    assert owner is not None
+    assert owner.remediation_id == following.id
+
+
+def test_of_two_who_take_over_one_wins(store: Store) -> None:
+    opened = open_one(store).remediation
+    seen_by_both = store.owner(opened.instance)
+    signal = Signal(opened.instance, "Event", "again", NOW)
+    store.open(remediation.opened(signal, SyncType.DEFAULT, NOW + HOUR), seen_by_both)
+    with pytest.raises(LostRace):
+        store.open(remediation.opened(signal, SyncType.DEFAULT, NOW + 2 * HOUR), seen_by_both)
+
+
+def test_the_owner_is_found_in_any_casing(store: Store) -> None:
+    opened = open_one(store).remediation
+    assert store.owner(BackupInstanceId.parse(str(opened.instance).upper())) is not None
+
+
+def test_of_two_saves_of_the_same_reading_one_wins(store: Store) -> None:
+    stored = open_one(store)
+    store.save(stored, remediation.coalesced(stored.remediation))
+    with pytest.raises(LostRace):
+        store.save(stored, remediation.coalesced(stored.remediation))
+
+
+@pytest.mark.parametrize("due_in", [-HOUR, timedelta(), HOUR])
+def test_a_saved_remediation_has_an_entry_at_its_due_time_or_before(store: Store, due_in: timedelta) -> None:
+    stored = open_one(store)
+    due_at = NOW + due_in
+    store.save(stored, replace(stored.remediation, due_at=due_at))
+    saved = loaded(store, stored.remediation)
+    named = [entry for entry in entries(store, saved.remediation) if saved.names(entry)]
+    assert [entry.at <= due_at for entry in named] == [True]
+
+
+def test_a_tick_moves_the_entry_to_the_due_time(store: Store) -> None:
+    stored = open_one(store)
+    after = remediation.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0)
+    store.save_all([Change(stored, after)])
+    assert entries(store, after) == [DueEntry(after.id, NOW + timedelta(seconds=60))]
+
+
+def test_what_is_over_is_due_no_more(store: Store) -> None:
+    stored = open_one(store)
+    after = replace(stored.remediation, due_at=None)
+    store.save_all([Change(stored, after)])
+    assert entries(store, after) == []
+
+
+def test_a_change_can_follow_on_what_was_just_saved(store: Store) -> None:
+    stored = open_one(store)
+    (saved,) = store.save_all([Change(stored, remediation.coalesced(stored.remediation))])
+    assert store.save_all([Change(saved.stored, remediation.coalesced(saved.stored.remediation))])
+
+
+def test_one_lost_race_spoils_no_other_change(store: Store) -> None:
+    opened = [open_one(store, number) for number in range(60)]
+    lost = opened[7]
+    store.save(lost, remediation.coalesced(lost.remediation))
+    saved = store.save_all(Change(one, replace(one.remediation, reason="changed")) for one in opened)
+    expected = {one.remediation.id for one in opened} - {lost.remediation.id}
+    assert {one.stored.remediation.id for one in saved} == expected
+
+
+def test_only_what_is_due_is_read_soonest_first(store: Store) -> None:
+    stored = open_one(store)
+    shard = shard_of(stored.remediation.id)
+    assert store.due(shard, NOW - timedelta(milliseconds=1), 10) == []
+    assert [entry.at for entry in store.due(shard, NOW, 10)] == [NOW]
+
+
+def test_no_more_entries_are_read_than_asked_for(store: Store) -> None:
+    for number in range(40):
+        open_one(store, number)
+    assert len(store.due("0", NOW, 1)) == 1
+
+
+def test_a_spare_entry_is_dropped_once_and_twice(store: Store) -> None:
+    opened = open_one(store).remediation
+    entry = DueEntry(opened.id, opened.opened_at)
+    store.drop_entry(entry)
+    store.drop_entry(entry)
+    assert entries(store, opened) == []
+
+
+def test_an_error_of_many_pages_is_kept_whole(store: Store) -> None:
+    stored = open_one(store)
+    error = {"code": "Long", "message": "\N{SNOWMAN}" * 29_000}
+    store.save(stored, replace(stored.remediation, error=error))
+    assert loaded(store, stored.remediation).remediation.error == error
+
+
+def test_a_record_that_cannot_be_read_says_so(store: Store, table: TableClient) -> None:
+    opened = open_one(store).remediation
+    row = table.get_entity(shard_of(opened.id), f"r:{opened.id}")
+    table.update_entity({**row, "Document0": "{"})
+    with pytest.raises(CorruptDocument, match=opened.id):
+        store.load(opened.id)

@@ -1,0 +1,126 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import azure.functions as func
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.signals import NoSignal, Signal, SyncType, from_event, from_grid_event
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ID = (
+    "/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/resourceGroups/testrg"
+    "/providers/Microsoft.DataProtection/backupVaults/testvault/backupInstances/testbi"
+)
+ACTION_FAILURE = "Microsoft.Resources.ResourceActionFailure"
+WRITE_FAILURE = "Microsoft.Resources.ResourceWriteFailure"
+
+
+def failure(operation: object = "backup/action", resource: object = ID, **data: Any) -> dict[str, Any]:
+    name = f"Microsoft.DataProtection/backupVaults/backupInstances/{operation}"
+    return {"operationName": name, "resourceUri": resource, "status": "Failed", **data}
+
+
+@pytest.mark.parametrize(("event_type", "operation"), [(ACTION_FAILURE, "backup/action"), (WRITE_FAILURE, "write")])
+def test_a_failed_operation_on_an_instance_is_a_signal(event_type: str, operation: str) -> None:
+    signal = from_event(event_type, ID, failure(operation), NOW)
+    assert isinstance(signal, Signal)
+    assert (str(signal.instance), signal.occurred_at, signal.sync_type) == (ID, NOW, None)
+
+
+def test_the_subject_names_the_instance_where_the_data_does_not() -> None:
+    signal = from_event(ACTION_FAILURE, f"{ID}/backup".upper(), failure(resource=None), NOW)
+    assert isinstance(signal, Signal)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "sync/action",
+        "SYNC/ACTION",
+        "restore/action",
+        "validateRestore/action",
+        "findRestorableTimeRanges/action",
+    ],
+)
+def test_our_own_sync_and_restores_are_no_signal(operation: str) -> None:
+    assert isinstance(from_event(ACTION_FAILURE, ID, failure(operation), NOW), NoSignal)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "data", "reason"),
+    [
+        (None, {}, "no type"),
+        (ACTION_FAILURE, [], "not an object"),
+        (ACTION_FAILURE, "text", "not an object"),
+        (ACTION_FAILURE, {}, "operationName"),
+        (ACTION_FAILURE, {"operationName": 5}, "operationName"),
+        (
+            ACTION_FAILURE,
+            {"operationName": "Microsoft.Compute/virtualMachines/start/action"},
+            "no operation on a",
+        ),
+        (ACTION_FAILURE, failure(resource=7), "data.resourceUri"),
+        (ACTION_FAILURE, failure(resource=ID.replace("04cf", "nope")), "UUID"),
+        ("Contoso.Failed", {}, "backupInstanceId"),
+        ("Contoso.Failed", {"backupInstanceId": None}, "data.backupInstanceId"),
+        ("Contoso.Failed", {"backupInstanceId": ID, "syncType": "x"}, "data.syncType"),
+        ("Contoso.Failed", {"backupInstanceId": ID, "syncType": []}, "data.syncType"),
+        ("Contoso.Failed", {"backupInstanceId": ID, "reason": 5}, "data.reason"),
+    ],
+)
+def test_what_is_no_signal_says_why(event_type: object, data: object, reason: str) -> None:
+    answer = from_event(event_type, "", data, NOW)
+    assert isinstance(answer, NoSignal)
+    assert reason in answer.reason
+
+
+def test_a_custom_event_may_choose_the_sync_and_say_why() -> None:
+    data = {"backupInstanceId": ID, "syncType": "forceResync", "reason": "moved"}
+    signal = from_event("Contoso.Failed", None, data, NOW)
+    assert isinstance(signal, Signal)
+    assert (signal.sync_type, signal.reason) == (SyncType.FORCE_RESYNC, "moved")
+
+
+def test_both_event_schemas_of_the_trigger_are_read() -> None:
+    data: dict[str, object] = {"backupInstanceId": ID}
+    grid = func.EventGridEvent(
+        id="1", data=data, topic="t", subject="s", event_type="A", event_time=NOW, data_version="1"
+    )
+    cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data, time=NOW)
+    assert from_grid_event(grid, NOW) == from_grid_event(cloud, NOW)
+
+
+def test_an_event_without_a_time_happened_now() -> None:
+    data: dict[str, object] = {"backupInstanceId": ID}
+    cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data)
+    signal = from_grid_event(cloud, NOW)
+    assert isinstance(signal, Signal)
+    assert signal.occurred_at == NOW
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.just(ID),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+fields = st.dictionaries(
+    st.sampled_from(["operationName", "resourceUri", "backupInstanceId", "syncType", "reason"]), json_values
+)
+
+
+@given(
+    st.sampled_from([ACTION_FAILURE, WRITE_FAILURE, "Contoso.Failed"]) | json_values,
+    json_values,
+    fields | json_values,
+)
+def test_any_event_is_a_signal_or_says_why_not(event_type: object, subject: object, data: object) -> None:
+    answer = from_event(event_type, subject, data, NOW)
+    assert isinstance(answer, Signal) or answer.reason
+
+
+@given(st.text())
+def test_a_reason_in_any_text_can_be_stored(reason: str) -> None:
+    answer = from_event("Contoso.Failed", None, {"backupInstanceId": ID, "reason": reason}, NOW)
+    assert isinstance(answer, Signal)
+    assert answer.reason.encode() is not None
