@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared import journal, remediation
+from shared import journal, transitions
 from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
@@ -78,12 +78,12 @@ class Healer:
         if stored is None:
             return
         before = stored.remediation
-        after = remediation.overdue(before, self.settings.operation_timeout, self.now()) or self._sync(before)
+        after = transitions.overdue(before, self.settings.operation_timeout, self.now()) or self._sync(before)
         if not self._save(stored, after):
             return
         if after.status is Status.QUEUED:
             journal.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)
-            self.jobs.send(job, remediation.job_delay(after, self.now()))
+            self.jobs.send(job, transitions.job_delay(after, self.now()))
 
     def give_up(self, message: str) -> None:
         """End the remediation of a sync job that the queue gave up on; the message's text is kept."""
@@ -94,7 +94,7 @@ class Healer:
             journal.error("job.invalid", reason=str(invalid), message=message[:_SHOWN])
             return
         if stored is not None:
-            self._save(stored, remediation.poisoned(stored.remediation, message[:_SHOWN], self.now()))
+            self._save(stored, transitions.poisoned(stored.remediation, message[:_SHOWN], self.now()))
 
     def _admit(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Intake:
         verdict = judge(signal, latest.remediation if latest else None)
@@ -103,13 +103,13 @@ class Healer:
         if isinstance(verdict, Drop):
             journal.info("signal.dropped", backupInstanceId=str(signal.instance), reason=verdict.reason)
             return Intake(latest.remediation, None)
-        after = remediation.coalesced(latest.remediation)
+        after = transitions.coalesced(latest.remediation)
         self.store.save(latest, after)
         journal.info("signal.coalesced", remediationId=after.id, signals=after.signals, reason=signal.reason)
         return Intake(after, None)
 
     def _open(self, signal: Signal, owner: Owner | None) -> Intake:
-        fresh = remediation.opened(signal, self.settings.sync_type, self.now())
+        fresh = transitions.opened(signal, self.settings.sync_type, self.now())
         self.store.open(fresh, owner)
         journal.transitions(None, fresh)
         return Intake(fresh, SyncJob(fresh.id, fresh.attempt.number))
@@ -127,7 +127,7 @@ class Healer:
     def _awaiting(self, job: SyncJob) -> Stored | None:
         """The remediation, if it still waits for just this job."""
         stored = self.store.load(job.remediation_id)
-        if stored is not None and remediation.awaits(stored.remediation, job.attempt):
+        if stored is not None and transitions.awaits(stored.remediation, job.attempt):
             return stored
         stands = stored.remediation.status if stored else "missing"
         journal.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=stands)
@@ -137,10 +137,10 @@ class Healer:
         attempt = before.attempt
         request_id = client_request_id(before.id, attempt.number)
         answer = self.arm.sync(before.instance, attempt.sync_type, request_id)
-        return remediation.sync_answered(before, answer, self.now(), self.random())
+        return transitions.sync_answered(before, answer, self.now(), self.random())
 
     def _save(self, stored: Stored, after: Remediation) -> bool:
-        closed = remediation.closed(after, announce=self.settings.outcome_topic_endpoint is not None)
+        closed = transitions.closed(after, announce=self.settings.outcome_topic_endpoint is not None)
         try:
             self.store.save(stored, closed)
         except LostRace:

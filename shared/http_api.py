@@ -7,16 +7,24 @@ from datetime import datetime
 from typing import Any
 
 import azure.functions as func
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from shared.documents import CorruptDocument, to_document
 from shared.healer import Healer, Intake
 from shared.health import Health
-from shared.remediation import POLL_DELAY, Remediation, is_remediation_id
+from shared.remediation import Remediation, is_remediation_id
 from shared.resource_id import BackupInstanceId
 from shared.signals import Signal, SyncType, read_sync_type
 from shared.store import Store
+from shared.transitions import POLL_DELAY
 
 _LARGEST_BODY = 64 * 1024
 """Bytes; a sync request is a few hundred."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from shared import journal, remediation
+from shared import journal, transitions
 from shared.answers import OperationUnknown
 from shared.arm import ArmClient
 from shared.jobs import JobQueue, SyncJob
@@ -76,13 +76,13 @@ class Tick:
     def _next(self, current: Remediation) -> Remediation:
         if current.status.is_terminal:
             return current
-        ended = remediation.overdue(current, self.settings.operation_timeout, self.now())
+        ended = transitions.overdue(current, self.settings.operation_timeout, self.now())
         if ended is not None:
             return ended
         if current.status is Status.QUEUED:
             self.jobs.send(SyncJob(current.id, current.attempt.number))
             journal.warning("job.requeued", remediationId=current.id, attempt=current.attempt.number)
-            return remediation.requeued(current, self.now())
+            return transitions.requeued(current, self.now())
         if current.status is Status.RUNNING:
             current = self._ask_operation(current)
         if current.status is Status.VERIFYING:
@@ -92,14 +92,14 @@ class Tick:
     def _ask_operation(self, current: Remediation) -> Remediation:
         operation = current.attempt.operation
         answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
-        return remediation.operation_answered(current, answer, self.now(), self.random())
+        return transitions.operation_answered(current, answer, self.now(), self.random())
 
     def _ask_instance(self, current: Remediation) -> Remediation:
         answer = self.arm.read(current.instance)
-        return remediation.instance_answered(current, answer, self.now(), self.random())
+        return transitions.instance_answered(current, answer, self.now(), self.random())
 
     def _closed(self, after: Remediation) -> Remediation:
-        return remediation.closed(after, announce=self.topic is not None)
+        return transitions.closed(after, announce=self.topic is not None)
 
     def _store(self, changes: Sequence[Change]) -> list[Stored]:
         """Store what changed; returns what has ended and is still to be announced."""
@@ -123,12 +123,12 @@ class Tick:
         except NotPublished as failure:
             journal.warning("outcome.not_published", count=len(group), reason=str(failure))
             return [
-                Change(stored, remediation.unpublished(stored.remediation, self.now(), self.random()))
+                Change(stored, transitions.unpublished(stored.remediation, self.now(), self.random()))
                 for stored in group
             ]
         for stored in group:
             journal.info("outcome.published", remediationId=stored.remediation.id)
-        return [Change(stored, remediation.published(stored.remediation, self.now())) for stored in group]
+        return [Change(stored, transitions.published(stored.remediation, self.now())) for stored in group]
 
 
 def _only_waits_for_its_announcement(change: Change) -> bool:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from azure.data.tables import TableClient, TableServiceClient
 
-from shared import remediation
+from shared import transitions
 from shared.documents import CorruptDocument
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
@@ -36,7 +36,7 @@ def store(table: TableClient) -> Store:
 def open_one(store: Store, number: int = 0) -> Stored:
     """A queued remediation of an instance of its own, stored."""
     instance = replace(INSTANCE, name=f"bi-{number}")
-    fresh = remediation.opened(Signal(instance, "Event", "failed", NOW), SyncType.DEFAULT, NOW)
+    fresh = transitions.opened(Signal(instance, "Event", "failed", NOW), SyncType.DEFAULT, NOW)
     store.open(fresh, None)
     return loaded(store, fresh)
 
@@ -68,14 +68,14 @@ def test_an_opened_remediation_is_due_though_nobody_queues_its_job(store: Store)
 
 def test_an_instance_has_one_owner(store: Store) -> None:
     opened = open_one(store).remediation
-    rival = remediation.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    rival = transitions.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
     with pytest.raises(LostRace):
         store.open(rival, None)
 
 
 def test_who_loses_the_race_to_open_leaves_nothing_behind(store: Store) -> None:
     opened = open_one(store).remediation
-    rival = remediation.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    rival = transitions.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
     with pytest.raises(LostRace):
         store.open(rival, None)
     assert store.load(rival.id) is None
@@ -84,7 +84,7 @@ def test_who_loses_the_race_to_open_leaves_nothing_behind(store: Store) -> None:
 
 def test_the_next_remediation_takes_the_owner_over(store: Store) -> None:
     opened = open_one(store).remediation
-    following = remediation.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    following = transitions.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
     store.open(following, store.owner(opened.instance))
     owner = store.owner(opened.instance)
     assert owner is not None
@@ -95,9 +95,9 @@ def test_of_two_who_take_over_one_wins(store: Store) -> None:
     opened = open_one(store).remediation
     seen_by_both = store.owner(opened.instance)
     signal = Signal(opened.instance, "Event", "again", NOW)
-    store.open(remediation.opened(signal, SyncType.DEFAULT, NOW + HOUR), seen_by_both)
+    store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR), seen_by_both)
     with pytest.raises(LostRace):
-        store.open(remediation.opened(signal, SyncType.DEFAULT, NOW + 2 * HOUR), seen_by_both)
+        store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + 2 * HOUR), seen_by_both)
 
 
 def test_the_owner_is_found_in_any_casing(store: Store) -> None:
@@ -107,9 +107,9 @@ def test_the_owner_is_found_in_any_casing(store: Store) -> None:
 
 def test_of_two_saves_of_the_same_reading_one_wins(store: Store) -> None:
     stored = open_one(store)
-    store.save(stored, remediation.coalesced(stored.remediation))
+    store.save(stored, transitions.coalesced(stored.remediation))
     with pytest.raises(LostRace):
-        store.save(stored, remediation.coalesced(stored.remediation))
+        store.save(stored, transitions.coalesced(stored.remediation))
 
 
 @pytest.mark.parametrize("due_in", [-HOUR, timedelta(), HOUR])
@@ -124,7 +124,7 @@ def test_a_saved_remediation_has_an_entry_at_its_due_time_or_before(store: Store
 
 def test_a_tick_moves_the_entry_to_the_due_time(store: Store) -> None:
     stored = open_one(store)
-    after = remediation.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0)
+    after = transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0)
     store.save_all([Change(stored, after)])
     assert entries(store, after) == [DueEntry(after.id, NOW + timedelta(seconds=60))]
 
@@ -138,14 +138,14 @@ def test_what_is_over_is_due_no_more(store: Store) -> None:
 
 def test_a_change_can_follow_on_what_was_just_saved(store: Store) -> None:
     stored = open_one(store)
-    (saved,) = store.save_all([Change(stored, remediation.coalesced(stored.remediation))])
-    assert store.save_all([Change(saved.stored, remediation.coalesced(saved.stored.remediation))])
+    (saved,) = store.save_all([Change(stored, transitions.coalesced(stored.remediation))])
+    assert store.save_all([Change(saved.stored, transitions.coalesced(saved.stored.remediation))])
 
 
 def test_one_lost_race_spoils_no_other_change(store: Store) -> None:
     opened = [open_one(store, number) for number in range(60)]
     lost = opened[7]
-    store.save(lost, remediation.coalesced(lost.remediation))
+    store.save(lost, transitions.coalesced(lost.remediation))
     saved = store.save_all(Change(one, replace(one.remediation, reason="changed")) for one in opened)
     expected = {one.remediation.id for one in opened} - {lost.remediation.id}
     assert {one.stored.remediation.id for one in saved} == expected

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from shared import answers, remediation
+from shared import answers, transitions
 from shared.answers import Operation
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
@@ -19,19 +19,19 @@ NO_VERDICT = answers.NotAnswered(ERROR)
 
 def queued(sync_type: SyncType | None = None) -> Remediation:
     signal = Signal(INSTANCE, "Event", "backup failed", NOW, sync_type)
-    return remediation.opened(signal, SyncType.DEFAULT, NOW)
+    return transitions.opened(signal, SyncType.DEFAULT, NOW)
 
 
 def running() -> Remediation:
-    return remediation.sync_answered(queued(), ACCEPTED, NOW, 0.0)
+    return transitions.sync_answered(queued(), ACCEPTED, NOW, 0.0)
 
 
 def verifying() -> Remediation:
-    return remediation.operation_answered(running(), answers.OperationSucceeded("job"), NOW, 0.0)
+    return transitions.operation_answered(running(), answers.OperationSucceeded("job"), NOW, 0.0)
 
 
 def healed() -> Remediation:
-    return remediation.instance_answered(verifying(), read("ProtectionConfigured"), LATER, 0.0)
+    return transitions.instance_answered(verifying(), read("ProtectionConfigured"), LATER, 0.0)
 
 
 def read(state: str) -> answers.InstanceRead:

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import answers, remediation
+from shared import answers, remediation, transitions
 from shared.documents import CorruptDocument, from_document, to_document
-from shared.remediation import POLL_DELAY, QUEUE_PATIENCE, Remediation, Status
+from shared.remediation import Remediation, Status
 from shared.signals import SyncType
+from shared.transitions import POLL_DELAY, QUEUE_PATIENCE
 from tests.unit.episodes import (
     ACCEPTED,
     ERROR,
@@ -46,7 +47,7 @@ def test_newer_ids_sort_first() -> None:
 
 
 def test_an_accepted_sync_runs_and_is_looked_at_when_arm_says() -> None:
-    after = remediation.sync_answered(queued(), ACCEPTED, LATER, 0.0)
+    after = transitions.sync_answered(queued(), ACCEPTED, LATER, 0.0)
     assert (after.status, after.due_at, after.attempt.operation) == (
         Status.RUNNING,
         LATER + timedelta(seconds=60),
@@ -55,33 +56,33 @@ def test_an_accepted_sync_runs_and_is_looked_at_when_arm_says() -> None:
 
 
 def test_a_sync_that_is_done_at_once_is_verified_at_once() -> None:
-    after = remediation.sync_answered(queued(), answers.SyncDone(), LATER, 0.0)
+    after = transitions.sync_answered(queued(), answers.SyncDone(), LATER, 0.0)
     assert (after.status, after.due_at) == (Status.VERIFYING, LATER)
 
 
 def test_a_refused_sync_ends_rejected_with_the_whole_error() -> None:
-    after = remediation.sync_answered(queued(), answers.SyncRefused(400, ERROR), LATER, 0.0)
+    after = transitions.sync_answered(queued(), answers.SyncRefused(400, ERROR), LATER, 0.0)
     assert (after.status, after.error, after.ended_at) == (Status.REJECTED, ERROR, LATER)
 
 
 @pytest.mark.parametrize("retry_after", [7.0, 0.0])
 def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_after: float) -> None:
-    after = remediation.sync_answered(queued(), answers.NotAnswered(ERROR, retry_after), LATER, 0.0)
+    after = transitions.sync_answered(queued(), answers.NotAnswered(ERROR, retry_after), LATER, 0.0)
     assert after.status is Status.QUEUED
-    assert remediation.job_delay(after, LATER) == timedelta(seconds=retry_after)
+    assert transitions.job_delay(after, LATER) == timedelta(seconds=retry_after)
 
 
 def test_without_a_word_from_arm_the_delay_grows_up_to_five_minutes() -> None:
     current, delays = queued(), []
     for _ in range(9):
-        current = remediation.sync_answered(current, NO_VERDICT, LATER, 1.0)
-        delays.append(remediation.job_delay(current, LATER))
+        current = transitions.sync_answered(current, NO_VERDICT, LATER, 1.0)
+        delays.append(transitions.job_delay(current, LATER))
     assert delays == sorted(delays)
     assert (delays[0], delays[-1]) == (timedelta(seconds=5), timedelta(minutes=5))
 
 
 def test_a_running_operation_is_looked_at_again() -> None:
-    after = remediation.operation_answered(running(), answers.OperationRunning("Inprogress", None), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.OperationRunning("Inprogress", None), LATER, 0.0)
     assert (after.status, after.due_at) == (Status.RUNNING, LATER + POLL_DELAY)
 
 
@@ -91,17 +92,17 @@ def test_a_succeeded_operation_is_no_heal_yet() -> None:
 
 
 def test_a_failed_operation_ends_failed_with_its_error() -> None:
-    after = remediation.operation_answered(running(), answers.OperationFailed("Failed", ERROR), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.OperationFailed("Failed", ERROR), LATER, 0.0)
     assert (after.status, after.error, after.attempt.error) == (Status.FAILED, ERROR, ERROR)
 
 
 def test_an_operation_that_arm_forgot_is_answered_by_the_instance() -> None:
-    after = remediation.operation_answered(running(), answers.OperationUnknown(), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.OperationUnknown(), LATER, 0.0)
     assert after.status is Status.VERIFYING
 
 
 def test_an_operation_without_a_verdict_is_looked_at_again() -> None:
-    after = remediation.operation_answered(running(), answers.NotAnswered(ERROR, 3.0), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.NotAnswered(ERROR, 3.0), LATER, 0.0)
     assert (after.status, after.due_at) == (Status.RUNNING, LATER + timedelta(seconds=3))
 
 
@@ -114,35 +115,35 @@ def test_an_operation_without_a_verdict_is_looked_at_again() -> None:
     ],
 )
 def test_only_the_instance_proves_a_heal(state: str, status: Status) -> None:
-    after = remediation.instance_answered(verifying(), read(state), LATER, 0.0)
+    after = transitions.instance_answered(verifying(), read(state), LATER, 0.0)
     assert (after.status, after.protection_state) == (status, state)
 
 
 def test_an_instance_that_is_gone_ends_rejected() -> None:
-    after = remediation.instance_answered(verifying(), answers.InstanceRefused(404, ERROR), LATER, 0.0)
+    after = transitions.instance_answered(verifying(), answers.InstanceRefused(404, ERROR), LATER, 0.0)
     assert (after.status, after.error) == (Status.REJECTED, ERROR)
 
 
 def test_a_hindrance_on_the_way_is_forgotten_once_healed() -> None:
-    deferred = remediation.operation_answered(running(), NO_VERDICT, NOW, 0.0)
-    succeeded = remediation.operation_answered(deferred, answers.OperationSucceeded(None), NOW, 0.0)
-    assert remediation.instance_answered(succeeded, read("ProtectionConfigured"), NOW, 0.0).error is None
+    deferred = transitions.operation_answered(running(), NO_VERDICT, NOW, 0.0)
+    succeeded = transitions.operation_answered(deferred, answers.OperationSucceeded(None), NOW, 0.0)
+    assert transitions.instance_answered(succeeded, read("ProtectionConfigured"), NOW, 0.0).error is None
 
 
 @pytest.mark.parametrize("active", [queued(), running(), verifying()])
 def test_an_attempt_that_lasts_too_long_times_out(active: Remediation) -> None:
-    ended = remediation.overdue(active, timedelta(hours=6), NOW + timedelta(hours=6))
+    ended = transitions.overdue(active, timedelta(hours=6), NOW + timedelta(hours=6))
     assert ended is not None
     assert ended.status is Status.TIMED_OUT
 
 
 @pytest.mark.parametrize("in_time", [running(), healed()])
 def test_what_is_in_time_or_over_does_not_time_out(in_time: Remediation) -> None:
-    assert remediation.overdue(in_time, timedelta(hours=6), NOW + timedelta(hours=5)) is None
+    assert transitions.overdue(in_time, timedelta(hours=6), NOW + timedelta(hours=5)) is None
 
 
 def test_a_job_that_was_given_up_ends_failed_and_keeps_the_message() -> None:
-    after = remediation.poisoned(queued(), '{"v":1}', LATER)
+    after = transitions.poisoned(queued(), '{"v":1}', LATER)
     assert after.status is Status.FAILED
     assert after.error is not None
     assert '{"v":1}' in after.error["message"]
@@ -152,17 +153,17 @@ def test_a_job_that_was_given_up_ends_failed_and_keeps_the_message() -> None:
     ("current", "attempt", "expected"), [(queued(), 1, True), (queued(), 2, False), (running(), 1, False)]
 )
 def test_only_the_job_of_the_waiting_attempt_is_carried_out(current: Remediation, attempt: int, expected: bool) -> None:
-    assert remediation.awaits(current, attempt) is expected
+    assert transitions.awaits(current, attempt) is expected
 
 
 def test_an_ended_remediation_stays_due_until_it_is_announced() -> None:
-    ended = remediation.closed(healed(), announce=True)
+    ended = transitions.closed(healed(), announce=True)
     assert ended.due_at == LATER
-    assert remediation.published(ended, LATER).due_at is None
+    assert transitions.published(ended, LATER).due_at is None
 
 
 def test_an_ended_remediation_that_nobody_waits_for_is_over() -> None:
-    assert remediation.closed(healed(), announce=False).due_at is None
+    assert transitions.closed(healed(), announce=False).due_at is None
 
 
 def test_every_step_is_in_the_history() -> None:
@@ -209,11 +210,11 @@ def test_whatever_azure_answers_an_active_remediation_stays_due_and_readable(dat
         jitter = data.draw(st.floats(0, 1))
         match current.status:
             case Status.QUEUED:
-                current = remediation.sync_answered(current, data.draw(sync_answers), now, jitter)
+                current = transitions.sync_answered(current, data.draw(sync_answers), now, jitter)
             case Status.RUNNING:
-                current = remediation.operation_answered(current, data.draw(operation_answers), now, jitter)
+                current = transitions.operation_answered(current, data.draw(operation_answers), now, jitter)
             case Status.VERIFYING:
-                current = remediation.instance_answered(current, data.draw(instance_answers), now, jitter)
+                current = transitions.instance_answered(current, data.draw(instance_answers), now, jitter)
         assert current.due_at is not None
         assert current.status.is_terminal == (current.ended_at is not None)
         assert current.history[-1].after is current.status

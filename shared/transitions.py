@@ -1,0 +1,216 @@
+"""The state machine: how a remediation moves on. Pure; frozen data in, frozen data out.
+
+    Queued -> Running -> Verifying -> Healed | Unhealthy
+       \\         \\----------------> Failed
+        \\--> Rejected            any --> TimedOut, Cancelled
+
+Between two attempts it is WaitingToRetry. What Azure answered, what time it is and what the policy grants
+are passed in. Storing the result, with the compare-and-swap that makes it count, is the healer's work.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared import answers
+from shared.answers import ErrorDetail, error_detail
+from shared.remediation import Attempt, Remediation, Status, Transition, new_id
+from shared.signals import Signal, SyncType
+
+QUEUE_PATIENCE = timedelta(seconds=60)
+"""How long a sync job may stay unanswered before it is taken for lost and queued again."""
+POLL_DELAY = timedelta(seconds=15)
+"""Between two looks when ARM names no `Retry-After`."""
+_FIRST_BACK_OFF = timedelta(seconds=5)
+_LONGEST_BACK_OFF = timedelta(minutes=5)
+_VALID = "ProtectionConfigured"
+_CHANGING = frozenset({"UpdatingProtection", "ConfiguringProtection"})
+
+
+def opened(signal: Signal, default_sync_type: SyncType, now: datetime) -> Remediation:
+    """The remediation that an accepted signal begins; its first sync job is to be queued."""
+    return Remediation(
+        id=new_id(signal.instance, now),
+        instance=signal.instance,
+        status=Status.QUEUED,
+        source=signal.source,
+        reason=signal.reason,
+        signals=1,
+        opened_at=now,
+        due_at=now + QUEUE_PATIENCE,
+        attempts=(Attempt(1, signal.sync_type or default_sync_type, queued_at=now),),
+        history=(Transition(now, None, Status.QUEUED, signal.reason),),
+    )
+
+
+def coalesced(remediation: Remediation) -> Remediation:
+    """One more signal for an instance that is being healed: counted, nothing else."""
+    return replace(remediation, signals=remediation.signals + 1)
+
+
+def awaits(remediation: Remediation, attempt: int) -> bool:
+    """Whether a sync job for this attempt is still to be carried out; if not, the job is stale or a repeat."""
+    return remediation.status is Status.QUEUED and remediation.attempt.number == attempt
+
+
+def requeued(remediation: Remediation, now: datetime) -> Remediation:
+    """The sync job was put into the queue once more, because nobody answered for it in time."""
+    return replace(remediation, due_at=now + QUEUE_PATIENCE)
+
+
+def sync_answered(remediation: Remediation, answer: answers.SyncAnswer, now: datetime, jitter: float) -> Remediation:
+    """What ARM said to the sync call.
+
+    Args:
+        jitter: 0 to 1; spreads the delay of what has to be asked again.
+    """
+    match answer:
+        case answers.SyncAccepted(operation, retry_after):
+            return _move(
+                _attempt(remediation, submitted_at=now, operation=operation),
+                Status.RUNNING,
+                now,
+                "sync accepted",
+                due_at=now + _wait(retry_after),
+            )
+        case answers.SyncDone():
+            done = _attempt(remediation, submitted_at=now, ended_at=now)
+            return _move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
+        case answers.SyncRefused(status, error):
+            refused = _attempt(remediation, submitted_at=now, ended_at=now, error=error)
+            return _end(refused, Status.REJECTED, now, f"ARM refused the sync call with {status}", error)
+        case answers.NotAnswered():
+            # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
+            return _deferred(remediation, answer, now, jitter, patience=QUEUE_PATIENCE)
+
+
+def operation_answered(
+    remediation: Remediation, answer: answers.OperationAnswer, now: datetime, jitter: float
+) -> Remediation:
+    """What ARM said about the running operation."""
+    match answer:
+        case answers.OperationRunning(status, retry_after):
+            running = _attempt(remediation, operation_status=status)
+            return replace(running, due_at=now + _wait(retry_after), deferrals=0)
+        case answers.OperationSucceeded(job_id):
+            ended = _attempt(remediation, operation_status="Succeeded", job_id=job_id, ended_at=now)
+            return _move(ended, Status.VERIFYING, now, "operation succeeded", due_at=now)
+        case answers.OperationFailed(status, error, job_id):
+            failed = _attempt(remediation, operation_status=status, job_id=job_id, ended_at=now, error=error)
+            return _end(failed, Status.FAILED, now, f"operation {status}", error)
+        case answers.OperationUnknown():
+            ended = _attempt(remediation, ended_at=now)
+            return _move(
+                ended,
+                Status.VERIFYING,
+                now,
+                "ARM does not know the operation: asking the instance",
+                due_at=now,
+            )
+        case answers.NotAnswered():
+            return _deferred(remediation, answer, now, jitter)
+
+
+def instance_answered(
+    remediation: Remediation, answer: answers.InstanceAnswer, now: datetime, jitter: float
+) -> Remediation:
+    """What the instance itself shows after the sync: the only proof of a heal."""
+    match answer:
+        case answers.InstanceRead(state, _) if state in _CHANGING:
+            changing = replace(remediation, protection_state=state, deferrals=0)
+            return replace(changing, due_at=now + POLL_DELAY)
+        case answers.InstanceRead(state, error):
+            read = replace(remediation, protection_state=state)
+            if state == _VALID:
+                return _end(read, Status.HEALED, now, f"the instance is {state}", None)
+            return _end(read, Status.UNHEALTHY, now, f"the instance is {state} after the sync", error)
+        case answers.InstanceRefused(status, error):
+            reason = f"ARM refused to show the instance with {status}"
+            return _end(remediation, Status.REJECTED, now, reason, error)
+        case answers.NotAnswered():
+            return _deferred(remediation, answer, now, jitter)
+
+
+def overdue(remediation: Remediation, operation_timeout: timedelta, now: datetime) -> Remediation | None:
+    """The timed-out remediation when its attempt has lasted too long, None when it may go on."""
+    if remediation.status.is_terminal or now - remediation.attempt.queued_at < operation_timeout:
+        return None
+    error = error_detail("OperationTimedOut", f"no end after {operation_timeout}; last seen {remediation.status}")
+    ended = _attempt(remediation, ended_at=now, error=error)
+    return _end(ended, Status.TIMED_OUT, now, error["message"], remediation.error or error)
+
+
+def poisoned(remediation: Remediation, message: str, now: datetime) -> Remediation:
+    """The sync job failed so often that the queue gave up on it; its text is kept as evidence."""
+    error = error_detail("PoisonMessage", f"the sync job was given up by the queue: {message}")
+    ended = _attempt(remediation, ended_at=now, error=error)
+    return _end(ended, Status.FAILED, now, "the sync job was given up by the queue", error)
+
+
+def published(remediation: Remediation, now: datetime) -> Remediation:
+    """The outcome was delivered; nothing is left to do."""
+    return replace(remediation, published_at=now, due_at=None)
+
+
+def unpublished(remediation: Remediation, now: datetime, jitter: float) -> Remediation:
+    """The outcome could not be delivered; try again after a back-off."""
+    delay = _back_off(remediation.deferrals, jitter)
+    return replace(remediation, due_at=now + delay, deferrals=remediation.deferrals + 1)
+
+
+def closed(remediation: Remediation, announce: bool) -> Remediation:
+    """Once ended, nothing is left to do, unless the outcome is still to be announced."""
+    if remediation.status.is_terminal and not announce:
+        return replace(remediation, due_at=None)
+    return remediation
+
+
+def job_delay(remediation: Remediation, now: datetime) -> timedelta:
+    """How long the sync job of a queued remediation is to stay invisible."""
+    due_at = remediation.due_at or now
+    return max(due_at - QUEUE_PATIENCE - now, timedelta())
+
+
+def _wait(retry_after: float | None) -> timedelta:
+    return POLL_DELAY if retry_after is None else timedelta(seconds=retry_after)
+
+
+def _attempt(remediation: Remediation, **changes: Any) -> Remediation:
+    attempts = (*remediation.attempts[:-1], replace(remediation.attempt, **changes))
+    return replace(remediation, attempts=attempts)
+
+
+def _move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:
+    history = (*remediation.history, Transition(now, remediation.status, status, reason))
+    return replace(remediation, status=status, due_at=due_at, history=history, deferrals=0, error=None)
+
+
+def _end(
+    remediation: Remediation, status: Status, now: datetime, reason: str, error: ErrorDetail | None
+) -> Remediation:
+    ended = _move(remediation, status, now, reason, due_at=now)
+    return replace(ended, error=error, ended_at=now)
+
+
+def _deferred(
+    remediation: Remediation,
+    answer: answers.NotAnswered,
+    now: datetime,
+    jitter: float,
+    patience: timedelta = timedelta(),
+) -> Remediation:
+    """Ask again: when ARM said so, else after a back-off."""
+    asked_for = answer.retry_after
+    delay = _back_off(remediation.deferrals, jitter) if asked_for is None else _wait(asked_for)
+    return replace(
+        remediation,
+        due_at=now + delay + patience,
+        deferrals=remediation.deferrals + 1,
+        error=answer.error,
+    )
+
+
+def _back_off(deferrals: int, jitter: float) -> timedelta:
+    """Doubles from time to time, and is spread so that hosts do not march in step."""
+    doubled: timedelta = _FIRST_BACK_OFF * (1 << min(deferrals, 10))
+    return min(doubled, _LONGEST_BACK_OFF) * (0.5 + jitter / 2)
