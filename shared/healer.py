@@ -12,7 +12,7 @@ from shared import journal, transitions
 from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
-from shared.policy import Drop, Open, judge
+from shared.policy import Drop, Open, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
 from shared.signals import NoSignal, Signal
@@ -26,12 +26,14 @@ _SHOWN = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What became of a signal."""
+    """What became of a signal: it opened a remediation, belongs to the active one, or was dropped."""
 
-    remediation: Remediation
-    """The one that it opened, or the one that stands in its place."""
-    job: SyncJob | None
-    """To be enqueued by the caller; None when the signal opened nothing."""
+    remediation: Remediation | None
+    """The one that it opened or belongs to; None when it was dropped."""
+    job: SyncJob | None = None
+    """To be enqueued by the caller, when it opened one."""
+    dropped: Drop | None = None
+    """Why the policy lets the instance be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,24 @@ class Healer:
             journal.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)
             self.jobs.send(job, transitions.job_delay(after, self.now()))
 
+    def cancel(self, remediation_id: str, reason: str) -> Remediation | None:
+        """Stop a remediation at any status that is not terminal; an ended one is returned as it is.
+
+        Returns:
+            The remediation as it is now; None if there is none with this id.
+
+        Raises:
+            LostRace: others kept changing it.
+        """
+        for _ in range(_RACES):
+            stored = self.store.load(remediation_id)
+            if stored is None or stored.remediation.status.is_terminal:
+                return stored.remediation if stored else None
+            after = transitions.cancelled(stored.remediation, reason, self.now())
+            if self._save(stored, after):
+                return after
+        raise LostRace(f"{_RACES} times in a row somebody else changed {remediation_id}")
+
     def give_up(self, message: str) -> None:
         """End the remediation of a sync job that the queue gave up on; the message's text is kept."""
         journal.error("job.poison", message=message[:_SHOWN])
@@ -97,19 +117,25 @@ class Healer:
             self._save(stored, transitions.poisoned(stored.remediation, message[:_SHOWN], self.now()))
 
     def _admit(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Intake:
-        verdict = judge(signal, latest.remediation if latest else None)
+        known = latest.remediation if latest else None
+        verdict = judge(signal, known, owner.opened if owner else (), self.settings, self.now())
+        if isinstance(verdict, Drop):
+            subject = str(signal.instance)
+            journal.info("signal.dropped", backupInstanceId=subject, code=verdict.code, reason=verdict.reason)
+            return Intake(None, dropped=verdict)
         if latest is None or isinstance(verdict, Open):
             return self._open(signal, owner)
-        if isinstance(verdict, Drop):
-            journal.info("signal.dropped", backupInstanceId=str(signal.instance), reason=verdict.reason)
-            return Intake(latest.remediation, None)
-        after = transitions.coalesced(latest.remediation)
-        self.store.save(latest, after)
+        return self._coalesce(signal, latest)
+
+    def _coalesce(self, signal: Signal, active: Stored) -> Intake:
+        after = transitions.coalesced(active.remediation)
+        self.store.save(active, after)
         journal.info("signal.coalesced", remediationId=after.id, signals=after.signals, reason=signal.reason)
-        return Intake(after, None)
+        return Intake(after)
 
     def _open(self, signal: Signal, owner: Owner | None) -> Intake:
-        fresh = transitions.opened(signal, self.settings.sync_type, self.now())
+        sync_type = sync_type_of(1, signal.sync_type or self.settings.sync_type, self.settings)
+        fresh = transitions.opened(signal, sync_type, self.now())
         self.store.open(fresh, owner)
         journal.transitions(None, fresh)
         return Intake(fresh, SyncJob(fresh.id, fresh.attempt.number))
@@ -137,7 +163,8 @@ class Healer:
         attempt = before.attempt
         request_id = client_request_id(before.id, attempt.number)
         answer = self.arm.sync(before.instance, attempt.sync_type, request_id)
-        return transitions.sync_answered(before, answer, self.now(), self.random())
+        retry = retry_delay(attempt.number, self.settings)
+        return transitions.sync_answered(before, answer, self.now(), self.random(), retry)
 
     def _save(self, stored: Stored, after: Remediation) -> bool:
         closed = transitions.closed(after, announce=self.settings.outcome_topic_endpoint is not None)

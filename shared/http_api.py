@@ -18,8 +18,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from shared.documents import CorruptDocument, to_document
-from shared.healer import Healer, Intake
+from shared.healer import Healer
 from shared.health import Health
+from shared.policy import Drop
 from shared.remediation import Remediation, is_remediation_id
 from shared.resource_id import BackupInstanceId
 from shared.signals import Signal, SyncType, read_sync_type
@@ -98,9 +99,12 @@ class HttpApi:
         signal = Signal(wanted.instance(), "Request", wanted.reason, self.now(), wanted.sync_type)
         intake = self.healer().intake(signal)
         assert intake is not None, "a request is always a signal"
+        if intake.dropped:
+            return _refused(_not_now(intake.dropped))
         if intake.job:
             jobs.set(intake.job.to_message())
-        return _accepted(request, intake)
+        assert intake.remediation is not None, "what is not dropped has a remediation"
+        return _accepted(intake.remediation)
 
     def remediation(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/remediations/{id}`: 200 with the remediation, or 404."""
@@ -150,10 +154,16 @@ def _detail(error: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"code": "InvalidField", "message": error["msg"].removeprefix("Value error, "), "target": target}
 
 
-def _accepted(request: func.HttpRequest, intake: Intake) -> func.HttpResponse:
-    path = f"/api/remediations/{intake.remediation.id}"
+def _not_now(drop: Drop) -> Refusal:
+    """The policy's word as an HTTP status: 403 for what is out of scope, 409 for what is not to be done now."""
+    status = 403 if drop.code == "OutOfScope" else 409
+    return Refusal(status, drop.code, drop.reason, "backupInstanceId")
+
+
+def _accepted(remediation: Remediation) -> func.HttpResponse:
+    path = f"/api/remediations/{remediation.id}"
     headers = {"Location": path, "Retry-After": str(int(POLL_DELAY.total_seconds()))}
-    return _json(202, to_document(intake.remediation), headers)
+    return _json(202, to_document(remediation), headers)
 
 
 def _refused(refusal: Refusal) -> func.HttpResponse:

@@ -21,16 +21,21 @@ class Status(StrEnum):
     QUEUED = "Queued"
     RUNNING = "Running"
     VERIFYING = "Verifying"
+    WAITING_TO_RETRY = "WaitingToRetry"
     HEALED = "Healed"
     UNHEALTHY = "Unhealthy"
     FAILED = "Failed"
     REJECTED = "Rejected"
     TIMED_OUT = "TimedOut"
+    CANCELLED = "Cancelled"
 
     @property
     def is_terminal(self) -> bool:
         """Whether nothing but the announcement can follow."""
-        return self not in (Status.QUEUED, Status.RUNNING, Status.VERIFYING)
+        return self not in _ACTIVE
+
+
+_ACTIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
 
 
 @dataclass(frozen=True, slots=True)

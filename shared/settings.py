@@ -34,6 +34,24 @@ def _duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
+def _durations(text: str) -> tuple[timedelta, ...]:
+    return tuple(_duration(part.strip()) for part in text.split(","))
+
+
+def _globs(text: str) -> tuple[str, ...]:
+    return tuple(glob.strip().lower() for glob in text.split(",") if glob.strip())
+
+
+def _cap(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d?", text):
+        raise ValueError("expected a whole number from 1 to 99")
+    return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
+
+
 def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,5}", text):
         raise ValueError("expected a whole number from 1 to 999999")
@@ -97,6 +115,29 @@ class Settings:
     )
     sync_type: SyncType = _knob(
         "SYNC_TYPE", SyncType.DEFAULT, _sync_type, "Sync that signals start: Default or ForceResync."
+    )
+    max_attempts: int = _knob("MAX_ATTEMPTS", 5, _count, "Attempts of one remediation, the first included.")
+    retry_delays: tuple[timedelta, ...] = _knob(
+        "RETRY_DELAYS",
+        (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6)),
+        _durations,
+        "Waits between attempts, separated by commas; the last one repeats.",
+    )
+    force_resync_from_attempt: int = _knob(
+        "FORCE_RESYNC_FROM_ATTEMPT", 0, _count_or_none, "From this attempt on the sync is a ForceResync; 0: never."
+    )
+    cooldown: timedelta = _knob(
+        "COOLDOWN",
+        timedelta(minutes=15),
+        _duration,
+        "After a remediation, signals of its instance are dropped so long.",
+    )
+    daily_cap: int = _knob("DAILY_CAP", 6, _cap, "Remediations of one instance within 24 hours.")
+    include: tuple[str, ...] = _knob(
+        "INCLUDE", (), _globs, "Globs on ARM ids, separated by commas: only these instances are healed; all if not set."
+    )
+    exclude: tuple[str, ...] = _knob(
+        "EXCLUDE", (), _globs, "Globs on ARM ids, separated by commas: these instances are left alone."
     )
     operation_timeout: timedelta = _knob(
         "OPERATION_TIMEOUT", timedelta(hours=6), _duration, "An attempt that lasts longer ends as TimedOut."

@@ -31,6 +31,8 @@ from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 
 TABLE = "remediations"
+KEPT_OPENINGS = 100
+"""More than any daily cap counts to."""
 SHARDS = tuple("0123456789abcdef")
 _CHUNK = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
@@ -65,6 +67,8 @@ class Owner:
     """The instance's latest remediation, active or ended."""
 
     remediation_id: str
+    opened: tuple[datetime, ...]
+    """When the instance's latest remediations were opened, newest first; at most `KEPT_OPENINGS`."""
     etag: str
 
 
@@ -108,8 +112,13 @@ class Store:
         Raises:
             LostRace: the instance has another owner by now.
         """
-        own = {"PartitionKey": shard_of(remediation.id), "RowKey": f"o:{remediation.instance.key}"}
-        own["Remediation"] = remediation.id
+        openings = (remediation.opened_at, *(owner.opened if owner else ()))[:KEPT_OPENINGS]
+        own = {
+            "PartitionKey": shard_of(remediation.id),
+            "RowKey": f"o:{remediation.instance.key}",
+            "Remediation": remediation.id,
+            "Opened": ",".join(str(to_millis(opening)) for opening in openings),
+        }
         claim: _Operation = ("create", own, {}) if owner is None else ("update", own, _only_if(owner.etag))
         entry = DueEntry(remediation.id, remediation.opened_at)
         operations = [claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})]
@@ -125,7 +134,8 @@ class Store:
             row = self._table.get_entity(shard_of_instance(instance), f"o:{instance.key}")
         except ResourceNotFoundError:
             return None
-        return Owner(row["Remediation"], _etag(row))
+        opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
+        return Owner(row["Remediation"], opened, _etag(row))
 
     def load(self, remediation_id: str) -> Stored | None:
         """A remediation by its id: one point read.

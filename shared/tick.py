@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from azure.core.exceptions import AzureError
+
 from shared import journal, transitions
 from shared.answers import OperationUnknown
 from shared.arm import ArmClient
 from shared.jobs import JobQueue, SyncJob
 from shared.outcomes import NotPublished, OutcomeTopic
+from shared.policy import retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
 from shared.store import SHARDS, Change, DueEntry, Saved, Store, Stored
@@ -79,8 +82,11 @@ class Tick:
         ended = transitions.overdue(current, self.settings.operation_timeout, self.now())
         if ended is not None:
             return ended
+        if current.status is Status.WAITING_TO_RETRY:
+            asked_for = current.attempts[0].sync_type
+            number = current.attempt.number + 1
+            return transitions.retried(current, sync_type_of(number, asked_for, self.settings), self.now())
         if current.status is Status.QUEUED:
-            self.jobs.send(SyncJob(current.id, current.attempt.number))
             journal.warning("job.requeued", remediationId=current.id, attempt=current.attempt.number)
             return transitions.requeued(current, self.now())
         if current.status is Status.RUNNING:
@@ -92,11 +98,13 @@ class Tick:
     def _ask_operation(self, current: Remediation) -> Remediation:
         operation = current.attempt.operation
         answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
-        return transitions.operation_answered(current, answer, self.now(), self.random())
+        retry = retry_delay(current.attempt.number, self.settings)
+        return transitions.operation_answered(current, answer, self.now(), self.random(), retry)
 
     def _ask_instance(self, current: Remediation) -> Remediation:
         answer = self.arm.read(current.instance)
-        return transitions.instance_answered(current, answer, self.now(), self.random())
+        retry = retry_delay(current.attempt.number, self.settings)
+        return transitions.instance_answered(current, answer, self.now(), self.random(), retry)
 
     def _closed(self, after: Remediation) -> Remediation:
         return transitions.closed(after, announce=self.topic is not None)
@@ -107,8 +115,18 @@ class Tick:
         saved = self.store.save_all(change for change in changes if not _only_waits_for_its_announcement(change))
         for one in saved:
             _report(one)
+            self._enqueue(one.before, one.stored.remediation)
         fresh = [one.stored for one in saved if one.stored.remediation.status.is_terminal]
         return [stored for stored in waiting + fresh if stored.remediation.due_at is not None]
+
+    def _enqueue(self, before: Remediation, after: Remediation) -> None:
+        """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
+        if after.status is not Status.QUEUED or after.due_at == before.due_at:
+            return
+        try:
+            self.jobs.send(SyncJob(after.id, after.attempt.number))
+        except AzureError as failure:
+            journal.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=_name(failure))
 
     def _announce(self, ended: Sequence[Stored]) -> None:
         if self.topic is None:

@@ -1,14 +1,14 @@
 """The state machine: how a remediation moves on. Pure; frozen data in, frozen data out.
 
     Queued -> Running -> Verifying -> Healed | Unhealthy
-       \\         \\----------------> Failed
+       \\         \\----------------> Failed       (each after the last attempt)
         \\--> Rejected            any --> TimedOut, Cancelled
 
 Between two attempts it is WaitingToRetry. What Azure answered, what time it is and what the policy grants
 are passed in. Storing the result, with the compare-and-swap that makes it count, is the healer's work.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,9 +25,15 @@ _FIRST_BACK_OFF = timedelta(seconds=5)
 _LONGEST_BACK_OFF = timedelta(minutes=5)
 _VALID = "ProtectionConfigured"
 _CHANGING = frozenset({"UpdatingProtection", "ConfiguringProtection"})
+_INTENDED = frozenset(
+    {"ProtectionStopped", "BackupSchedulesSuspended", "RetentionSchedulesSuspended", "SoftDeleting", "SoftDeleted"}
+)
+"""Somebody wants the instance as it is; no sync changes that, nor should it."""
+_PERMANENT = frozenset({400, 404, 405, 422})
+"""Refusals that the same call will meet again. Of the others, 401 and 403 pass once a new role assignment acts."""
 
 
-def opened(signal: Signal, default_sync_type: SyncType, now: datetime) -> Remediation:
+def opened(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
     """The remediation that an accepted signal begins; its first sync job is to be queued."""
     return Remediation(
         id=new_id(signal.instance, now),
@@ -38,7 +44,7 @@ def opened(signal: Signal, default_sync_type: SyncType, now: datetime) -> Remedi
         signals=1,
         opened_at=now,
         due_at=now + QUEUE_PATIENCE,
-        attempts=(Attempt(1, signal.sync_type or default_sync_type, queued_at=now),),
+        attempts=(Attempt(1, sync_type, queued_at=now),),
         history=(Transition(now, None, Status.QUEUED, signal.reason),),
     )
 
@@ -53,16 +59,26 @@ def awaits(remediation: Remediation, attempt: int) -> bool:
     return remediation.status is Status.QUEUED and remediation.attempt.number == attempt
 
 
+def retried(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
+    """The next attempt begins; its sync job is to be queued."""
+    number = remediation.attempt.number + 1
+    begun = replace(remediation, attempts=(*remediation.attempts, Attempt(number, sync_type, queued_at=now)))
+    return _move(begun, Status.QUEUED, now, f"attempt {number}", due_at=now + QUEUE_PATIENCE)
+
+
 def requeued(remediation: Remediation, now: datetime) -> Remediation:
     """The sync job was put into the queue once more, because nobody answered for it in time."""
     return replace(remediation, due_at=now + QUEUE_PATIENCE)
 
 
-def sync_answered(remediation: Remediation, answer: answers.SyncAnswer, now: datetime, jitter: float) -> Remediation:
+def sync_answered(
+    remediation: Remediation, answer: answers.SyncAnswer, now: datetime, jitter: float, retry: timedelta | None
+) -> Remediation:
     """What ARM said to the sync call.
 
     Args:
         jitter: 0 to 1; spreads the delay of what has to be asked again.
+        retry: how long to wait for the next attempt, should this one fail; None if it is the last.
     """
     match answer:
         case answers.SyncAccepted(operation, retry_after):
@@ -78,16 +94,17 @@ def sync_answered(remediation: Remediation, answer: answers.SyncAnswer, now: dat
             return _move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
         case answers.SyncRefused(status, error):
             refused = _attempt(remediation, submitted_at=now, ended_at=now, error=error)
-            return _end(refused, Status.REJECTED, now, f"ARM refused the sync call with {status}", error)
+            granted = None if status in _PERMANENT else retry
+            return _fail(refused, Status.REJECTED, now, f"ARM refused the sync call with {status}", error, granted)
         case answers.NotAnswered():
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
             return _deferred(remediation, answer, now, jitter, patience=QUEUE_PATIENCE)
 
 
 def operation_answered(
-    remediation: Remediation, answer: answers.OperationAnswer, now: datetime, jitter: float
+    remediation: Remediation, answer: answers.OperationAnswer, now: datetime, jitter: float, retry: timedelta | None
 ) -> Remediation:
-    """What ARM said about the running operation."""
+    """What ARM said about the running operation; `jitter` and `retry` as for `sync_answered`."""
     match answer:
         case answers.OperationRunning(status, retry_after):
             running = _attempt(remediation, operation_status=status)
@@ -97,7 +114,7 @@ def operation_answered(
             return _move(ended, Status.VERIFYING, now, "operation succeeded", due_at=now)
         case answers.OperationFailed(status, error, job_id):
             failed = _attempt(remediation, operation_status=status, job_id=job_id, ended_at=now, error=error)
-            return _end(failed, Status.FAILED, now, f"operation {status}", error)
+            return _fail(failed, Status.FAILED, now, f"operation {status}", error, retry)
         case answers.OperationUnknown():
             ended = _attempt(remediation, ended_at=now)
             return _move(
@@ -112,9 +129,9 @@ def operation_answered(
 
 
 def instance_answered(
-    remediation: Remediation, answer: answers.InstanceAnswer, now: datetime, jitter: float
+    remediation: Remediation, answer: answers.InstanceAnswer, now: datetime, jitter: float, retry: timedelta | None
 ) -> Remediation:
-    """What the instance itself shows after the sync: the only proof of a heal."""
+    """What the instance itself shows after the sync, the only proof of a heal; otherwise as `sync_answered`."""
     match answer:
         case answers.InstanceRead(state, _) if state in _CHANGING:
             changing = replace(remediation, protection_state=state, deferrals=0)
@@ -123,7 +140,9 @@ def instance_answered(
             read = replace(remediation, protection_state=state)
             if state == _VALID:
                 return _end(read, Status.HEALED, now, f"the instance is {state}", None)
-            return _end(read, Status.UNHEALTHY, now, f"the instance is {state} after the sync", error)
+            if state in _INTENDED:
+                return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
+            return _fail(read, Status.UNHEALTHY, now, f"the instance is {state} after the sync", error, retry)
         case answers.InstanceRefused(status, error):
             reason = f"ARM refused to show the instance with {status}"
             return _end(remediation, Status.REJECTED, now, reason, error)
@@ -133,11 +152,18 @@ def instance_answered(
 
 def overdue(remediation: Remediation, operation_timeout: timedelta, now: datetime) -> Remediation | None:
     """The timed-out remediation when its attempt has lasted too long, None when it may go on."""
-    if remediation.status.is_terminal or now - remediation.attempt.queued_at < operation_timeout:
+    waits = remediation.status.is_terminal or remediation.status is Status.WAITING_TO_RETRY
+    if waits or now - remediation.attempt.queued_at < operation_timeout:
         return None
     error = error_detail("OperationTimedOut", f"no end after {operation_timeout}; last seen {remediation.status}")
     ended = _attempt(remediation, ended_at=now, error=error)
     return _end(ended, Status.TIMED_OUT, now, error["message"], remediation.error or error)
+
+
+def cancelled(remediation: Remediation, reason: str, now: datetime) -> Remediation:
+    """An operator's word ends it; an operation that runs goes on in Azure, unwatched."""
+    ended = _attempt(remediation, ended_at=remediation.attempt.ended_at or now)
+    return _end(ended, Status.CANCELLED, now, reason, remediation.error)
 
 
 def poisoned(remediation: Remediation, message: str, now: datetime) -> Remediation:
@@ -183,6 +209,21 @@ def _attempt(remediation: Remediation, **changes: Any) -> Remediation:
 def _move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:
     history = (*remediation.history, Transition(now, remediation.status, status, reason))
     return replace(remediation, status=status, due_at=due_at, history=history, deferrals=0, error=None)
+
+
+def _fail(
+    remediation: Remediation,
+    at_last: Status,
+    now: datetime,
+    reason: str,
+    error: ErrorDetail | None,
+    retry: timedelta | None,
+) -> Remediation:
+    """The attempt is lost: wait for the next one, or end with this status if it was the last."""
+    if retry is None:
+        return _end(remediation, at_last, now, reason, error)
+    waiting = _move(remediation, Status.WAITING_TO_RETRY, now, f"{reason}; next attempt in {retry}", now + retry)
+    return replace(waiting, error=error)
 
 
 def _end(

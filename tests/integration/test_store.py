@@ -124,7 +124,7 @@ def test_a_saved_remediation_has_an_entry_at_its_due_time_or_before(store: Store
 
 def test_a_tick_moves_the_entry_to_the_due_time(store: Store) -> None:
     stored = open_one(store)
-    after = transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0)
+    after = transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0, None)
     store.save_all([Change(stored, after)])
     assert entries(store, after) == [DueEntry(after.id, NOW + timedelta(seconds=60))]
 

@@ -17,21 +17,21 @@ ACCEPTED = answers.SyncAccepted(OPERATION, 60.0)
 NO_VERDICT = answers.NotAnswered(ERROR)
 
 
-def queued(sync_type: SyncType | None = None) -> Remediation:
-    signal = Signal(INSTANCE, "Event", "backup failed", NOW, sync_type)
-    return transitions.opened(signal, SyncType.DEFAULT, NOW)
+def queued(sync_type: SyncType = SyncType.DEFAULT) -> Remediation:
+    signal = Signal(INSTANCE, "Event", "backup failed", NOW)
+    return transitions.opened(signal, sync_type, NOW)
 
 
 def running() -> Remediation:
-    return transitions.sync_answered(queued(), ACCEPTED, NOW, 0.0)
+    return transitions.sync_answered(queued(), ACCEPTED, NOW, 0.0, None)
 
 
 def verifying() -> Remediation:
-    return transitions.operation_answered(running(), answers.OperationSucceeded("job"), NOW, 0.0)
+    return transitions.operation_answered(running(), answers.OperationSucceeded("job"), NOW, 0.0, None)
 
 
 def healed() -> Remediation:
-    return transitions.instance_answered(verifying(), read("ProtectionConfigured"), LATER, 0.0)
+    return transitions.instance_answered(verifying(), read("ProtectionConfigured"), LATER, 0.0, None)
 
 
 def read(state: str) -> answers.InstanceRead:

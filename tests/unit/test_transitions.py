@@ -34,12 +34,66 @@ def test_an_opened_remediation_is_due_even_if_its_job_gets_lost() -> None:
     assert queued().due_at == NOW + QUEUE_PATIENCE
 
 
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [(None, SyncType.DEFAULT), (SyncType.FORCE_RESYNC, SyncType.FORCE_RESYNC)],
-)
-def test_the_signal_may_choose_the_sync(asked: SyncType | None, expected: SyncType) -> None:
-    assert queued(asked).attempt.sync_type is expected
+def test_a_lost_attempt_waits_for_the_next_with_its_error() -> None:
+    failed = answers.OperationFailed("Failed", ERROR)
+    after = transitions.operation_answered(running(), failed, LATER, 0.0, timedelta(minutes=5))
+    assert (after.status, after.due_at, after.error) == (
+        Status.WAITING_TO_RETRY,
+        LATER + timedelta(minutes=5),
+        ERROR,
+    )
+
+
+@pytest.mark.parametrize("status", [401, 403, 423])
+def test_a_refusal_that_may_pass_is_retried(status: int) -> None:
+    refused = answers.SyncRefused(status, ERROR)
+    after = transitions.sync_answered(queued(), refused, LATER, 0.0, timedelta(minutes=5))
+    assert after.status is Status.WAITING_TO_RETRY
+
+
+@pytest.mark.parametrize("status", [401, 403, 423])
+def test_a_refusal_that_did_not_pass_ends_rejected(status: int) -> None:
+    after = transitions.sync_answered(queued(), answers.SyncRefused(status, ERROR), LATER, 0.0, None)
+    assert after.status is Status.REJECTED
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 422])
+def test_a_permanent_refusal_is_never_retried(status: int) -> None:
+    refused = answers.SyncRefused(status, ERROR)
+    after = transitions.sync_answered(queued(), refused, LATER, 0.0, timedelta(minutes=5))
+    assert (after.status, after.error) == (Status.REJECTED, ERROR)
+
+
+def test_an_instance_that_is_still_unhealthy_is_retried() -> None:
+    after = transitions.instance_answered(verifying(), read("ProtectionError"), LATER, 0.0, timedelta(minutes=5))
+    assert after.status is Status.WAITING_TO_RETRY
+
+
+@pytest.mark.parametrize("state", ["ProtectionStopped", "BackupSchedulesSuspended", "SoftDeleted"])
+def test_a_state_that_somebody_intends_is_not_retried(state: str) -> None:
+    after = transitions.instance_answered(verifying(), read(state), LATER, 0.0, timedelta(minutes=5))
+    assert after.status is Status.UNHEALTHY
+    assert "intends" in after.history[-1].reason
+
+
+def test_the_next_attempt_is_queued_with_its_own_sync() -> None:
+    failed = answers.OperationFailed("Failed", ERROR)
+    waiting = transitions.operation_answered(running(), failed, LATER, 0.0, timedelta(minutes=5))
+    after = transitions.retried(waiting, SyncType.FORCE_RESYNC, LATER)
+    assert transitions.awaits(after, 2)
+    assert (after.attempt.sync_type, after.attempts[0]) == (SyncType.FORCE_RESYNC, waiting.attempt)
+
+
+def test_waiting_for_the_next_attempt_does_not_time_out() -> None:
+    failed = answers.OperationFailed("Failed", ERROR)
+    waiting = transitions.operation_answered(running(), failed, LATER, 0.0, timedelta(hours=6))
+    assert transitions.overdue(waiting, timedelta(hours=6), NOW + timedelta(hours=7)) is None
+
+
+@pytest.mark.parametrize("active", [queued(), running(), verifying()])
+def test_an_operator_can_cancel_at_any_active_status(active: Remediation) -> None:
+    after = transitions.cancelled(active, "not now", LATER)
+    assert (after.status, after.ended_at, after.history[-1].reason) == (Status.CANCELLED, LATER, "not now")
 
 
 def test_newer_ids_sort_first() -> None:
@@ -47,7 +101,7 @@ def test_newer_ids_sort_first() -> None:
 
 
 def test_an_accepted_sync_runs_and_is_looked_at_when_arm_says() -> None:
-    after = transitions.sync_answered(queued(), ACCEPTED, LATER, 0.0)
+    after = transitions.sync_answered(queued(), ACCEPTED, LATER, 0.0, None)
     assert (after.status, after.due_at, after.attempt.operation) == (
         Status.RUNNING,
         LATER + timedelta(seconds=60),
@@ -56,18 +110,18 @@ def test_an_accepted_sync_runs_and_is_looked_at_when_arm_says() -> None:
 
 
 def test_a_sync_that_is_done_at_once_is_verified_at_once() -> None:
-    after = transitions.sync_answered(queued(), answers.SyncDone(), LATER, 0.0)
+    after = transitions.sync_answered(queued(), answers.SyncDone(), LATER, 0.0, None)
     assert (after.status, after.due_at) == (Status.VERIFYING, LATER)
 
 
 def test_a_refused_sync_ends_rejected_with_the_whole_error() -> None:
-    after = transitions.sync_answered(queued(), answers.SyncRefused(400, ERROR), LATER, 0.0)
+    after = transitions.sync_answered(queued(), answers.SyncRefused(400, ERROR), LATER, 0.0, None)
     assert (after.status, after.error, after.ended_at) == (Status.REJECTED, ERROR, LATER)
 
 
 @pytest.mark.parametrize("retry_after", [7.0, 0.0])
 def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_after: float) -> None:
-    after = transitions.sync_answered(queued(), answers.NotAnswered(ERROR, retry_after), LATER, 0.0)
+    after = transitions.sync_answered(queued(), answers.NotAnswered(ERROR, retry_after), LATER, 0.0, None)
     assert after.status is Status.QUEUED
     assert transitions.job_delay(after, LATER) == timedelta(seconds=retry_after)
 
@@ -75,14 +129,14 @@ def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_aft
 def test_without_a_word_from_arm_the_delay_grows_up_to_five_minutes() -> None:
     current, delays = queued(), []
     for _ in range(9):
-        current = transitions.sync_answered(current, NO_VERDICT, LATER, 1.0)
+        current = transitions.sync_answered(current, NO_VERDICT, LATER, 1.0, None)
         delays.append(transitions.job_delay(current, LATER))
     assert delays == sorted(delays)
     assert (delays[0], delays[-1]) == (timedelta(seconds=5), timedelta(minutes=5))
 
 
 def test_a_running_operation_is_looked_at_again() -> None:
-    after = transitions.operation_answered(running(), answers.OperationRunning("Inprogress", None), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.OperationRunning("Inprogress", None), LATER, 0.0, None)
     assert (after.status, after.due_at) == (Status.RUNNING, LATER + POLL_DELAY)
 
 
@@ -92,17 +146,17 @@ def test_a_succeeded_operation_is_no_heal_yet() -> None:
 
 
 def test_a_failed_operation_ends_failed_with_its_error() -> None:
-    after = transitions.operation_answered(running(), answers.OperationFailed("Failed", ERROR), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.OperationFailed("Failed", ERROR), LATER, 0.0, None)
     assert (after.status, after.error, after.attempt.error) == (Status.FAILED, ERROR, ERROR)
 
 
 def test_an_operation_that_arm_forgot_is_answered_by_the_instance() -> None:
-    after = transitions.operation_answered(running(), answers.OperationUnknown(), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.OperationUnknown(), LATER, 0.0, None)
     assert after.status is Status.VERIFYING
 
 
 def test_an_operation_without_a_verdict_is_looked_at_again() -> None:
-    after = transitions.operation_answered(running(), answers.NotAnswered(ERROR, 3.0), LATER, 0.0)
+    after = transitions.operation_answered(running(), answers.NotAnswered(ERROR, 3.0), LATER, 0.0, None)
     assert (after.status, after.due_at) == (Status.RUNNING, LATER + timedelta(seconds=3))
 
 
@@ -115,19 +169,19 @@ def test_an_operation_without_a_verdict_is_looked_at_again() -> None:
     ],
 )
 def test_only_the_instance_proves_a_heal(state: str, status: Status) -> None:
-    after = transitions.instance_answered(verifying(), read(state), LATER, 0.0)
+    after = transitions.instance_answered(verifying(), read(state), LATER, 0.0, None)
     assert (after.status, after.protection_state) == (status, state)
 
 
 def test_an_instance_that_is_gone_ends_rejected() -> None:
-    after = transitions.instance_answered(verifying(), answers.InstanceRefused(404, ERROR), LATER, 0.0)
+    after = transitions.instance_answered(verifying(), answers.InstanceRefused(404, ERROR), LATER, 0.0, None)
     assert (after.status, after.error) == (Status.REJECTED, ERROR)
 
 
 def test_a_hindrance_on_the_way_is_forgotten_once_healed() -> None:
-    deferred = transitions.operation_answered(running(), NO_VERDICT, NOW, 0.0)
-    succeeded = transitions.operation_answered(deferred, answers.OperationSucceeded(None), NOW, 0.0)
-    assert transitions.instance_answered(succeeded, read("ProtectionConfigured"), NOW, 0.0).error is None
+    deferred = transitions.operation_answered(running(), NO_VERDICT, NOW, 0.0, None)
+    succeeded = transitions.operation_answered(deferred, answers.OperationSucceeded(None), NOW, 0.0, None)
+    assert transitions.instance_answered(succeeded, read("ProtectionConfigured"), NOW, 0.0, None).error is None
 
 
 @pytest.mark.parametrize("active", [queued(), running(), verifying()])
@@ -207,14 +261,16 @@ def test_whatever_azure_answers_an_active_remediation_stays_due_and_readable(dat
     current, now = queued(), NOW
     for _ in range(data.draw(st.integers(0, 12))):
         now += timedelta(milliseconds=data.draw(st.integers(0, 10_000)))
-        jitter = data.draw(st.floats(0, 1))
+        jitter, retry = data.draw(st.floats(0, 1)), data.draw(st.none() | st.just(timedelta(minutes=5)))
         match current.status:
             case Status.QUEUED:
-                current = transitions.sync_answered(current, data.draw(sync_answers), now, jitter)
+                current = transitions.sync_answered(current, data.draw(sync_answers), now, jitter, retry)
             case Status.RUNNING:
-                current = transitions.operation_answered(current, data.draw(operation_answers), now, jitter)
+                current = transitions.operation_answered(current, data.draw(operation_answers), now, jitter, retry)
             case Status.VERIFYING:
-                current = transitions.instance_answered(current, data.draw(instance_answers), now, jitter)
+                current = transitions.instance_answered(current, data.draw(instance_answers), now, jitter, retry)
+            case Status.WAITING_TO_RETRY:
+                current = transitions.retried(current, SyncType.FORCE_RESYNC, now)
         assert current.due_at is not None
         assert current.status.is_terminal == (current.ended_at is not None)
         assert current.history[-1].after is current.status
