@@ -4,6 +4,7 @@ The imports stand inside the functions on purpose: storage, identity, HTTP and v
 cold start several times what `azure.functions` does, and most starts need only some of them.
 """
 
+import logging
 import random
 from functools import cache
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from shared.jobs import JobQueue
     from shared.store import Store
     from shared.tick import Tick
+
+for _chatty in ("azure.core", "azure.identity"):
+    # The SDKs tell of each request at INFO: several lines for each of ours, and more CPU than the request.
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
 
 
 @cache

@@ -22,7 +22,7 @@ class OutcomeTopic:
 
     def __init__(self, endpoint: str, credential: TokenCredential) -> None:
         """Publish to the topic's endpoint; the identity needs the role "EventGrid Data Sender"."""
-        self._client = EventGridPublisherClient(endpoint, credential, retry_total=1)
+        self._client = EventGridPublisherClient(endpoint, credential)
 
     def publish(self, ended: Sequence[Remediation]) -> None:
         """Announce how these remediations ended, in one call.
@@ -31,7 +31,8 @@ class OutcomeTopic:
             NotPublished: the topic did not take them.
         """
         try:
-            self._client.send([outcome_event(remediation) for remediation in ended])
+            # No retries of the client's own, an outcome stays due until it is delivered: a tick waits for no topic.
+            self._client.send([outcome_event(remediation) for remediation in ended], retry_total=0)
         except (AzureError, ValueError) as cause:
             raise NotPublished(f"{type(cause).__name__}: {cause}") from cause
 

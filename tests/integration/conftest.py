@@ -1,0 +1,136 @@
+"""The rooms put together as in Azure, on real storage and a simulated Resource Manager, with a clock to be set."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import requests
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import TableServiceClient
+from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
+
+from shared.arm import ArmClient
+from shared.healer import Healer
+from shared.identity import managed_identity, token_source
+from shared.jobs import JobQueue
+from shared.outcomes import OutcomeTopic
+from shared.remediation import Remediation
+from shared.resource_id import BackupInstanceId
+from shared.settings import Settings
+from shared.signals import Signal
+from shared.store import Store
+from shared.tick import Tick
+from tests.simulator import ARM_AUDIENCE, Simulator
+
+INSTANCE = BackupInstanceId("04cf684a-d41f-4550-9f70-7708a3a2283b", "testRG", "testVault", "testBI")
+FAST = {"operationSeconds": 0, "retryAfter": 0}
+"""An operation that has ended when it is first looked at."""
+
+
+class Clock:
+    """Real time, until a test moves it on."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._ahead
+
+    def advance(self, **duration: float) -> None:
+        self._ahead += timedelta(**duration)
+
+
+@dataclass(frozen=True)
+class App:
+    """Healer and tick as `composition` makes them, on storage of this test's own."""
+
+    healer: Healer
+    tick: Tick
+    queue: QueueClient
+    clock: Clock
+    azure: Simulator
+
+    def signal(self, instance: BackupInstanceId = INSTANCE, **changes: object) -> Signal:
+        return replace(Signal(instance, "Event", "backup failed", self.clock()), **changes)  # type: ignore[arg-type]
+
+    def open(self, instance: BackupInstanceId = INSTANCE) -> Remediation:
+        """A signal has come, its job is still to be carried out."""
+        intake = self.healer.intake(self.signal(instance))
+        assert intake is not None
+        assert intake.remediation is not None
+        return intake.remediation
+
+    def submit(self, remediation: Remediation, attempt: int = 1) -> None:
+        """The queue delivers the job."""
+        self.healer.submit(f'{{"v":1,"remediationId":"{remediation.id}","attempt":{attempt}}}')
+
+    def started(self, **behaviour: object) -> Remediation:
+        """An instance fails, and its sync call has been answered."""
+        self.azure.put(str(INSTANCE), behaviour={**FAST, **behaviour})
+        opened = self.open()
+        self.submit(opened)
+        return opened
+
+    def now(self, remediation: Remediation) -> Remediation:
+        """How it stands in storage."""
+        stored = self.healer.store.load(remediation.id)
+        assert stored is not None
+        return stored.remediation
+
+    def jobs(self) -> list[str]:
+        """The texts of the jobs that are visible."""
+        return [message.content for message in self.queue.receive_messages(visibility_timeout=1)]
+
+    def all_jobs(self) -> int:
+        """How many jobs there are, delayed ones included."""
+        return self.healer.jobs.depth()
+
+    def calls(self) -> list[str]:
+        """The kinds of calls that Resource Manager got so far."""
+        kinds = ("sync", "operationStatus", "operationResults", "instance", "other")
+        return [entry["kind"] for entry in self.azure.journal(*kinds)]
+
+
+AppMaker = Callable[..., App]
+
+
+@pytest.fixture
+def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
+    """Makes the app with these settings; a second one shares storage with the first, like a second host."""
+    name = f"test{uuid4().hex}"
+    tables = TableServiceClient.from_connection_string(connection_string)
+    queue = QueueClient.from_connection_string(
+        connection_string,
+        name,
+        message_encode_policy=TextBase64EncodePolicy(),
+        message_decode_policy=TextBase64DecodePolicy(),
+    )
+    clock = Clock()
+
+    def make(**changes: object) -> App:
+        settings = replace(Settings(), outcome_topic_endpoint=in_azure.ready["topicEndpoint"], **changes)  # type: ignore[arg-type]
+        store = Store(tables.create_table_if_not_exists(name))
+        try:
+            queue.create_queue()
+        except ResourceExistsError:
+            pass
+        credential = managed_identity(None)
+        token = token_source(credential, ARM_AUDIENCE)
+        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, token, requests.Session(), clock)
+        jobs = JobQueue(queue)
+        topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
+        healer = Healer(store, arm, jobs, settings, clock, lambda: 0.0)
+        return App(healer, Tick(store, arm, jobs, topic, settings, clock, lambda: 0.0), queue, clock, in_azure)
+
+    yield make
+    tables.delete_table(name)
+    queue.delete_queue()
+    queue.close()
+    tables.close()
+
+
+@pytest.fixture
+def app(make_app: AppMaker) -> App:
+    return make_app()

@@ -1,0 +1,370 @@
+"""From the signal to the outcome, step by step: what the app does, and what Azure sees of it."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.jobs import InvalidJob, SyncJob
+from shared.remediation import Status
+from shared.signals import NoSignal, SyncType
+from shared.store import shard_of
+from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
+
+LATER = {"minutes": 10}
+RETRY = {"max_attempts": 2, "retry_delays": (timedelta(minutes=5),)}
+
+
+def test_a_failed_instance_is_healed_with_one_post_the_polls_and_one_look(app: App) -> None:
+    started = app.started()
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+    assert app.calls() == ["sync", "operationStatus", "instance"]
+
+
+def test_the_sync_call_is_made_as_the_reference_says(app: App) -> None:
+    started = app.started()
+    (call,) = app.azure.journal("sync")
+    assert (call["method"], call["path"], call["query"], call["body"]) == (
+        "POST",
+        f"{INSTANCE}/sync",
+        "api-version=2024-04-01",
+        {"syncType": "Default"},
+    )
+    assert app.now(started).attempt.submitted_at is not None
+
+
+def test_the_signal_may_ask_for_a_forced_resync(app: App) -> None:
+    app.azure.put(str(INSTANCE), behaviour=FAST)
+    intake = app.healer.intake(app.signal(sync_type=SyncType.FORCE_RESYNC))
+    assert intake is not None
+    assert intake.remediation is not None
+    app.submit(intake.remediation)
+    assert app.azure.journal("sync")[0]["body"] == {"syncType": "ForceResync"}
+
+
+def test_an_outcome_is_published_once_with_the_remediations_id(app: App) -> None:
+    started = app.started()
+    for _ in range(3):
+        app.tick.run()
+    (event,) = app.azure.events()
+    assert (event["id"], event["type"], event["subject"]) == (
+        started.id,
+        "BackupAutoheal.Remediation.Healed",
+        str(INSTANCE),
+    )
+    assert app.now(started).published_at is not None
+
+
+def test_what_is_over_is_due_no_more(app: App) -> None:
+    started = app.started()
+    app.tick.run()
+    assert app.healer.store.due(shard_of(started.id), app.clock() + timedelta(days=99), 10) == []
+
+
+def test_without_a_topic_an_outcome_is_over_at_once(make_app: AppMaker) -> None:
+    app = make_app()
+    quiet = replace(app, tick=replace(app.tick, topic=None))
+    started = quiet.started()
+    quiet.tick.run()
+    assert (quiet.now(started).status, quiet.now(started).due_at) == (Status.HEALED, None)
+
+
+def test_a_topic_that_is_down_gets_the_outcome_later(app: App) -> None:
+    app.azure.set(topicFaults=[{"status": 503}])
+    started = app.started()
+    app.tick.run()
+    assert app.now(started).published_at is None
+    app.clock.advance(**LATER)
+    app.tick.run()
+    assert [event["id"] for event in app.azure.events()] == [started.id]
+
+
+def test_a_sync_that_is_done_at_once_is_verified_too(app: App) -> None:
+    started = app.started(syncStatus=200)
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+    assert app.calls() == ["sync", "instance"]
+
+
+def test_a_running_operation_is_polled_when_arm_says_and_not_before(app: App) -> None:
+    started = app.started(operationSeconds=30, retryAfter=60)
+    app.tick.run()
+    assert app.calls() == ["sync"]
+    app.clock.advance(seconds=61)
+    app.tick.run()
+    assert app.calls() == ["sync", "operationStatus"]
+    assert app.now(started).status is Status.RUNNING
+
+
+def test_a_retry_after_as_a_date_is_honoured(app: App) -> None:
+    started = app.started(operationSeconds=30, retryAfter="http-date")
+    due_at = app.now(started).due_at
+    assert due_at is not None
+    assert timedelta() < due_at - started.opened_at < timedelta(seconds=5)
+
+
+def test_location_is_followed_where_there_is_no_operation_status(app: App) -> None:
+    started = app.started(omitAsyncHeader=True)
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+    assert app.calls() == ["sync", "operationResults", "instance"]
+
+
+def test_without_any_operation_url_the_instance_is_asked(app: App) -> None:
+    started = app.started(omitAsyncHeader=True, omitLocationHeader=True)
+    app.clock.advance(seconds=20)
+    app.tick.run()
+    assert app.calls() == ["sync", "instance"]
+    assert app.now(started).status is Status.HEALED
+
+
+def test_an_instance_that_stays_broken_ends_unhealthy_with_its_error(make_app: AppMaker) -> None:
+    app = make_app(max_attempts=1)
+    started = app.started(stateAfterSuccess="ProtectionError")
+    app.tick.run()
+    ended = app.now(started)
+    assert (ended.status, ended.protection_state) == (Status.UNHEALTHY, "ProtectionError")
+
+
+@pytest.mark.parametrize("final", ["Failed", "Canceled"])
+def test_an_operation_that_fails_ends_failed_with_the_whole_error(make_app: AppMaker, final: str) -> None:
+    app = make_app(max_attempts=1)
+    error = {"code": "UserErrorX", "message": "why", "details": [{"code": "Y", "message": "inner"}]}
+    started = app.started(finalStatus=final, finalError=error)
+    app.tick.run()
+    ended = app.now(started)
+    assert (ended.status, ended.error, ended.attempt.operation_status) == (Status.FAILED, error, final)
+
+
+def test_a_lost_attempt_is_followed_by_the_next_one_after_its_wait(make_app: AppMaker) -> None:
+    app = make_app(**RETRY)
+    started = app.started(finalStatus="Failed")
+    app.tick.run()
+    assert app.now(started).status is Status.WAITING_TO_RETRY
+    app.clock.advance(minutes=6)
+    app.tick.run()
+    assert app.jobs() == [SyncJob(started.id, 2).to_message()]
+
+
+def test_the_remediation_ends_with_its_last_attempt(make_app: AppMaker) -> None:
+    app = make_app(**RETRY)
+    started = app.started(finalStatus="Failed")
+    app.tick.run()
+    app.clock.advance(minutes=6)
+    app.tick.run()
+    app.submit(started, attempt=2)
+    app.tick.run()
+    ended = app.now(started)
+    assert (ended.status, len(ended.attempts)) == (Status.FAILED, 2)
+
+
+def test_an_unknown_instance_is_rejected_with_arms_error(app: App) -> None:
+    opened = app.open()
+    app.submit(opened)
+    ended = app.now(opened)
+    assert ended.status is Status.REJECTED
+    assert ended.error is not None
+    assert ended.error["code"] == "SubscriptionNotFound"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 429, "headers": {"Retry-After": "7"}},
+        {"status": 429},
+        {"status": 500},
+        {"status": 502, "body": "<html>bad gateway</html>"},
+        {"status": 503, "headers": {"Retry-After": "7"}},
+        {"status": 504},
+        {"status": 409},
+        {"kind": "reset"},
+    ],
+)
+def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: dict[str, object]) -> None:
+    opened = app.started(syncFaults=[fault])
+    assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
+    app.submit(opened)
+    app.tick.run()
+    assert app.now(opened).status is Status.HEALED
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503},
+        {"status": 429, "headers": {"Retry-After": "1"}},
+        {"status": 200, "body": "<html>"},
+        {"kind": "reset"},
+    ],
+)
+@pytest.mark.parametrize("where", ["pollFaults", "readFaults"])
+def test_a_look_without_a_verdict_is_taken_again(app: App, where: str, fault: dict[str, object]) -> None:
+    started = app.started(**{where: [fault]})
+    app.tick.run()
+    assert not app.now(started).status.is_terminal
+    app.clock.advance(**LATER)
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+
+
+def test_an_operation_that_arm_forgot_is_answered_by_the_instance(app: App) -> None:
+    started = app.started(pollFaults=[{"status": 404}])
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+    assert app.calls() == ["sync", "operationStatus", "instance"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1:1/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.DataProtection/x",
+        "{base}/subscriptions/14cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.DataProtection/operationStatus/x",
+        "{base}/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.Storage/operationStatus/x",
+        "http://localhost/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.DataProtection/x",
+    ],
+)
+def test_an_operation_url_that_is_not_arms_ends_the_attempt_and_gets_no_token(make_app: AppMaker, url: str) -> None:
+    app = make_app(max_attempts=1)
+    started = app.started(operationUrl=url)
+    app.tick.run()
+    ended = app.now(started)
+    assert ended.status is Status.FAILED
+    assert ended.error is not None
+    assert ended.error["code"] == "UnsafeOperationUrl"
+    assert app.calls() == ["sync"]
+
+
+def test_a_redirect_is_not_followed(app: App) -> None:
+    elsewhere = {"status": 302, "headers": {"Location": f"{app.azure.url}/subscriptions/x"}}
+    app.started(pollFaults=[elsewhere])
+    app.tick.run()
+    assert app.calls() == ["sync", "operationStatus"]
+
+
+def test_a_second_signal_is_counted_on_the_active_remediation(app: App) -> None:
+    first = app.open()
+    intake = app.healer.intake(app.signal())
+    assert intake is not None
+    assert intake.job is None
+    assert (app.now(first).signals, app.now(first).status) == (2, Status.QUEUED)
+
+
+def test_the_same_instance_in_another_casing_is_the_same_instance(app: App) -> None:
+    first = app.open()
+    upper = replace(INSTANCE, name=INSTANCE.name.upper(), vault=INSTANCE.vault.lower())
+    assert app.open(upper).id == first.id
+
+
+def test_a_new_failure_after_the_cool_down_opens_anew(app: App) -> None:
+    started = app.started()
+    app.tick.run()
+    app.clock.advance(minutes=16)
+    assert app.open().id != started.id
+
+
+def test_what_is_no_signal_changes_nothing(app: App) -> None:
+    assert app.healer.intake(NoSignal("not about backup")) is None
+
+
+def test_a_repeated_job_makes_no_second_call(app: App) -> None:
+    started = app.started(operationSeconds=30)
+    app.submit(started)
+    assert app.calls() == ["sync"]
+
+
+def test_a_job_of_an_unknown_remediation_is_dropped(app: App) -> None:
+    app.healer.submit('{"v":1,"remediationId":"000000000000-0000000000000000","attempt":1}')
+    assert app.calls() == []
+
+
+def test_junk_in_the_queue_is_left_to_the_poison_queue(app: App) -> None:
+    with pytest.raises(InvalidJob):
+        app.healer.submit("junk")
+
+
+def test_a_lost_job_is_queued_again(app: App) -> None:
+    opened = app.open()
+    app.clock.advance(seconds=61)
+    app.tick.run()
+    assert app.jobs() == [SyncJob(opened.id, 1).to_message()]
+
+
+def test_a_job_that_waits_its_turn_is_not_queued_again(app: App) -> None:
+    app.open()
+    app.tick.run()
+    assert app.all_jobs() == 0
+
+
+def test_a_job_that_was_given_up_ends_failed_and_keeps_its_text(app: App) -> None:
+    opened = app.open()
+    text = json.dumps({"v": 1, "remediationId": opened.id, "attempt": 1, "extra": "kept"})
+    app.healer.give_up(text)
+    ended = app.now(opened)
+    assert ended.status is Status.FAILED
+    assert ended.error is not None
+    assert text in ended.error["message"]
+
+
+def test_junk_that_was_given_up_is_recorded_and_over(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    app.healer.give_up("junk")
+    assert "job.invalid" in caplog.text
+
+
+def test_an_operation_that_never_ends_times_out(app: App) -> None:
+    started = app.started(operationSeconds=99_999, retryAfter=60)
+    app.clock.advance(hours=7)
+    app.tick.run()
+    assert app.now(started).status is Status.TIMED_OUT
+
+
+def test_an_operator_can_cancel(app: App) -> None:
+    started = app.started(operationSeconds=30)
+    cancelled = app.healer.cancel(started.id, "maintenance")
+    assert cancelled is not None
+    app.clock.advance(**LATER)
+    app.tick.run()
+    assert (app.now(started).status, app.calls()) == (Status.CANCELLED, ["sync"])
+
+
+def test_of_two_hosts_in_the_same_tick_one_ends_the_remediation(
+    make_app: AppMaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = make_app(), make_app()
+    started = one.started()
+    caplog.set_level("INFO", logger="backup_autoheal")
+    with ThreadPoolExecutor() as hosts:
+        for run in [hosts.submit(app.tick.run) for app in (one, other)]:
+            run.result()
+    assert {event["id"] for event in one.azure.events()} == {started.id}
+    assert caplog.text.count('"to": "Healed"') == 1
+
+
+def test_a_record_that_cannot_be_read_stops_no_other(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    corrupt = app.open(replace(INSTANCE, name="corrupt"))
+    table = app.healer.store._table
+    row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
+    table.update_entity({**row, "Document0": "{"})
+    started = app.started()
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+    assert corrupt.id in caplog.text
+
+
+def test_each_transition_is_one_json_line(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="backup_autoheal")
+    app.started()
+    app.tick.run()
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "backup_autoheal"]
+    steps = [(line["from"], line["to"]) for line in lines if line["event"] == "remediation.transition"]
+    assert steps == [(None, "Queued"), ("Queued", "Running"), ("Running", "Verifying"), ("Verifying", "Healed")]
+
+
+def test_no_token_reaches_the_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    app.started(syncFaults=[{"status": 401}])
+    app.tick.run()
+    token = app.healer.arm._token()
+    assert token not in caplog.text
