@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs tell of each request at INFO: several lines for each of ours, and more CPU than the request.
     logging.getLogger(_chatty).setLevel(logging.WARNING)
+# Its publisher warns of every per-call option that is no attribute of the event (`retry_total`, see outcomes.py).
+logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
 
 
 @cache

@@ -14,6 +14,7 @@ from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 from shared.signals import Signal, SyncType
 from shared.store import Change, DueEntry, LostRace, Store, Stored, shard_of
+from tests.memory_store import MemoryStore
 from tests.unit.episodes import ACCEPTED, INSTANCE, NOW, queued
 
 HOUR = timedelta(hours=1)
@@ -28,9 +29,10 @@ def table(connection_string: str) -> Iterator[TableClient]:
         table.delete_table()
 
 
-@pytest.fixture
-def store(table: TableClient) -> Store:
-    return Store(table)
+@pytest.fixture(params=["azurite", "memory"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """Both keep the same promises: what the tests of the pure core build on is what storage does."""
+    return MemoryStore() if request.param == "memory" else Store(request.getfixturevalue("table"))
 
 
 def open_one(store: Store, number: int = 0) -> Stored:
@@ -179,7 +181,8 @@ def test_an_error_of_many_pages_is_kept_whole(store: Store) -> None:
     assert loaded(store, stored.remediation).remediation.error == error
 
 
-def test_a_record_that_cannot_be_read_says_so(store: Store, table: TableClient) -> None:
+def test_a_record_that_cannot_be_read_says_so(table: TableClient) -> None:
+    store = Store(table)
     opened = open_one(store).remediation
     row = table.get_entity(shard_of(opened.id), f"r:{opened.id}")
     table.update_entity({**row, "Document0": "{"})

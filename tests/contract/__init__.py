@@ -1,0 +1,1 @@
+"""Contracts with what the app runs on and talks to."""

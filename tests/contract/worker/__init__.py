@@ -1,0 +1,1 @@
+"""The app in the library that Azure's own Python worker runs."""

@@ -1,0 +1,253 @@
+"""The app in Azure's own worker library: it loads, and each function runs on what the worker hands over.
+
+No binding, annotation or return value may work in the local host only. Resource Manager and the identity
+endpoint are closed ports here: what needs them is the integration tests' business.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.contract.worker.worker import (
+    Invocation,
+    Message,
+    Worker,
+    bindings_of,
+    http_request,
+    queue_metadata,
+    typed,
+)
+from tests.host.processes import REPOSITORY, Azurite, free_ports
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 13),
+    reason="azure-functions-runtime, the library of Azure's worker, exists for Python 3.13 and later only",
+)
+
+SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
+TIMER = {
+    "Schedule": {"AdjustForDST": True},
+    "ScheduleStatus": {
+        "Last": "2026-11-23T20:00:00.0001234+00:00",
+        "Next": "2026-11-23T20:00:30+00:00",
+        "LastUpdated": "2026-11-23T20:00:00.0001234+00:00",
+    },
+    "IsPastDue": False,
+}
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    azurite = Azurite(tmp_path_factory.mktemp("azurite"))
+    [closed] = free_ports(1)
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            azurite.start()
+            patch.setenv("AzureWebJobsStorage", azurite.connection_string)
+            patch.setenv("ARM_ENDPOINT", f"https://localhost:{closed}")
+            patch.setenv("IDENTITY_ENDPOINT", f"https://localhost:{closed}/msi/token")
+            patch.setenv("IDENTITY_HEADER", "header")
+            patch.delenv("OUTCOME_TOPIC_ENDPOINT", raising=False)
+            patch.syspath_prepend(REPOSITORY)
+            # The app's modules keep what they read from the environment, of another test perhaps.
+            for module in app_modules():
+                patch.delitem(sys.modules, module)
+            loaded = Worker(REPOSITORY)
+            yield loaded
+            loaded.close()
+        finally:
+            for module in app_modules():
+                del sys.modules[module]
+            azurite.stop()
+
+
+def app_modules() -> list[str]:
+    """The modules of the app that are loaded."""
+    return [name for name in sys.modules if name.partition(".")[0] in ("function_app", "shared")]
+
+
+def instance_id() -> str:
+    """A backup instance that no other test knows."""
+    vault = (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.DataProtection/backupVaults/v"
+    )
+    return f"{vault}/backupInstances/{uuid.uuid4()}"
+
+
+def grid_event(instance: str, operation: str = "backup") -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "topic": f"/subscriptions/{SUBSCRIPTION}",
+        "subject": instance,
+        "eventType": "Microsoft.Resources.ResourceActionFailure",
+        "eventTime": "2026-11-23T20:00:00.1234567Z",
+        "dataVersion": "2",
+        "metadataVersion": "1",
+        "data": {
+            "operationName": f"Microsoft.DataProtection/backupVaults/backupInstances/{operation}/action",
+            "resourceUri": instance,
+            "resourceProvider": "Microsoft.DataProtection",
+            "status": "Failed",
+            "subscriptionId": SUBSCRIPTION,
+        },
+    }
+
+
+def cloud_event(instance: str) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": str(uuid.uuid4()),
+        "source": "/teams/backup",
+        "type": "Team.BackupFailed",
+        "subject": instance,
+        "time": "2026-11-23T20:00:00Z",
+        "data": {"backupInstanceId": instance},
+    }
+
+
+def on_event(worker: Worker, event: dict[str, Any]) -> Invocation:
+    return worker.invoke("on_backup_failure", "event", typed("json", json.dumps(event)))
+
+
+def on_message(worker: Worker, function: str, text: str, dequeue_count: int = 1) -> Invocation:
+    return worker.invoke(function, "message", typed("string", text), **queue_metadata(dequeue_count))
+
+
+def on_request(worker: Worker, function: str, request: Message) -> Invocation:
+    return worker.invoke(function, "req", request)
+
+
+def request_sync(worker: Worker, body: Any) -> Invocation:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return on_request(worker, "request_sync", http_request("POST", "https://app.test/api/sync", encoded))
+
+
+def get_remediation(worker: Worker, remediation_id: str) -> Invocation:
+    url = f"https://app.test/api/remediations/{remediation_id}"
+    return on_request(worker, "get_remediation", http_request("GET", url, params={"id": remediation_id}))
+
+
+def get_health(worker: Worker) -> Invocation:
+    return on_request(worker, "get_health", http_request("GET", "https://app.test/api/health"))
+
+
+def tick(worker: Worker) -> Invocation:
+    return worker.invoke("poll_operations", "timer", typed("json", json.dumps(TIMER)))
+
+
+def job_of(event: Invocation) -> str:
+    """The sync job that an intake queued."""
+    job = event.text_output("jobs")
+    assert job is not None, event.error
+    return job
+
+
+ONCE: dict[str, Callable[[Worker], Invocation]] = {
+    "on_backup_failure": lambda worker: on_event(worker, grid_event(instance_id())),
+    "submit_sync": lambda worker: on_message(worker, "submit_sync", stale_job(worker)),
+    "on_poison_job": lambda worker: on_message(worker, "on_poison_job", "no sync job at all"),
+    "poll_operations": tick,
+    "request_sync": lambda worker: request_sync(worker, {"backupInstanceId": instance_id()}),
+    "get_remediation": lambda worker: get_remediation(worker, "nothing"),
+    "get_health": get_health,
+}
+
+
+def stale_job(worker: Worker) -> str:
+    """A job of an attempt that its remediation does not wait for: dropped without a call to Azure."""
+    job: dict[str, Any] = json.loads(job_of(on_event(worker, grid_event(instance_id()))))
+    return json.dumps(job | {"attempt": job["attempt"] + 7})
+
+
+def test_every_function_of_the_app_is_invoked_here(worker: Worker) -> None:
+    assert set(worker.index()) == set(ONCE)
+
+
+@pytest.mark.parametrize("function", ONCE)
+def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
+    invocation = ONCE[function](worker)
+    assert invocation.succeeded, invocation.error
+
+
+@pytest.mark.parametrize(
+    ("function", "bindings"),
+    [
+        ("on_backup_failure", [("eventGridTrigger", "IN"), ("queue", "OUT")]),
+        ("submit_sync", [("queueTrigger", "IN")]),
+        ("on_poison_job", [("queueTrigger", "IN")]),
+        ("poll_operations", [("timerTrigger", "IN")]),
+        ("request_sync", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
+        ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("get_health", [("http", "OUT"), ("httpTrigger", "IN")]),
+    ],
+)
+def test_worker_reports_the_bindings_to_the_host(
+    worker: Worker, function: str, bindings: list[tuple[str, str]]
+) -> None:
+    assert bindings_of(worker.index()[function]) == bindings
+
+
+def test_failure_event_queues_a_sync_job(worker: Worker) -> None:
+    assert json.loads(job_of(on_event(worker, grid_event(instance_id()))))["v"] == 1
+
+
+def test_cloud_event_queues_a_sync_job(worker: Worker) -> None:
+    assert json.loads(job_of(on_event(worker, cloud_event(instance_id()))))["v"] == 1
+
+
+def test_event_of_our_own_failing_sync_queues_nothing(worker: Worker) -> None:
+    assert on_event(worker, grid_event(instance_id(), "sync")).outputs == {}
+
+
+def test_second_event_of_an_active_instance_queues_nothing(worker: Worker) -> None:
+    instance = instance_id()
+    on_event(worker, grid_event(instance))
+    assert on_event(worker, grid_event(instance)).outputs == {}
+
+
+def test_message_that_is_no_job_fails_so_that_the_queue_keeps_it_as_poison(worker: Worker) -> None:
+    assert not on_message(worker, "submit_sync", "no sync job at all").succeeded
+
+
+def test_poisoned_job_ends_its_remediation(worker: Worker) -> None:
+    job = job_of(on_event(worker, grid_event(instance_id())))
+    on_message(worker, "on_poison_job", job, dequeue_count=5)
+    assert get_remediation(worker, json.loads(job)["remediationId"]).document["status"] == "Failed"
+
+
+def test_request_is_accepted(worker: Worker) -> None:
+    assert request_sync(worker, {"backupInstanceId": instance_id()}).status == "202"
+
+
+def test_request_queues_a_sync_job(worker: Worker) -> None:
+    answer = request_sync(worker, {"backupInstanceId": instance_id()})
+    assert json.loads(job_of(answer))["remediationId"] == answer.document["id"]
+
+
+def test_accepted_request_names_where_to_look(worker: Worker) -> None:
+    answer = request_sync(worker, {"backupInstanceId": instance_id()})
+    assert answer.document["id"] in answer.headers["location"]
+
+
+@pytest.mark.parametrize("body", [b"{not json", b"[]", b"{}", b'{"backupInstanceId": 5}'])
+def test_bad_request_is_refused(worker: Worker, body: bytes) -> None:
+    assert request_sync(worker, body).status == "400"
+
+
+def test_bad_request_queues_nothing(worker: Worker) -> None:
+    assert request_sync(worker, b"{}").outputs == {}
+
+
+def test_remediation_is_shown(worker: Worker) -> None:
+    opened = request_sync(worker, {"backupInstanceId": instance_id()}).document
+    assert get_remediation(worker, opened["id"]).document["status"] == "Queued"
+
+
+def test_unknown_remediation_is_not_found(worker: Worker) -> None:
+    assert get_remediation(worker, "nothing").status == "404"

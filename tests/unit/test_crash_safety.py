@@ -1,0 +1,261 @@
+"""Whatever dies, repeats, gets lost or interleaves: each remediation reaches one end and one outcome.
+
+A Hypothesis state machine drives the real healer and tick over stores, queue, topic and Resource Manager in
+memory. At any boundary between the app and one of those, the process may be killed, or another host may run a
+step of its own before this one goes on.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from shared import answers
+from shared.answers import ErrorDetail, Operation, error_detail
+from shared.arm import ArmClient
+from shared.healer import Healer
+from shared.jobs import JobQueue, SyncJob
+from shared.outcomes import NotPublished, OutcomeTopic
+from shared.remediation import Remediation
+from shared.resource_id import BackupInstanceId
+from shared.settings import Settings
+from shared.signals import Signal, SyncType
+from shared.tick import Tick
+from tests.memory_store import MemoryStore
+from tests.unit.episodes import NOW
+
+SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
+INSTANCES = [BackupInstanceId(SUBSCRIPTION, "rg", "vault", f"bi-{number}") for number in range(3)]
+ERROR: ErrorDetail = error_detail("UserError", "broken")
+SETTINGS = Settings(
+    max_attempts=2,
+    retry_delays=(timedelta(minutes=5),),
+    cooldown=timedelta(),
+    daily_cap=99,
+    poll_concurrency=1,
+    outcome_topic_endpoint="https://topic.example",
+)
+
+
+class Killed(BaseException):
+    """The process is gone; nothing of it runs on."""
+
+
+class World:
+    """Everything outside the app, and the boundary between."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.store = MemoryStore(self.boundary)
+        self.queue: list[str] = []
+        self.published: list[tuple[str, str]] = []
+        self.outcomes: list[bool] = []
+        self.throttled_calls = 0
+        self.topic_is_down = False
+        self.steps_until_event = -1
+        self.event: Callable[[], None] = lambda: None
+
+    def clock(self) -> datetime:
+        """Time goes on by itself, a little."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def boundary(self) -> None:
+        """Here a process may die, or another host may get ahead."""
+        self.steps_until_event -= 1
+        if self.steps_until_event == 0:
+            self.event()
+
+    def disturb(self, after_steps: int, event: Callable[[], None]) -> None:
+        self.steps_until_event, self.event = after_steps, event
+
+    def calm(self) -> None:
+        self.steps_until_event = -1
+
+
+class MemoryQueue:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
+        self._world.boundary()
+        self._world.queue.append(job.to_message())
+        self._world.boundary()
+
+
+class MemoryTopic:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def publish(self, ended: Sequence[Remediation]) -> None:
+        self._world.boundary()
+        if self._world.topic_is_down:
+            raise NotPublished("down")
+        self._world.published += [(remediation.id, remediation.status.value) for remediation in ended]
+        self._world.boundary()
+
+
+class MemoryArm:
+    """An operation ends when it is looked at, as the world decides."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> answers.SyncAnswer:
+        self._world.boundary()
+        if self._world.throttled_calls > 0:
+            self._world.throttled_calls -= 1
+            return answers.NotAnswered(error_detail("TooManyRequests", "later"), 1.0)
+        self._world.boundary()
+        return answers.SyncAccepted(Operation("https://arm.example/x", None), 1.0)
+
+    def operation(self, instance: BackupInstanceId, operation: Operation) -> answers.OperationAnswer:
+        self._world.boundary()
+        succeeds = self._world.outcomes.pop() if self._world.outcomes else True
+        return answers.OperationSucceeded("job") if succeeds else answers.OperationFailed("Failed", ERROR)
+
+    def read(self, instance: BackupInstanceId) -> answers.InstanceAnswer:
+        self._world.boundary()
+        healthy = self._world.outcomes.pop() if self._world.outcomes else True
+        return answers.InstanceRead("ProtectionConfigured" if healthy else "ProtectionError", None)
+
+
+instances = st.sampled_from(INSTANCES)
+moments = st.integers(1, 12)
+picks = st.integers(0, 5)
+
+
+class CrashSafety(RuleBasedStateMachine):
+    """Hosts come and go; what they share is the world."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        parts = (
+            self.world.store,
+            cast(ArmClient, MemoryArm(self.world)),
+            cast(JobQueue, MemoryQueue(self.world)),
+        )
+        topic = cast(OutcomeTopic, MemoryTopic(self.world))
+        self.healer = Healer(*parts, SETTINGS, self.world.clock, lambda: 0.5)
+        self.tick = Tick(*parts, topic, SETTINGS, self.world.clock, lambda: 0.5)
+        self.endings: dict[str, str] = {}
+
+    def take_signal(self, instance: BackupInstanceId) -> None:
+        intake = self.healer.intake(Signal(instance, "Event", "failed", self.world.clock()))
+        if intake and intake.job:
+            self.world.boundary()
+            self.world.queue.append(intake.job.to_message())
+
+    def take_job(self, pick: int, repeated: bool) -> None:
+        if not self.world.queue:
+            return
+        message = self.world.queue[pick % len(self.world.queue)]
+        self.healer.submit(message)
+        if not repeated and message in self.world.queue:
+            self.world.queue.remove(message)
+
+    @rule(instance=instances)
+    def a_signal_comes(self, instance: BackupInstanceId) -> None:
+        self.take_signal(instance)
+
+    @rule(pick=picks, repeated=st.booleans())
+    def a_job_is_delivered(self, pick: int, repeated: bool) -> None:
+        self.take_job(pick, repeated)
+
+    @rule(pick=picks)
+    def a_job_gets_lost(self, pick: int) -> None:
+        if self.world.queue:
+            self.world.queue.pop(pick % len(self.world.queue))
+
+    @rule()
+    def the_timer_ticks(self) -> None:
+        self.tick.run()
+
+    @rule(seconds=st.sampled_from([1, 20, 70, 400]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
+
+    @rule(outcomes=st.lists(st.booleans(), max_size=3), throttled_calls=st.integers(0, 2))
+    def azure_will_answer(self, outcomes: list[bool], throttled_calls: int) -> None:
+        self.world.outcomes, self.world.throttled_calls = outcomes, throttled_calls
+
+    @rule(down=st.booleans())
+    def the_topic_goes_down_or_up(self, down: bool) -> None:
+        self.world.topic_is_down = down
+
+    @rule(pick=picks)
+    def an_operator_cancels(self, pick: int) -> None:
+        known = self.world.store.remediations()
+        if known:
+            self.healer.cancel(known[pick % len(known)].id, "cancelled")
+
+    @rule(data=st.data(), after_steps=moments)
+    def a_process_is_killed_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
+        def die() -> None:
+            raise Killed
+
+        step = data.draw(self.steps())
+        self.world.disturb(after_steps, die)
+        try:
+            step()
+        except Killed:
+            pass
+        finally:
+            self.world.calm()
+
+    @rule(data=st.data(), after_steps=moments)
+    def another_host_gets_ahead_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
+        step, of_the_other = data.draw(self.steps()), data.draw(self.steps())
+        self.world.disturb(after_steps, of_the_other)
+        try:
+            step()
+        finally:
+            self.world.calm()
+
+    def steps(self) -> st.SearchStrategy[Callable[[], None]]:
+        jobs: st.SearchStrategy[Callable[[], None]] = st.builds(
+            lambda pick, repeated: lambda: self.take_job(pick, repeated), picks, st.booleans()
+        )
+        signals = st.builds(lambda instance: lambda: self.take_signal(instance), instances)
+        return st.one_of(signals, jobs, st.just(self.tick.run))
+
+    @invariant()
+    def an_instance_has_one_active_remediation_at_most(self) -> None:
+        active = Counter(one.instance for one in self.remediations() if not one.status.is_terminal)
+        assert not active or max(active.values()) == 1
+
+    @invariant()
+    def what_has_ended_never_changes_its_end(self) -> None:
+        for one in self.remediations():
+            if one.status.is_terminal:
+                assert self.endings.setdefault(one.id, one.status.value) == one.status.value
+                assert sum(step.after.is_terminal for step in one.history) == 1
+
+    @invariant()
+    def an_outcome_is_only_announced_as_it_is(self) -> None:
+        ended = {one.id: one.status.value for one in self.remediations()}
+        assert all(ended[remediation_id] == status for remediation_id, status in self.world.published)
+
+    def remediations(self) -> list[Remediation]:
+        return self.world.store.remediations()
+
+    def teardown(self) -> None:
+        """Once nothing disturbs any more, everything comes to its end."""
+        self.world.topic_is_down = False
+        for _ in range(12):
+            self.world.now += timedelta(minutes=6)
+            self.tick.run()
+            while self.world.queue:
+                self.take_job(0, repeated=False)
+        open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]
+        assert open_ends == []
+        assert {remediation_id for remediation_id, _ in self.world.published} == {one.id for one in self.remediations()}
+
+
+TestCrashSafety = CrashSafety.TestCase
+TestCrashSafety.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
