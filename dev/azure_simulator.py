@@ -103,9 +103,7 @@ def main() -> None:
         # uvicorn takes these over while it serves, and hands the signal on to us when it has ended.
         signal.signal(stop, _exit)
     level = logging.INFO if arguments.access_log else logging.WARNING
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="[%(asctime)s] %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(stream=sys.stderr, level=level, format="[%(asctime)s] %(levelname)s %(name)s: %(message)s")
     directory: Path = arguments.directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     ca, certificate = server_certificate(directory)
@@ -139,9 +137,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.azure_simulator", description="A local Azure.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument(
-        "--directory", type=Path, required=True, help="for the CA and the secrets; made if missing"
-    )
+    parser.add_argument("--directory", type=Path, required=True, help="for the CA and the secrets; made if missing")
     parser.add_argument("--access-log", action="store_true", help="one line for each request on stderr")
     return parser.parse_args()
 

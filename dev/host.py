@@ -216,9 +216,7 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def _announce(
-    announce: TextIO, listener: socket.socket, functions: Sequence[LocalFunction], keys: Keys | None
-) -> None:
+def _announce(announce: TextIO, listener: socket.socket, functions: Sequence[LocalFunction], keys: Keys | None) -> None:
     line: dict[str, object] = {
         "ready": True,
         "url": f"http://127.0.0.1:{listener.getsockname()[1]}",

@@ -38,9 +38,7 @@ class EventGridWebhook:
 
     def __init__(self, functions: Iterable[LocalFunction], keys: Keys, invoker: Invoker) -> None:
         self._functions = {
-            function.name.lower(): function
-            for function in functions
-            if function.trigger.type == "eventGridTrigger"
+            function.name.lower(): function for function in functions if function.trigger.type == "eventGridTrigger"
         }
         self._keys = keys
         self._invoker = invoker

@@ -124,9 +124,7 @@ class Invoker:
             raise RuntimeError(f"{function.name} without a $return binding returned a non-None value")
         return await self._send_outputs(function, arguments, result)
 
-    async def _send_outputs(
-        self, function: LocalFunction, arguments: Mapping[str, Any], result: Any
-    ) -> Datum | None:
+    async def _send_outputs(self, function: LocalFunction, arguments: Mapping[str, Any], result: Any) -> Datum | None:
         # All outputs are encoded before the first is sent: a bad value must not leave half of them behind.
         values = [(port, arguments[name].get()) for name, port in function.outputs.items()]
         encoded = [(port, encode_output(port, value)) for port, value in values if value is not None]

@@ -79,9 +79,7 @@ class Nudges:
 class QueueOutputs:
     """Sends the values of queue output bindings."""
 
-    def __init__(
-        self, queues: Queues, settings: QueueSettings, nudges: Nudges, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, queues: Queues, settings: QueueSettings, nudges: Nudges, environment: Mapping[str, str]) -> None:
         self._queues = queues
         self._settings = settings
         self._nudges = nudges

@@ -36,9 +36,7 @@ _OPERATION = (
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SUBSCRIPTION = re.compile(r"/subscriptions/(?P<subscription>[^/]+)", re.IGNORECASE)
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
-_CHALLENGE = {
-    "WWW-Authenticate": 'Bearer authorization_uri="https://login.windows.net/", error="invalid_token"'
-}
+_CHALLENGE = {"WWW-Authenticate": 'Bearer authorization_uri="https://login.windows.net/", error="invalid_token"'}
 
 
 class _Route(NamedTuple):
@@ -112,9 +110,7 @@ class Arm:
             return cloud_error(401, refused.code, refused.message, _CHALLENGE)
         return _bad_api_version(request) or _bad_subscription(request)
 
-    def _serve(
-        self, request: Request, body: bytes, target: _Target | None, instance: Instance | None
-    ) -> Response:
+    def _serve(self, request: Request, body: bytes, target: _Target | None, instance: Instance | None) -> Response:
         path = request.scope["path"]
         if target is None:
             return cloud_error(404, "NotFound", f"The simulator knows no resource at the path '{path}'.")
@@ -132,9 +128,7 @@ class Arm:
             return self._vaults.find(operation.instance_id) if operation else None
         if "name" not in names:
             return None
-        return self._vaults.find(
-            InstanceId(names["subscription"], names["group"], names["vault"], names["name"])
-        )
+        return self._vaults.find(InstanceId(names["subscription"], names["group"], names["vault"], names["name"]))
 
 
 def _find(request: Request) -> _Target | None:
@@ -168,9 +162,7 @@ def _complete(request: Request, response: Response) -> None:
     request_id = str(uuid.uuid4())
     headers: MutableHeaders = response.headers
     headers.setdefault("x-ms-request-id", request_id)
-    headers.setdefault(
-        "x-ms-correlation-request-id", request.headers.get("x-ms-correlation-request-id", request_id)
-    )
+    headers.setdefault("x-ms-correlation-request-id", request.headers.get("x-ms-correlation-request-id", request_id))
     if client_request_id := request.headers.get("x-ms-client-request-id"):
         headers.setdefault("x-ms-client-request-id", client_request_id)
     # A full bucket less this request: nothing is counted here.

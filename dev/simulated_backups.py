@@ -93,9 +93,7 @@ class Backups:
         if len(rest) > len(page):
             version = call.request.query_params["api-version"]
             token = base64.urlsafe_b64encode(page[-1].id.key.encode()).decode()
-            answer["nextLink"] = (
-                f"{self._base_url}{quote(call.path)}?api-version={version}&$skipToken={quote(token)}"
-            )
+            answer["nextLink"] = f"{self._base_url}{quote(call.path)}?api-version={version}&$skipToken={quote(token)}"
         return JSONResponse(answer)
 
     def operation_status(self, call: Call) -> Response:
@@ -157,9 +155,7 @@ class Backups:
             url = f"{self._base_url}{status_path}/{operation.id}?api-version={version}"
             template = behaviour.operation_url or "{url}"
             headers["Azure-AsyncOperation"] = (
-                template.replace("{url}", url)
-                .replace("{base}", self._base_url)
-                .replace("{operationId}", operation.id)
+                template.replace("{url}", url).replace("{base}", self._base_url).replace("{operationId}", operation.id)
             )
         if not behaviour.omit_location_header:
             headers["Location"] = f"{self._base_url}{results_path}/{operation.id}?api-version={version}"
@@ -180,9 +176,7 @@ class Backups:
         return cloud_error(404, "ResourceNotFound", message)
 
     def _operation_not_found(self, call: Call) -> Response:
-        return cloud_error(
-            404, "ResourceNotFound", f"The operation '{call.names['operation']}' was not found."
-        )
+        return cloud_error(404, "ResourceNotFound", f"The operation '{call.names['operation']}' was not found.")
 
 
 def show_instance(instance: Instance, now: float) -> Json:

@@ -131,9 +131,7 @@ def _fault(entry: object) -> Fault:
         return ConnectionFault(seconds(entry.get("seconds", 0)), kind)
     status = entry.get("status")
     if kind is not None or not isinstance(status, int) or not 200 <= status <= 599:
-        raise InvalidBehaviour(
-            f"a fault has a status of 200 to 599, or kind 'timeout' or 'reset', got {entry!r}"
-        )
+        raise InvalidBehaviour(f"a fault has a status of 200 to 599, or kind 'timeout' or 'reset', got {entry!r}")
     headers = entry.get("headers") or {}
     if not isinstance(headers, dict):
         raise InvalidBehaviour(f"a fault's headers are a JSON object, got {headers!r}")

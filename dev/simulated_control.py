@@ -25,9 +25,7 @@ from dev.simulated_journal import Journal
 from dev.simulated_topic import Topics
 from dev.simulated_vaults import Instance, InstanceId, Vaults
 
-_INSTANCE_KEYS = frozenset(
-    {"id", "friendlyName", "protectionState", "errorDetails", "dataSourceId", "behaviour"}
-)
+_INSTANCE_KEYS = frozenset({"id", "friendlyName", "protectionState", "errorDetails", "dataSourceId", "behaviour"})
 _DEFAULT_ERROR = {
     **MISSING_PERMISSIONS,
     "recommendedAction": ["Grant the vault's managed identity the required role on the datasource."],

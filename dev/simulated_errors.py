@@ -39,6 +39,4 @@ def fault_response(fault: Fault) -> Response:
         return JSONResponse(fault.body, fault.status, fault.headers)
     if fault.status < 400:
         return Response(status_code=fault.status, headers=fault.headers)
-    return cloud_error(
-        fault.status, *_CODES.get(fault.status, ("Error", "A fault of the simulator.")), fault.headers
-    )
+    return cloud_error(fault.status, *_CODES.get(fault.status, ("Error", "A fault of the simulator.")), fault.headers)

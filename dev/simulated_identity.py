@@ -11,9 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 ARM_AUDIENCES = frozenset(
-    f"https://management.{domain}{slash}"
-    for domain in ("azure.com", "core.windows.net")
-    for slash in ("", "/")
+    f"https://management.{domain}{slash}" for domain in ("azure.com", "core.windows.net") for slash in ("", "/")
 )
 """What ARM's own message on a wrong audience lists."""
 TOPIC_AUDIENCES = frozenset({"https://eventgrid.azure.net", "https://eventgrid.azure.net/"})

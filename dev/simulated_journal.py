@@ -68,9 +68,7 @@ def _show(entry: _Entry) -> Json:
         "path": entry.path,
         "query": entry.query,
         "status": entry.status,
-        "headers": dict(
-            _show_header(name.decode("latin-1"), text.decode("latin-1")) for name, text in entry.headers
-        ),
+        "headers": dict(_show_header(name.decode("latin-1"), text.decode("latin-1")) for name, text in entry.headers),
         "body": _show_body(entry.body),
     }
 

@@ -53,9 +53,7 @@ class Topics:
         try:
             events = _read_events(request.headers.get("content-type", ""), body)
         except ValueError as error:
-            return cloud_error(
-                400, "BadRequest", f"This resource is configured for 'CloudEvents 1.0': {error}"
-            )
+            return cloud_error(400, "BadRequest", f"This resource is configured for 'CloudEvents 1.0': {error}")
         self._events.extend((topic.lower(), event) for event in events)
         return Response()
 

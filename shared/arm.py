@@ -18,6 +18,7 @@ from azure.core.exceptions import AzureError
 from shared import answers
 from shared.answers import ErrorDetail, NotAnswered, Operation, error_detail
 from shared.operation_url import UnsafeOperationUrl, check_operation_url
+from shared.pacing import Pacer
 from shared.resource_id import BackupInstanceId
 from shared.signals import SyncType
 
@@ -39,14 +40,19 @@ class ArmClient:
         allowed_hosts: Sequence[str],
         token: Callable[[], str],
         session: requests.Session,
+        writes: Pacer,
         now: Callable[[], datetime],
     ) -> None:
-        """Call the endpoint with the token; poll there, on its subdomains and on the allowed hosts."""
+        """Call the endpoint with the token; poll there, on its subdomains and on the allowed hosts.
+
+        What the answers to writes say of the subscription's budget goes to `writes`.
+        """
         host = urlsplit(endpoint).netloc.lower()
         self._endpoint = endpoint
         self._hosts = (host, f"*.{host}", *allowed_hosts)
         self._token = token
         self._session = session
+        self._writes = writes
         self._now = now
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> answers.SyncAnswer:
@@ -59,6 +65,7 @@ class ArmClient:
         response = self._call("POST", url, request_id, {"syncType": sync_type.value})
         if isinstance(response, NotAnswered):
             return response
+        self._learn(instance, response)
         if response.status_code == 200:
             return answers.SyncDone()
         if response.status_code == 202:
@@ -97,6 +104,14 @@ class ArmClient:
         if _is_passing(response.status_code) or response.status_code in _NO_ACCESS_YET:
             return self._not_answered(response)
         return answers.InstanceRefused(response.status_code, _cloud_error(response))
+
+    def _learn(self, instance: BackupInstanceId, response: requests.Response) -> None:
+        remaining = response.headers.get("x-ms-ratelimit-remaining-subscription-writes", "")
+        self._writes.learn(
+            instance.subscription_id,
+            int(remaining) if remaining.isascii() and remaining.isdigit() else None,
+            self._retry_after(response) if response.status_code == 429 else None,
+        )
 
     def _call(
         self, method: str, url: str, request_id: str | None = None, body: Mapping[str, Any] | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.healer import Healer
     from shared.http_api import HttpApi
     from shared.jobs import JobQueue
+    from shared.pacing import Pacer
     from shared.store import Store
     from shared.tick import Tick
 
@@ -42,7 +43,7 @@ def healer() -> "Healer":
     """The use cases of signals and sync jobs."""
     from shared.healer import Healer
 
-    return Healer(_store(), _arm(), _jobs(), settings(), utc_now, random.random)
+    return Healer(_store(), _arm(), _writes(), _jobs(), settings(), utc_now, random.random)
 
 
 @cache
@@ -90,7 +91,16 @@ def _arm() -> "ArmClient":
 
     session = requests.Session()
     session.mount("https://", HTTPAdapter(pool_maxsize=settings().poll_concurrency))
-    return ArmClient(settings().arm_endpoint, settings().arm_allowed_hosts, _token(), session, utc_now)
+    hosts = settings().arm_allowed_hosts
+    return ArmClient(settings().arm_endpoint, hosts, _token(), session, _writes(), utc_now)
+
+
+@cache
+def _writes() -> "Pacer":
+    from shared.pacing import Budget, Pacer
+
+    budget = Budget(settings().arm_write_burst, settings().arm_writes_per_second)
+    return Pacer(budget, _store().move_horizon, utc_now)
 
 
 @cache

@@ -12,6 +12,7 @@ from shared import journal, transitions
 from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
+from shared.pacing import Pacer
 from shared.policy import Drop, Open, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
@@ -42,6 +43,7 @@ class Healer:
 
     store: Store
     arm: ArmClient
+    writes: Pacer
     jobs: JobQueue
     settings: Settings
     now: Callable[[], datetime]
@@ -79,12 +81,10 @@ class Healer:
         stored = self._awaiting(job)
         if stored is None:
             return
-        before = stored.remediation
-        after = transitions.overdue(before, self.settings.operation_timeout, self.now()) or self._sync(before)
-        if not self._save(stored, after):
-            return
-        if after.status is Status.QUEUED:
-            journal.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)
+        after = self._submitted(stored.remediation)
+        if self._save(stored, after) and after.status is Status.QUEUED:
+            event = "remediation.deferred" if after.error else "remediation.paced"
+            journal.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
             self.jobs.send(job, transitions.job_delay(after, self.now()))
 
     def cancel(self, remediation_id: str, reason: str) -> Remediation | None:
@@ -153,11 +153,23 @@ class Healer:
     def _awaiting(self, job: SyncJob) -> Stored | None:
         """The remediation, if it still waits for just this job."""
         stored = self.store.load(job.remediation_id)
-        if stored is not None and transitions.awaits(stored.remediation, job.attempt):
+        waits = stored is not None and transitions.awaits(stored.remediation, job.attempt)
+        if stored is not None and waits and not transitions.comes_too_early(stored.remediation, self.now()):
             return stored
         stands = stored.remediation.status if stored else "missing"
         journal.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=stands)
         return None
+
+    def _submitted(self, before: Remediation) -> Remediation:
+        """What follows for a remediation whose job is here: its end, its turn, or the wait for its turn."""
+        overdue = transitions.overdue(before, self.settings.operation_timeout, self.now())
+        if overdue is not None:
+            return overdue
+        if before.slot_at is None:
+            slot_at = self.writes.slot(before.instance.subscription_id)
+            if slot_at > self.now():
+                return transitions.postponed(before, slot_at)
+        return self._sync(before)
 
     def _sync(self, before: Remediation) -> Remediation:
         attempt = before.attempt

@@ -146,6 +146,12 @@ class Settings:
         "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When the tick runs (NCRONTAB with six fields)."
     )
     poll_concurrency: int = _knob("POLL_CONCURRENCY", 32, _count, "How many looks a tick takes at the same time.")
+    arm_writes_per_second: int = _knob(
+        "ARM_WRITES_PER_SECOND", 10, _count, "Sync calls each second in one subscription: Resource Manager's refill."
+    )
+    arm_write_burst: int = _knob(
+        "ARM_WRITE_BURST", 200, _count, "Sync calls at once in one subscription: Resource Manager's full bucket."
+    )
     outcome_topic_endpoint: str | None = _knob(
         "OUTCOME_TOPIC_ENDPOINT",
         None,

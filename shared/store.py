@@ -7,6 +7,8 @@ in one transaction:
     r:{remediation id}      the remediation, as a JSON document
     d:{millis}:{id}         due entry: look at this remediation at that time
 
+Beside them, in a partition of its own, a row for each subscription's write budget (see `pacing`).
+
 Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest first.
 
 An invariant keeps the index cheap: an active remediation has a due entry at its `due_at` or earlier, named by
@@ -15,17 +17,17 @@ early entry moves it. Entries that no row names are spare and are removed when m
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, chain
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from shared.clock import from_millis, to_millis
+from shared.clock import from_iso, from_millis, to_millis
 from shared.documents import CorruptDocument, from_document, to_document
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
@@ -36,6 +38,8 @@ KEPT_OPENINGS = 100
 SHARDS = tuple("0123456789abcdef")
 _CHUNK = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
+_PACING = "pacing"
+_RACES = 20
 _CHANGES_PER_TRANSACTION = 33
 """Each change is up to three of the 100 operations of a transaction."""
 
@@ -192,6 +196,32 @@ class Store:
         for row in self._entries(shard, until=None, page=1):
             return _read_entry(row["RowKey"])
         return None
+
+    def move_horizon(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
+        """Take slots from a bucket that all hosts share; `move` says where its horizon goes from where it is.
+
+        Returns:
+            Where the horizon was; None for a bucket that was never used.
+
+        Raises:
+            LostRace: other hosts kept taking slots first.
+        """
+        for _ in range(_RACES):
+            try:
+                row = self._table.get_entity(_PACING, bucket)
+            except ResourceNotFoundError:
+                row = None
+            before = from_iso(row["Horizon"]) if row else None
+            after = {"PartitionKey": _PACING, "RowKey": bucket, "Horizon": move(before).isoformat()}
+            try:
+                if row is None:
+                    self._table.create_entity(after)
+                else:
+                    self._table.update_entity(after, UpdateMode.REPLACE, **_only_if(_etag(row)))
+            except (ResourceExistsError, ResourceModifiedError):
+                continue
+            return before
+        raise LostRace(f"{_RACES} times in a row another host took slots of {bucket}")
 
     def drop_entry(self, entry: DueEntry) -> None:
         """Remove an entry that no remediation names; that it is gone already is as good."""

@@ -21,6 +21,8 @@ QUEUE_PATIENCE = timedelta(seconds=60)
 """How long a sync job may stay unanswered before it is taken for lost and queued again."""
 POLL_DELAY = timedelta(seconds=15)
 """Between two looks when ARM names no `Retry-After`."""
+_EARLY = timedelta(seconds=1)
+"""Queue Storage counts its delays in whole seconds, by a clock of its own."""
 _FIRST_BACK_OFF = timedelta(seconds=5)
 _LONGEST_BACK_OFF = timedelta(minutes=5)
 _VALID = "ProtectionConfigured"
@@ -69,6 +71,16 @@ def retried(remediation: Remediation, sync_type: SyncType, now: datetime) -> Rem
 def requeued(remediation: Remediation, now: datetime) -> Remediation:
     """The sync job was put into the queue once more, because nobody answered for it in time."""
     return replace(remediation, due_at=now + QUEUE_PATIENCE)
+
+
+def postponed(remediation: Remediation, slot_at: datetime) -> Remediation:
+    """The subscription's write budget has no slot before then: the job goes back to the queue until its slot."""
+    return replace(remediation, slot_at=slot_at, due_at=slot_at + QUEUE_PATIENCE)
+
+
+def comes_too_early(remediation: Remediation, now: datetime) -> bool:
+    """Whether a job is a repeat of one that still waits for its slot."""
+    return remediation.slot_at is not None and now < remediation.slot_at - _EARLY
 
 
 def sync_answered(
@@ -208,7 +220,7 @@ def _attempt(remediation: Remediation, **changes: Any) -> Remediation:
 
 def _move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:
     history = (*remediation.history, Transition(now, remediation.status, status, reason))
-    return replace(remediation, status=status, due_at=due_at, history=history, deferrals=0, error=None)
+    return replace(remediation, status=status, due_at=due_at, history=history, slot_at=None, deferrals=0, error=None)
 
 
 def _fail(
@@ -246,6 +258,7 @@ def _deferred(
     return replace(
         remediation,
         due_at=now + delay + patience,
+        slot_at=None,
         deferrals=remediation.deferrals + 1,
         error=answer.error,
     )

@@ -21,6 +21,7 @@ class MemoryStore(Store):
         self._rows: dict[str, Stored] = {}
         self._owners: dict[str, Owner] = {}
         self._entries_at: set[tuple[int, str]] = set()
+        self._horizons: dict[str, datetime] = {}
         self._etags = 0
 
     def open(self, remediation: Remediation, owner: Owner | None) -> None:
@@ -77,6 +78,13 @@ class MemoryStore(Store):
     def drop_entry(self, entry: DueEntry) -> None:
         self._boundary()
         self._entries_at.discard((to_millis(entry.at), entry.remediation_id))
+
+    def move_horizon(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
+        self._boundary()
+        before = self._horizons.get(bucket)
+        self._horizons[bucket] = move(before)
+        self._boundary()
+        return before
 
     def remediations(self) -> list[Remediation]:
         """Everything that was ever opened."""

@@ -1,17 +1,9 @@
 """The simulated Azure as a process of its own, and what a test asks of it."""
 
-import json
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import requests
 
-PROJECT = Path(__file__).parents[1]
 API_VERSION = "2024-04-01"
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 VAULT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/testRG/providers/Microsoft.DataProtection/backupVaults/testVault"
@@ -19,15 +11,18 @@ INSTANCE = f"{VAULT}/backupInstances/testBI"
 ARM_AUDIENCE = "https://management.azure.com"
 TOPIC_AUDIENCE = "https://eventgrid.azure.net"
 
+AT_ONCE = {"operationSeconds": 0}
+ENDLESS = {"operationSeconds": 3600}
+EVENT = {"specversion": "1.0", "id": "1", "source": "/app", "type": "T", "data": {"a": 1}}
+
 Json = dict[str, Any]
 
 
 class Simulator:
     """A running simulator: its control plane, and plain calls with a good token."""
 
-    def __init__(self, ready: Json, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, ready: Json) -> None:
         self.ready = ready
-        self.process = process
         self.url: str = ready["url"]
         self.session = requests.Session()
         self.session.verify = ready["ca"]
@@ -83,29 +78,27 @@ class Simulator:
         return self.arm("GET", instance_id, **options)
 
 
-@contextmanager
-def running_simulator(directory: Path, port: int = 0) -> Iterator[Simulator]:
-    """A simulator that is ended, and waited for, when the block is left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dev.azure_simulator", "--port", str(port), "--directory", str(directory)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        text=True,
+def code_of(answer: requests.Response) -> str:
+    """The code of a CloudError."""
+    code: str = answer.json()["error"]["code"]
+    return code
+
+
+def properties_of(simulator: Simulator, instance_id: str = INSTANCE) -> Json:
+    properties: Json = simulator.read(instance_id).json()["properties"]
+    return properties
+
+
+def publish(
+    simulator: Simulator,
+    events: object,
+    audience: str = TOPIC_AUDIENCE,
+    content_type: str = "application/cloudevents-batch+json",
+) -> requests.Response:
+    return simulator.session.post(
+        simulator.ready["topicEndpoint"],
+        params={"api-version": "2018-01-01"},
+        json=events,
+        headers={"Authorization": f"Bearer {simulator.token(audience)}", "Content-Type": content_type},
+        timeout=10,
     )
-    # Without this, a simulator that neither gets ready nor ends would hold up the tests for ever.
-    alarm = threading.Timer(30, process.kill)
-    alarm.start()
-    try:
-        assert process.stdout
-        line = process.stdout.readline()
-        assert line, "the simulator ended before it was ready; what it said is on stderr"
-        alarm.cancel()
-        simulator = Simulator(json.loads(line), process)
-        with simulator.session:
-            yield simulator
-    finally:
-        alarm.cancel()
-        process.terminate()
-        process.wait(10)
-        if process.stdout:
-            process.stdout.close()

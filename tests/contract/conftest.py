@@ -1,4 +1,4 @@
-"""The simulated Azure as a process of its own, started once per module."""
+"""A simulated Azure of a test's own, for what cannot be asked of the one that all tests share."""
 
 import json
 import subprocess
@@ -7,118 +7,22 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import pytest
-import requests
+from tests.simulator import Json, Simulator
 
 PROJECT = Path(__file__).parents[2]
-API_VERSION = "2024-04-01"
-SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
-VAULT = (
-    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/testRG"
-    "/providers/Microsoft.DataProtection/backupVaults/testVault"
-)
-INSTANCE = f"{VAULT}/backupInstances/testBI"
-ARM_AUDIENCE = "https://management.azure.com"
-TOPIC_AUDIENCE = "https://eventgrid.azure.net"
-
-AT_ONCE = {"operationSeconds": 0}
-ENDLESS = {"operationSeconds": 3600}
-EVENT = {"specversion": "1.0", "id": "1", "source": "/app", "type": "T", "data": {"a": 1}}
-
-Json = dict[str, Any]
 
 
-class Simulator:
-    """A running simulator: its control plane, and plain calls with a good token."""
+class OwnSimulator(Simulator):
+    """A simulator and the process that it runs in."""
 
     def __init__(self, ready: Json, process: "subprocess.Popen[str]") -> None:
-        self.ready = ready
+        super().__init__(ready)
         self.process = process
-        self.url: str = ready["url"]
-        self.session = requests.Session()
-        self.session.verify = ready["ca"]
-        self.session.trust_env = False
-
-    def put(self, instance_id: str = INSTANCE, **properties: object) -> None:
-        """Create or replace an instance; `behaviour` and the rest as the control plane takes them."""
-        self.control("PUT", "instances", {"id": instance_id, **properties})
-
-    def set(self, **settings: object) -> None:
-        self.control("PUT", "settings", settings)
-
-    def journal(self, *kinds: str) -> list[Json]:
-        """What was asked so far, of these kinds or of all."""
-        entries: list[Json] = self.control("GET", "requests").json()["requests"]
-        return [entry for entry in entries if not kinds or entry["kind"] in kinds]
-
-    def events(self, topic: str = "outcomes") -> list[Json]:
-        events: list[Json] = self.control("GET", f"events?topic={topic}").json()["events"]
-        return events
-
-    def control(self, method: str, path: str, body: object = None) -> requests.Response:
-        answer = self.session.request(method, f"{self.url}/_simulator/{path}", json=body, timeout=10)
-        answer.raise_for_status()
-        return answer
-
-    def token(self, audience: str = ARM_AUDIENCE) -> str:
-        answer = self.session.get(
-            self.ready["identityEndpoint"],
-            params={"api-version": "2019-08-01", "resource": audience},
-            headers={"X-IDENTITY-HEADER": self.ready["identityHeader"]},
-            timeout=10,
-        )
-        answer.raise_for_status()
-        token: str = answer.json()["access_token"]
-        return token
-
-    def arm(self, method: str, path_or_url: str, **options: Any) -> requests.Response:
-        """One ARM call with a good token and api-version, unless `headers` or `params` say otherwise."""
-        if not path_or_url.startswith("https:"):
-            path_or_url = self.url + path_or_url
-            options.setdefault("params", {"api-version": API_VERSION})
-        if "headers" not in options:
-            options["headers"] = {"Authorization": f"Bearer {self.token()}"}
-        options.setdefault("timeout", 10)
-        return self.session.request(method, path_or_url, **options)
-
-    def sync(self, instance_id: str = INSTANCE, **options: Any) -> requests.Response:
-        options.setdefault("json", {"syncType": "Default"})
-        return self.arm("POST", f"{instance_id}/sync", **options)
-
-    def read(self, instance_id: str = INSTANCE, **options: Any) -> requests.Response:
-        return self.arm("GET", instance_id, **options)
-
-
-def code_of(answer: requests.Response) -> str:
-    """The code of a CloudError."""
-    code: str = answer.json()["error"]["code"]
-    return code
-
-
-def properties_of(simulator: Simulator, instance_id: str = INSTANCE) -> Json:
-    properties: Json = simulator.read(instance_id).json()["properties"]
-    return properties
-
-
-def publish(
-    simulator: Simulator,
-    events: object,
-    audience: str = TOPIC_AUDIENCE,
-    content_type: str = "application/cloudevents-batch+json",
-) -> requests.Response:
-    return simulator.session.post(
-        simulator.ready["topicEndpoint"],
-        params={"api-version": "2018-01-01"},
-        json=events,
-        headers={"Authorization": f"Bearer {simulator.token(audience)}", "Content-Type": content_type},
-        timeout=10,
-    )
 
 
 @contextmanager
-def running_simulator(directory: Path, port: int = 0) -> Iterator[Simulator]:
+def running_simulator(directory: Path, port: int = 0) -> Iterator[OwnSimulator]:
     """A simulator that is ended, and waited for, when the block is left."""
     process = subprocess.Popen(
         [sys.executable, "-m", "dev.azure_simulator", "--port", str(port), "--directory", str(directory)],
@@ -134,7 +38,7 @@ def running_simulator(directory: Path, port: int = 0) -> Iterator[Simulator]:
         line = process.stdout.readline()
         assert line, "the simulator ended before it was ready; what it said is on stderr"
         alarm.cancel()
-        simulator = Simulator(json.loads(line), process)
+        simulator = OwnSimulator(json.loads(line), process)
         with simulator.session:
             yield simulator
     finally:
@@ -143,25 +47,3 @@ def running_simulator(directory: Path, port: int = 0) -> Iterator[Simulator]:
         process.wait(10)
         if process.stdout:
             process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def simulator_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with running_simulator(tmp_path_factory.mktemp("azure")) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(simulator_process: Simulator) -> Simulator:
-    """The module's simulator, as freshly started."""
-    simulator_process.control("POST", "reset")
-    return simulator_process
-
-
-@pytest.fixture
-def in_azure(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """The environment of an app with a managed identity: settings alone lead to the simulator."""
-    monkeypatch.setenv("IDENTITY_ENDPOINT", simulator.ready["identityEndpoint"])
-    monkeypatch.setenv("IDENTITY_HEADER", simulator.ready["identityHeader"])
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", simulator.ready["ca"])
-    return simulator

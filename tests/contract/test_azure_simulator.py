@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.contract.conftest import (
+from tests.simulator import (
     API_VERSION,
     AT_ONCE,
     ENDLESS,
@@ -252,9 +252,7 @@ def test_given_a_foreign_operation_url_when_a_sync_is_accepted_then_the_header_h
 def test_given_more_instances_than_a_page_holds_when_they_are_listed_then_each_comes_once(
     simulator: Simulator,
 ) -> None:
-    simulator.control(
-        "PUT", "instances", [{"id": f"{VAULT}/backupInstances/I{number:02}"} for number in range(5)]
-    )
+    simulator.control("PUT", "instances", [{"id": f"{VAULT}/backupInstances/I{number:02}"} for number in range(5)])
     simulator.set(pageSize=2)
 
     names, url = [], f"{VAULT}/backupInstances"

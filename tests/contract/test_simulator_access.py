@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from tests.contract.conftest import (
+from tests.simulator import (
     ARM_AUDIENCE,
     EVENT,
     Simulator,

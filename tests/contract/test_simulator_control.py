@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.contract.conftest import (
+from tests.simulator import (
     API_VERSION,
     AT_ONCE,
     EVENT,

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.contract.conftest import (
+from tests.simulator import (
     AT_ONCE,
     INSTANCE,
     VAULT,

@@ -16,7 +16,8 @@ def test_when_it_is_told_to_end_then_it_ends_with_0_and_has_said_nothing_but_tha
         process = simulator.process
         process.terminate()
         assert process.wait(10) == 0
-        assert process.stdout and process.stdout.read() == ""
+        assert process.stdout
+        assert process.stdout.read() == ""
 
 
 def test_given_the_same_directory_and_port_when_it_is_started_again_then_its_clients_need_nothing_new(

@@ -20,7 +20,7 @@ from azure.mgmt.dataprotection.models import (
     UserFacingError,
 )
 
-from tests.contract.conftest import SUBSCRIPTION, VAULT, Simulator
+from tests.simulator import SUBSCRIPTION, VAULT, Simulator
 
 PLACE = ("testRG", "testVault")
 DEFAULT = SyncBackupInstanceRequest(sync_type="Default")
@@ -45,9 +45,7 @@ def protection(client: DataProtectionMgmtClient, name: str = "testBI") -> Backup
 
 
 def sync(client: DataProtectionMgmtClient) -> None:
-    client.backup_instances.begin_sync_backup_instance(
-        *PLACE, "testBI", DEFAULT, polling_interval=0.1
-    ).result()
+    client.backup_instances.begin_sync_backup_instance(*PLACE, "testBI", DEFAULT, polling_interval=0.1).result()
 
 
 def test_given_a_failing_instance_when_the_sdk_syncs_it_then_it_waits_for_the_end_and_finds_it_protected(
@@ -60,7 +58,8 @@ def test_given_a_failing_instance_when_the_sdk_syncs_it_then_it_waits_for_the_en
 
     after = protection(client)
     assert after.current_protection_state == "ProtectionConfigured"
-    assert after.protection_status and after.protection_status.status == "ProtectionConfigured"
+    assert after.protection_status
+    assert after.protection_status.status == "ProtectionConfigured"
     assert after.protection_error_details is None
     assert len(simulator.journal("sync")) == 1
     assert len(simulator.journal("operationStatus")) >= 2
@@ -110,9 +109,7 @@ def test_given_no_status_url_when_the_sdk_follows_the_location_then_it_comes_to_
 def test_given_no_status_url_and_a_failure_when_the_sdk_follows_the_location_then_it_raises_the_error(
     simulator: Simulator, client: DataProtectionMgmtClient
 ) -> None:
-    simulator.put(
-        behaviour={**QUICK, "omitAsyncHeader": True, "finalStatus": "Failed", "finalError": FAILURE}
-    )
+    simulator.put(behaviour={**QUICK, "omitAsyncHeader": True, "finalStatus": "Failed", "finalError": FAILURE})
 
     with pytest.raises(HttpResponseError) as raised:
         sync(client)
@@ -154,9 +151,11 @@ def test_given_an_ended_operation_when_the_sdk_reads_its_status_then_it_names_th
 
     assert operation.status == "Succeeded"
     assert operation.name == operation_id
-    assert operation.start_time and operation.end_time
+    assert operation.start_time
+    assert operation.end_time
     assert isinstance(operation.properties, OperationJobExtendedInfo)
-    assert operation.properties.job_id and "/backupJobs/" in operation.properties.job_id
+    assert operation.properties.job_id
+    assert "/backupJobs/" in operation.properties.job_id
 
 
 def test_given_a_missing_instance_when_the_sdk_reads_or_syncs_it_then_it_raises_not_found(

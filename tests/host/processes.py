@@ -97,9 +97,7 @@ def _azurite_executable() -> str:
     default = REPOSITORY / ".dev" / "azurite" / "node_modules" / ".bin" / "azurite"
     executable = os.environ.get("AZURITE") or str(default)
     if not Path(executable).exists():
-        pytest.fail(
-            f"Azurite is not at {executable}: `python3 -m dev test` installs it, AZURITE names another"
-        )
+        pytest.fail(f"Azurite is not at {executable}: `python3 -m dev test` installs it, AZURITE names another")
     return executable
 
 

@@ -130,16 +130,12 @@ def test_disabled_function_is_not_served(new_host: HostFactory) -> None:
 
 
 def test_function_with_an_unset_setting_is_left_out(new_host: HostFactory) -> None:
-    timer = (
-        '@app.timer_trigger(arg_name="t", schedule="%UNSET%")\ndef tick(t: func.TimerRequest) -> None: ...\n'
-    )
+    timer = '@app.timer_trigger(arg_name="t", schedule="%UNSET%")\ndef tick(t: func.TimerRequest) -> None: ...\n'
     assert new_host(HELLO + "\n\n" + timer).start().ready["functions"] == ["hello"]
 
 
 def test_function_without_its_storage_is_left_out(new_host: HostFactory) -> None:
-    queue = (
-        '@app.queue_trigger(arg_name="m", queue_name="q", connection="NoSuch")\ndef q(m: str) -> None: ...\n'
-    )
+    queue = '@app.queue_trigger(arg_name="m", queue_name="q", connection="NoSuch")\ndef q(m: str) -> None: ...\n'
     assert new_host(HELLO + "\n\n" + queue).start().ready["functions"] == ["hello"]
 
 

@@ -1,6 +1,7 @@
 """The rooms put together as in Azure, on real storage and a simulated Resource Manager, with a clock to be set."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -16,6 +17,7 @@ from shared.healer import Healer
 from shared.identity import managed_identity, token_source
 from shared.jobs import JobQueue
 from shared.outcomes import OutcomeTopic
+from shared.pacing import Budget, Pacer
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 from shared.settings import Settings
@@ -112,16 +114,16 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
     def make(**changes: object) -> App:
         settings = replace(Settings(), outcome_topic_endpoint=in_azure.ready["topicEndpoint"], **changes)  # type: ignore[arg-type]
         store = Store(tables.create_table_if_not_exists(name))
-        try:
+        with suppress(ResourceExistsError):
             queue.create_queue()
-        except ResourceExistsError:
-            pass
         credential = managed_identity(None)
         token = token_source(credential, ARM_AUDIENCE)
-        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, token, requests.Session(), clock)
+        budget = Budget(settings.arm_write_burst, settings.arm_writes_per_second)
+        writes = Pacer(budget, store.move_horizon, clock)
+        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, token, requests.Session(), writes, clock)
         jobs = JobQueue(queue)
         topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
-        healer = Healer(store, arm, jobs, settings, clock, lambda: 0.0)
+        healer = Healer(store, arm, writes, jobs, settings, clock, lambda: 0.0)
         return App(healer, Tick(store, arm, jobs, topic, settings, clock, lambda: 0.0), queue, clock, in_azure)
 
     yield make

@@ -20,6 +20,7 @@ from shared.arm import ArmClient
 from shared.healer import Healer
 from shared.jobs import JobQueue, SyncJob
 from shared.outcomes import NotPublished, OutcomeTopic
+from shared.pacing import Budget, Pacer
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 from shared.settings import Settings
@@ -135,14 +136,12 @@ class CrashSafety(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        parts = (
-            self.world.store,
-            cast(ArmClient, MemoryArm(self.world)),
-            cast(JobQueue, MemoryQueue(self.world)),
-        )
+        store, arm = self.world.store, cast(ArmClient, MemoryArm(self.world))
+        jobs = cast(JobQueue, MemoryQueue(self.world))
+        writes = Pacer(Budget(burst=2, per_second=1), store.move_horizon, self.world.clock)
         topic = cast(OutcomeTopic, MemoryTopic(self.world))
-        self.healer = Healer(*parts, SETTINGS, self.world.clock, lambda: 0.5)
-        self.tick = Tick(*parts, topic, SETTINGS, self.world.clock, lambda: 0.5)
+        self.healer = Healer(store, arm, writes, jobs, SETTINGS, self.world.clock, lambda: 0.5)
+        self.tick = Tick(store, arm, jobs, topic, SETTINGS, self.world.clock, lambda: 0.5)
         self.endings: dict[str, str] = {}
 
     def take_signal(self, instance: BackupInstanceId) -> None:

@@ -138,9 +138,7 @@ class Worker:
         return _invocation(self._ask(self._runtime.invocation_request, invocation_request=request))
 
     def _ask(self, handler: Any, **message: Any) -> Any:
-        return asyncio.run(
-            handler(SimpleNamespace(request=SimpleNamespace(**message), properties=self._properties))
-        )
+        return asyncio.run(handler(SimpleNamespace(request=SimpleNamespace(**message), properties=self._properties)))
 
 
 def _invocation(answer: Any) -> Invocation:
@@ -155,9 +153,7 @@ def typed(kind: str, value: Any) -> Message:
     return Message(**{kind: value})
 
 
-def http_request(
-    method: str, url: str, body: bytes = b"", params: Mapping[str, str] | None = None
-) -> Message:
+def http_request(method: str, url: str, body: bytes = b"", params: Mapping[str, str] | None = None) -> Message:
     """An HTTP trigger's value; the worker asks for raw bodies (capability RawHttpBodyBytes)."""
     headers = {"content-type": "application/json"}
     return typed(

@@ -1,0 +1,5 @@
+"""What can be expected to go wrong on a developer's machine."""
+
+
+class Failure(Exception):
+    """The message names the thing that failed, the reason, and a way out; it is shown without a traceback."""

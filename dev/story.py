@@ -1,0 +1,163 @@
+"""What became of a signal, as seen from outside: by log lines, calls to Azure and events."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+_TERMINAL = frozenset({"Healed", "Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled"})
+_POLLS = ("operationStatus", "operationResults")
+_NOT_ARM = frozenset({"token", "topic"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the story; `seconds` since the signal, None while it has not come."""
+
+    title: str
+    seconds: float | None
+    detail: str = ""
+
+
+@dataclass
+class Story:
+    """One signal for one backup instance, and all that followed."""
+
+    instance_id: str
+    signalled_at: datetime
+    transitions: list[Json] = field(default_factory=list)
+    """The app's `remediation.transition` log lines about the instance."""
+    requests: list[Json] = field(default_factory=list)
+    """The simulated Azure's journal entries since the signal."""
+    events: list[Json] = field(default_factory=list)
+    """The CloudEvents on the outcome topic about the instance."""
+
+    def read_log(self, lines: Iterable[str]) -> None:
+        """Take the transitions from new lines of the host's log; all other lines are passed over."""
+        for line in lines:
+            entry = _structured(line)
+            if entry.get("event") == "remediation.transition" and self._is_mine(entry.get("backupInstanceId")):
+                self.transitions.append(entry)
+
+    def read_azure(self, requests: Sequence[Json], events: Sequence[Json]) -> None:
+        """Take new journal entries, and all events that are on the topic."""
+        self.requests += requests
+        self.events = [event for event in events if self._is_mine(event.get("subject"))]
+
+    @property
+    def remediation_id(self) -> str | None:
+        """Known from the first transition on."""
+        return self.transitions[0]["remediationId"] if self.transitions else None
+
+    @property
+    def status(self) -> str | None:
+        """The newest one."""
+        return self.transitions[-1]["to"] if self.transitions else None
+
+    @property
+    def reason(self) -> str:
+        """Why it has this status."""
+        return str(self.transitions[-1].get("reason", "")) if self.transitions else ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the status is a terminal one."""
+        return self.status in _TERMINAL
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it has ended and the outcome event came: nothing follows."""
+        return self.has_ended and bool(self.events)
+
+    @property
+    def healed(self) -> bool:
+        """Whether the story went well: Healed, and announced as that."""
+        return self.status == "Healed" and any(
+            event.get("type") == "BackupAutoheal.Remediation.Healed" for event in self.events
+        )
+
+    def arm_calls_by_kind(self) -> dict[str, int]:
+        """Calls to Resource Manager; tokens and topic are not."""
+        return dict(Counter(entry["kind"] for entry in self.requests if entry["kind"] not in _NOT_ARM))
+
+    def steps(self) -> list[Step]:
+        """The six steps in their order, with the time of each that has come."""
+        return [
+            Step("signal", 0.0, "ResourceActionFailure event posted"),
+            self._queued(),
+            self._accepted(),
+            self._polled(),
+            self._verified(),
+            self._announced(),
+        ]
+
+    def seconds_to_sync(self) -> float | None:
+        """From the signal to the sync call that Azure accepted."""
+        return self._accepted().seconds
+
+    def seconds_to_outcome(self) -> float | None:
+        """From the signal to the outcome event."""
+        return self._announced().seconds
+
+    def _queued(self) -> Step:
+        opening = self._transition_to("Queued")
+        return self._step("queued", opening, f"remediation {self.remediation_id}")
+
+    def _accepted(self) -> Step:
+        calls = [entry for entry in self.requests if entry["kind"] == "sync"]
+        accepted = next((entry for entry in calls if entry["status"] in (200, 202)), None)
+        if accepted is None and calls:
+            return Step("sync accepted", None, f"answered with {calls[-1]['status']}, to be asked again")
+        detail = f"POST .../sync: {accepted['status']}" if accepted else ""
+        return self._step("sync accepted", accepted, detail)
+
+    def _polled(self) -> Step:
+        polls = [entry for entry in self.requests if entry["kind"] in _POLLS]
+        if not polls:
+            return Step("polling", None)
+        times = "once" if len(polls) == 1 else f"{len(polls)} times"
+        followed = self._transition_to("Verifying") or (self.transitions[-1] if self.has_ended else None)
+        outcome = followed["reason"] if followed else "still running"
+        return self._step("polling", followed, f"{times}: {outcome}")
+
+    def _verified(self) -> Step:
+        end = self.transitions[-1] if self.has_ended else None
+        title = "verified" if self.status == "Healed" or end is None else "ended"
+        return self._step(title, end, f"{self.status}: {self.reason}")
+
+    def _announced(self) -> Step:
+        if not self.events:
+            return Step("outcome event", None)
+        published = next(
+            (entry for entry in self.requests if entry["kind"] == "topic" and entry["status"] == 200), None
+        )
+        return self._step("outcome event", published, f"{self.events[0].get('type')}")
+
+    def _step(self, title: str, evidence: Json | None, detail: str) -> Step:
+        if evidence is None:
+            return Step(title, None, detail if title == "polling" else "")
+        return Step(title, (datetime.fromisoformat(evidence["at"]) - self.signalled_at).total_seconds(), detail)
+
+    def _transition_to(self, status: str) -> Json | None:
+        return next((entry for entry in self.transitions if entry["to"] == status), None)
+
+    def _is_mine(self, instance_id: object) -> bool:
+        # ARM ids are equal in any casing.
+        return isinstance(instance_id, str) and instance_id.lower() == self.instance_id.lower()
+
+
+def _structured(line: str) -> Json:
+    """The JSON object at the end of a log line, whatever the host wrote in front of it."""
+    start = line.find('{"event"')
+    if start < 0:
+        return {}
+    try:
+        entry = json.loads(line[start:])
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}

@@ -1,0 +1,106 @@
+"""Pacing: so many calls per subscription as Resource Manager allows, across all hosts.
+
+Resource Manager keeps a token bucket for each subscription (Azure Resource Manager, "Request limits and
+throttling": 200 writes and 10 more each second). The app keeps the same bucket as one row in storage and takes
+slots from it in blocks, so that hosts share it exactly and none of them fights for a slot that another has.
+
+A bucket is written as one moment, its *horizon*: all slots up to it are taken. A bucket that was left alone
+for long has its horizon in the past, by as much as its burst; a bucket with a queue has it in the future.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+
+Reserve = Callable[[str, Callable[[datetime | None], datetime]], datetime | None]
+"""Moves the horizon of a named bucket by compare-and-swap; returns what it was before."""
+
+_BLOCK = 16
+"""Slots taken from storage at once: one row read and written for so many calls."""
+_STALE = timedelta(seconds=30)
+"""Slots of a block that nobody used for so long are given up: storage knows the bucket better by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A token bucket: `burst` calls at once, and `per_second` more each second."""
+
+    burst: int
+    per_second: float
+
+    def begin(self, horizon: datetime | None, floor: datetime | None, now: datetime) -> datetime:
+        """Where the next free slot is: behind all that is taken, no earlier than a full bucket allows.
+
+        Args:
+            floor: what Resource Manager itself said of the bucket, when it is emptier than we thought.
+        """
+        full = now - timedelta(seconds=self.burst / self.per_second)
+        return max(moment for moment in (horizon, floor, full) if moment is not None)
+
+    def after(self, begin: datetime, slots: int) -> datetime:
+        """The horizon once so many slots are taken from there."""
+        return begin + timedelta(seconds=slots / self.per_second)
+
+    def floor(self, remaining: int, now: datetime) -> datetime:
+        """The horizon of a bucket with so many calls left."""
+        return now - timedelta(seconds=remaining / self.per_second)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """What this host knows of one subscription's bucket."""
+
+    lock: Lock = field(default_factory=Lock)
+    slots: deque[datetime] = field(default_factory=deque)
+    taken_at: datetime | None = None
+    floor: datetime | None = None
+
+
+class Pacer:
+    """Gives out slots for one kind of call."""
+
+    def __init__(self, budget: Budget, reserve: Reserve, now: Callable[[], datetime]) -> None:
+        """Share the budget with every host that uses the same storage."""
+        self._budget = budget
+        self._reserve = reserve
+        self._now = now
+        self._buckets: dict[str, _Bucket] = {}
+
+    def slot(self, subscription_id: str) -> datetime:
+        """The moment from which one call may be made; in the past when it may be made at once.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        bucket = self._bucket(subscription_id)
+        with bucket.lock:
+            now = self._now()
+            is_stale = bucket.taken_at is not None and now - bucket.taken_at > _STALE
+            if not bucket.slots or (is_stale and bucket.slots[0] < now):
+                bucket.slots = self._take(subscription_id, bucket.floor, now)
+                bucket.taken_at = now
+            return bucket.slots.popleft()
+
+    def learn(self, subscription_id: str, remaining: int | None, retry_after: float | None) -> None:
+        """What an answer of Resource Manager says of the bucket: calls remaining, or seconds to stay away."""
+        now = self._now()
+        floors = []
+        if remaining is not None:
+            floors.append(self._budget.floor(remaining, now))
+        if retry_after is not None:
+            floors.append(now + timedelta(seconds=retry_after))
+        if floors:
+            self._bucket(subscription_id).floor = max(floors)
+
+    def _bucket(self, subscription_id: str) -> _Bucket:
+        return self._buckets.setdefault(subscription_id.lower(), _Bucket())
+
+    def _take(self, subscription_id: str, floor: datetime | None, now: datetime) -> deque[datetime]:
+        def move(horizon: datetime | None) -> datetime:
+            return self._budget.after(self._budget.begin(horizon, floor, now), _BLOCK)
+
+        before = self._reserve(subscription_id.lower(), move)
+        begin = self._budget.begin(before, floor, now)
+        return deque(self._budget.after(begin, number) for number in range(1, _BLOCK + 1))
