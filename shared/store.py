@@ -1,7 +1,8 @@
 """Azure Table storage: remediations, who is being healed, and what is due.
 
-One table. The partition is the first hex digit of the instance's key, so that all rows of an instance change
-in one transaction:
+One table. The partition, one of four shards, follows from the instance's key, so that all rows of an instance
+change in one transaction. Few shards make large transactions, which cost a fraction for each row; each takes
+2,000 rows a second ("Scalability and performance targets for Table storage").
 
     o:{instance key}        owner: the instance's latest remediation
     r:{remediation id}      the remediation, as a JSON document
@@ -33,9 +34,11 @@ from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 
 TABLE = "remediations"
+TOGETHER = 12
+"""A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
 KEPT_OPENINGS = 100
 """More than any daily cap counts to."""
-SHARDS = tuple("0123456789abcdef")
+SHARDS = ("0", "1", "2", "3")
 _CHUNK = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
 _PACING = "pacing"
@@ -153,6 +156,25 @@ class Store:
             return None
         return _stored(row)
 
+    def load_together(self, remediation_ids: Sequence[str]) -> dict[str, Stored | CorruptDocument]:
+        """Some remediations of one shard, no more than `TOGETHER`, in one query: a seventh of as many point reads.
+
+        Returns:
+            What is there, by id; a row that cannot be read stands as its error, so that it is alone with it.
+        """
+        keys = sorted(f"r:{remediation_id}" for remediation_id in remediation_ids)
+        any_of = " or ".join(f"RowKey eq '{key}'" for key in keys)
+        # The range spares storage a scan of the whole partition for the alternatives.
+        in_range = f"RowKey ge '{keys[0]}' and RowKey le '{keys[-1]}'"
+        partition = f"PartitionKey eq '{shard_of(remediation_ids[0])}'"
+        found: dict[str, Stored | CorruptDocument] = {}
+        for row in self._table.query_entities(f"{partition} and {in_range} and ({any_of})"):
+            try:
+                found[row["RowKey"].removeprefix("r:")] = _stored(row)
+            except CorruptDocument as corrupt:
+                found[row["RowKey"].removeprefix("r:")] = corrupt
+        return found
+
     def save(self, stored: Stored, after: Remediation) -> None:
         """Replace a remediation if nobody else has.
 
@@ -262,12 +284,16 @@ class Store:
 
 def shard_of(remediation_id: str) -> str:
     """The partition in which a remediation and everything about its instance is kept."""
-    return remediation_id[13]
+    return _shard(remediation_id[13])
 
 
 def shard_of_instance(instance: BackupInstanceId) -> str:
     """The partition of everything about an instance."""
-    return instance.key[0]
+    return _shard(instance.key[0])
+
+
+def _shard(hex_digit: str) -> str:
+    return SHARDS[int(hex_digit, 16) % len(SHARDS)]
 
 
 def _saved(change: Change, etag: str) -> Saved:
@@ -275,8 +301,12 @@ def _saved(change: Change, etag: str) -> Saved:
 
 
 def _entry_after(change: Change) -> datetime:
-    """Where the change's due entry stands once it is stored; where it stood, if nothing is due any more."""
-    return change.after.due_at or change.stored.entry_at
+    """Where the change's due entry stands once it is stored: where it stood, if that will do.
+
+    What has ended is due at once, so its entry, which is in the past, need not be moved.
+    """
+    after = change.after
+    return change.stored.entry_at if after.due_at is None or after.status.is_terminal else after.due_at
 
 
 def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operation]:
@@ -284,7 +314,7 @@ def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operati
     old = DueEntry(change.after.id, change.stored.entry_at)
     new = DueEntry(change.after.id, _entry_after(change))
     is_over = change.after.due_at is None
-    moves = not is_over and not change.stored.names(new)
+    moves = not change.stored.names(new)
     row = _row(change.after, new.at)
     operations: list[_Operation] = [("update", row, {**_only_if(change.stored.etag), "mode": UpdateMode.REPLACE})]
     if moves:

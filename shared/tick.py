@@ -4,33 +4,43 @@ Looks are taken side by side within a time budget; what is not reached stays due
 remediation is that remediation's alone. Results are stored before anybody is told about them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain, groupby
 
 from azure.core.exceptions import AzureError
 
 from shared import journal, transitions
 from shared.answers import OperationUnknown
 from shared.arm import ArmClient
+from shared.documents import CorruptDocument
 from shared.jobs import JobQueue, SyncJob
 from shared.outcomes import NotPublished, OutcomeTopic
 from shared.policy import retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
-from shared.store import SHARDS, Change, DueEntry, Saved, Store, Stored
+from shared.store import SHARDS, TOGETHER, Change, DueEntry, Saved, Store, Stored, shard_of
 
 _BUDGET = timedelta(seconds=25)
 """New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""
-_MOST_PER_SHARD = 1_000
+_HOLD = timedelta(seconds=20)
+_MOST_PER_SHARD = 4_000
 _EVENTS_PER_CALL = 20
+
+Known = Stored | CorruptDocument
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Works through the due entries with these parts."""
+    """Works through the due entries with these parts.
+
+    An operation that still runs and is due again soon is held in memory and written nowhere: the next tick goes
+    on from there, and what ends the operation is stored against the ETag that was read at first. A host that
+    does not hold it polls it anew.
+    """
 
     store: Store
     arm: ArmClient
@@ -39,6 +49,7 @@ class Tick:
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
+    _held: dict[str, Change] = field(default_factory=dict)
 
     def run(self) -> None:
         """One tick.
@@ -49,32 +60,60 @@ class Tick:
         started = self.now()
         with ThreadPoolExecutor(self.settings.poll_concurrency) as side_by_side:
             entries = self._due(side_by_side, started)
-            looks = side_by_side.map(partial(self._look, deadline=started + _BUDGET), entries)
-            changes = [change for change in looks if change is not None]
+            known = self._known(side_by_side, entries)
+            look = partial(self._look, known=known, deadline=started + _BUDGET)
+            changes = [change for change in side_by_side.map(look, entries) if change is not None]
         self._announce(self._store(changes))
 
     def _due(self, side_by_side: ThreadPoolExecutor, until: datetime) -> list[DueEntry]:
         of_shards = side_by_side.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), SHARDS)
         return [entry for of_shard in of_shards for entry in of_shard]
 
-    def _look(self, entry: DueEntry, deadline: datetime) -> Change | None:
+    def _known(self, side_by_side: ThreadPoolExecutor, entries: Sequence[DueEntry]) -> Mapping[str, Known]:
+        """What the entries stand for: held, or read now. Nothing is held that is due no more: others ended it."""
+        due = dict.fromkeys(entry.remediation_id for entry in entries)
+        for gone in self._held.keys() - due.keys():
+            del self._held[gone]
+        missing = sorted((one for one in due if one not in self._held), key=shard_of)
+        groups = [list(group) for _, group in groupby(missing, key=shard_of)]
+        batches = [group[at : at + TOGETHER] for group in groups for at in range(0, len(group), TOGETHER)]
+        return dict(chain.from_iterable(read.items() for read in side_by_side.map(self.store.load_together, batches)))
+
+    def _look(self, entry: DueEntry, known: Mapping[str, Known], deadline: datetime) -> Change | None:
         if self.now() > deadline:
             return None
         try:
-            return self._change(entry)
+            return self._change(entry, known.get(entry.remediation_id))
         except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
             journal.error("look.failed", remediationId=entry.remediation_id, reason=_name(failure))
             return None
 
-    def _change(self, entry: DueEntry) -> Change | None:
-        """What follows for the entry's remediation; None if the entry is spare."""
-        stored = self.store.load(entry.remediation_id)
+    def _change(self, entry: DueEntry, known: Known | None) -> Change | None:
+        """What is to be stored for the entry's remediation; None if nothing is."""
+        if isinstance(known, CorruptDocument):
+            raise known
+        held = self._held.get(entry.remediation_id)
+        stored = held.stored if held else known
         if stored is None or not stored.names(entry) or stored.remediation.due_at is None:
             self.store.drop_entry(entry)
             return None
-        if stored.remediation.due_at > self.now():
-            return Change(stored, stored.remediation)
-        return Change(stored, self._closed(self._next(stored.remediation)))
+        current = held.after if held else stored.remediation
+        if current.due_at is None or current.due_at <= self.now():
+            current = self._closed(self._next(current))
+        return self._hold_or_store(Change(stored, current))
+
+    def _hold_or_store(self, change: Change) -> Change | None:
+        """Spare the writing of what says nothing new and is looked at again soon."""
+        before, after = change.stored.remediation, change.after
+        wait = after.due_at - self.now() if after.due_at else timedelta()
+        says_nothing_new = after.history == before.history and after.deferrals == before.deferrals
+        if says_nothing_new and after.status is Status.RUNNING and wait <= _HOLD:
+            self._held[after.id] = change
+            return None
+        self._held.pop(after.id, None)
+        # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
+        is_on_its_way = after.status is Status.QUEUED and after == before and wait <= transitions.QUEUE_PATIENCE
+        return None if is_on_its_way else change
 
     def _next(self, current: Remediation) -> Remediation:
         if current.status.is_terminal:

@@ -1,9 +1,10 @@
 """The store without Azure: the same promises in memory, with a word at every boundary that a crash could hit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from shared.clock import from_millis, to_millis
+from shared.documents import CorruptDocument
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 from shared.store import Change, DueEntry, LostRace, Owner, Saved, Store, Stored, shard_of
@@ -43,6 +44,10 @@ class MemoryStore(Store):
     def load(self, remediation_id: str) -> Stored | None:
         self._boundary()
         return self._rows.get(remediation_id)
+
+    def load_together(self, remediation_ids: Sequence[str]) -> dict[str, Stored | CorruptDocument]:
+        self._boundary()
+        return {one: self._rows[one] for one in remediation_ids if one in self._rows}
 
     def save(self, stored: Stored, after: Remediation) -> None:
         self._boundary()
@@ -92,12 +97,13 @@ class MemoryStore(Store):
 
     def _move(self, change: Change) -> Saved:
         self._check(change.stored)
-        old, new = change.stored.entry_at, change.after.due_at
-        if new is not None:
-            self._enter(change.after.id, new)
-        if new is None or to_millis(new) != to_millis(old):
-            self._entries_at.discard((to_millis(old), change.after.id))
-        stored = Stored(change.after, self._etag(), new or old)
+        after, old = change.after, change.stored.entry_at
+        entry_at = old if after.due_at is None or after.status.is_terminal else after.due_at
+        if after.due_at is None or to_millis(entry_at) != to_millis(old):
+            self._entries_at.discard((to_millis(old), after.id))
+        if after.due_at is not None:
+            self._enter(after.id, entry_at)
+        stored = Stored(after, self._etag(), entry_at)
         self._rows[change.after.id] = stored
         return Saved(change.stored.remediation, stored)
 

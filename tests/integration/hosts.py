@@ -1,0 +1,191 @@
+"""Two hosts with the app in them, on one storage and one simulated Azure of a test's own.
+
+Of its own, because the stack that other tests share has a host that would do the work of a killed one.
+"""
+
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from dev.failures import Failure
+from dev.processes import end_group, stop_all
+from dev.stack import Stack
+from dev.stack_services import Host
+from tests.conftest import azurite_command
+from tests.simulator import Simulator
+
+T = TypeVar("T")
+Json = dict[str, Any]
+_LOCAL = "localhost,127.0.0.1"
+_POSTING = 8
+"""Events that are under way at once."""
+_BETWEEN_DELIVERIES = 0.5
+
+
+class KillableHost:
+    """A host that can be killed at any instruction, and comes back on the same port with the same keys."""
+
+    def __init__(self, name: str, directory: Path, settings: Mapping[str, str]) -> None:
+        environment = {**os.environ, "NO_PROXY": _LOCAL, "no_proxy": _LOCAL}
+        self.name = name
+        self._host = Host(sys.executable, None, environment, directory / name)
+        self._settings = settings
+
+    @property
+    def service(self) -> Any:
+        return self._host.service
+
+    def start(self) -> None:
+        """Start it; only the main thread may (see `dev.processes.bound_to_parent`)."""
+        self._host.start(self._settings)
+
+    def wait(self) -> None:
+        self._host.wait()
+
+    def kill(self) -> None:
+        """SIGKILL: whatever it is about, it does not come to the next instruction."""
+        end_group(self.service.process, signal.SIGKILL)
+        self.service.stop()
+
+    def accepts(self, event: Json) -> bool:
+        """Whether it took the event; not when it refuses, is dead, or dies before it answers."""
+        try:
+            return self._host.post_event(event).ok
+        except (Failure, OSError):
+            return False
+
+    def call(self, method: str, path: str) -> Json:
+        answer: Json = self._host.call(method, path).json()
+        return answer
+
+    def log(self) -> str:
+        return str(self.service.log.read_text(encoding="utf-8", errors="replace"))
+
+    def events_of_app(self, *names: str) -> list[Json]:
+        """The app's own lines of these names, over all its lives; a line that a kill cut off is none."""
+        return [line for line in _app_lines(self.log()) if line.get("event") in names]
+
+    def began(self, function: str) -> int:
+        """How many invocations of the function began, over all its lives."""
+        return len(re.findall(rf"Executing 'Functions\.{function}'", self.log()))
+
+    def ended(self, function: str) -> int:
+        """How many of them came to their end."""
+        return len(re.findall(rf"Executed 'Functions\.{function}'", self.log()))
+
+
+@contextmanager
+def two_hosts(directory: Path, **settings: str) -> Iterator[tuple[Simulator, list[KillableHost]]]:
+    """Azurite, the simulated Azure and two running hosts with these settings; all ended with the block."""
+    stack = Stack(directory, azurite_command(), sys.executable, os.environ)
+    hosts: list[KillableHost] = []
+    try:
+        stack.azurite.start()
+        stack.simulator.start()
+        stack.simulator.wait()
+        stack.azurite.wait()
+        hosts += [KillableHost(name, directory, {**stack.app_settings(), **settings}) for name in ("first", "second")]
+        for host in hosts:
+            host.start()
+        for host in hosts:
+            host.wait()
+        azure = Simulator(stack.simulator.ready)
+        with azure.session:
+            yield azure, hosts
+    finally:
+        stop_all([host.service for host in hosts])
+        stack.stop()
+
+
+@contextmanager
+def delivering(hosts: Sequence[KillableHost], events: Sequence[Json], seconds: float) -> Iterator[None]:
+    """Post the events to the hosts in turn while the block runs, each again until a host has taken it."""
+    deadline = time.monotonic() + seconds
+    with ThreadPoolExecutor(_POSTING) as posting:
+        deliveries = [
+            posting.submit(_deliver, [hosts[n % len(hosts)], hosts[(n + 1) % len(hosts)]], event, deadline)
+            for n, event in enumerate(events)
+        ]
+        try:
+            yield
+        finally:
+            for delivery in deliveries:
+                delivery.result()
+
+
+def _deliver(hosts: Sequence[KillableHost], event: Json, deadline: float) -> None:
+    """Event Grid's part: what is refused or not answered is delivered once more."""
+    tried = 0
+    while not hosts[tried % len(hosts)].accepts(event):
+        tried += 1
+        assert time.monotonic() < deadline, f"no host took the event about {event['subject']}"
+        time.sleep(_BETWEEN_DELIVERIES)
+
+
+def failure_event(instance_id: str) -> Json:
+    """Resource Manager's event about a failed backup of the instance."""
+    return {
+        "id": uuid4().hex,
+        "topic": instance_id[: instance_id.index("/resourceGroups")],
+        "subject": instance_id,
+        "eventType": "Microsoft.Resources.ResourceActionFailure",
+        "eventTime": datetime.now(UTC).isoformat(),
+        "dataVersion": "2",
+        "metadataVersion": "1",
+        "data": {
+            "operationName": "Microsoft.DataProtection/backupVaults/backupInstances/backup/action",
+            "resourceUri": instance_id,
+            "status": "Failed",
+        },
+    }
+
+
+def instance_ids(subscription: str, count: int) -> list[str]:
+    """So many instances of one vault."""
+    vault = f"/subscriptions/{subscription}/resourceGroups/rg/providers/Microsoft.DataProtection/backupVaults/vault"
+    return [f"{vault}/backupInstances/bi-{number:04d}" for number in range(count)]
+
+
+def put_all(azure: Simulator, ids: Sequence[str], **behaviour: object) -> None:
+    """Failing instances."""
+    azure.control("PUT", "instances", [{"id": instance_id, "behaviour": behaviour} for instance_id in ids])
+
+
+def instance_of(entry: Json) -> str:
+    """The instance that a sync call is about."""
+    return str(entry["path"]).removesuffix("/sync")
+
+
+def moment(text: str) -> datetime:
+    """A time of the journal or of a remediation."""
+    return datetime.fromisoformat(text)
+
+
+def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: float) -> T:
+    """What the condition answers once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds:.0f} s still not: {what if isinstance(what, str) else what()}")
+        time.sleep(0.5)  # between two looks from outside: each lists all that was announced so far
+    return answer
+
+
+def _app_lines(log: str) -> Iterator[Json]:
+    for line in log.splitlines():
+        _, mark, text = line.partition("backup_autoheal: ")
+        if mark and text.startswith("{"):
+            try:
+                yield json.loads(text)
+            except ValueError:
+                continue

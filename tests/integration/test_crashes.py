@@ -1,0 +1,129 @@
+"""Hosts that are killed at any moment lose no signal, announce no outcome under two ids, and repeat no recorded call."""
+
+import random
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.hosts import (
+    Json,
+    KillableHost,
+    delivering,
+    failure_event,
+    instance_ids,
+    instance_of,
+    moment,
+    put_all,
+    two_hosts,
+    until,
+)
+from tests.simulator import SUBSCRIPTION, Simulator
+
+SIGNALS = 300
+KILLS = 8
+SEED = 20_240_401
+ALIVE = (0.3, 2.0)
+"""Seconds between a host's start and the next kill: some die while they work off a full queue, some half idle."""
+HEALED = "BackupAutoheal.Remediation.Healed"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What was seen from outside when all was over."""
+
+    ids: list[str]
+    events: list[Json]
+    syncs: list[Json]
+    cut_off_jobs: int
+    """Invocations of `submit_sync` that a kill ended."""
+    kills: int
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """300 signals to two hosts that are killed, one, the other or both, and started again, eight times."""
+    chance = random.Random(SEED)
+    ids = instance_ids(SUBSCRIPTION, SIGNALS)
+    # The pacing has its own test; here it would only make the time longer in which nothing can go wrong.
+    settings = {"ARM_WRITE_BURST": "1000", "ARM_WRITES_PER_SECOND": "1000"}
+    began = time.monotonic()
+    with two_hosts(tmp_path_factory.mktemp("crashes"), **settings) as (azure, hosts):
+        # An answer takes as long as from Azure, so that a kill can come between a call and its record.
+        azure.set(latencySeconds=0.05)
+        put_all(azure, ids, operationSeconds=1, retryAfter=1)
+        with delivering(hosts, [failure_event(instance_id) for instance_id in ids], seconds=60):
+            kills = kill_and_restart(hosts, chance)
+        print(f"\nall delivered, {kills} kills after {time.monotonic() - began:.1f} s")
+        until(lambda: announced(azure) == set(ids), lambda: missing(azure, ids), seconds=120)
+        cut_off = sum(host.began("submit_sync") - host.ended("submit_sync") for host in hosts)
+        story = Story(ids, azure.events(), azure.journal("sync"), cut_off, kills)
+        print(f"all announced after {time.monotonic() - began:.1f} s; {extra_calls(story)} of {len(story.syncs)} sync")
+        print(f"calls were extra, {cut_off} jobs cut off by {kills} kills")
+        yield story
+
+
+def kill_and_restart(hosts: list[KillableHost], chance: random.Random) -> int:
+    """Kill at random moments, every third time both hosts at once; returns how many were killed."""
+    killed = 0
+    while killed < KILLS:
+        time.sleep(chance.uniform(*ALIVE))  # the moment of the kill is the point of it
+        victims = hosts if chance.random() < 1 / 3 else [chance.choice(hosts)]
+        for host in victims:
+            host.kill()
+        for host in victims:
+            host.start()
+        for host in victims:
+            host.wait()
+        killed += len(victims)
+    return killed
+
+
+def announced(azure: Simulator) -> set[str]:
+    return {event["subject"] for event in azure.events()}
+
+
+def missing(azure: Simulator, ids: list[str]) -> str:
+    left = sorted(set(ids) - announced(azure))
+    return f"an outcome of each instance; {len(left)} have none, among them {left[:3]}"
+
+
+def extra_calls(story: Story) -> int:
+    """Sync calls beyond one for each instance."""
+    return len(story.syncs) - len({instance_of(entry) for entry in story.syncs})
+
+
+@pytest.mark.timeout(240)
+def test_each_signal_has_exactly_one_outcome(story: Story) -> None:
+    ids_of = defaultdict(set)
+    for event in story.events:
+        ids_of[event["subject"]].add(event["id"])
+    assert set(ids_of) == set(story.ids)
+    assert {subject: ids for subject, ids in ids_of.items() if len(ids) > 1} == {}
+
+
+def test_each_instance_is_healed(story: Story) -> None:
+    assert Counter(event["type"] for event in story.events) == {HEALED: len(story.events)}
+
+
+def test_each_instance_is_synced_and_none_after_its_call_is_on_record(story: Story) -> None:
+    on_record = {
+        event["subject"]: [moment(attempt["submittedAt"]) for attempt in event["data"]["attempts"]]
+        for event in story.events
+    }
+    assert {len(attempts) for attempts in on_record.values()} == {1}
+    late = [entry for entry in story.syncs if moment(entry["at"]) > on_record[instance_of(entry)][0]]
+    assert late == []
+    assert {instance_of(entry) for entry in story.syncs} == set(story.ids)
+
+
+def test_a_call_is_made_once_more_only_for_a_job_that_a_kill_cut_off(story: Story) -> None:
+    assert story.kills >= KILLS
+    assert extra_calls(story) <= story.cut_off_jobs
+
+
+def test_every_call_was_accepted_or_met_its_own_operation(story: Story) -> None:
+    assert {entry["status"] for entry in story.syncs} <= {202, 409, None}
