@@ -130,41 +130,48 @@ moments = st.integers(1, 12)
 picks = st.integers(0, 5)
 
 
+class Host:
+    """One process: healer and tick, with a memory of their own."""
+
+    def __init__(self, world: World) -> None:
+        store, arm = world.store, cast(ArmClient, MemoryArm(world))
+        jobs = cast(JobQueue, MemoryQueue(world))
+        topic = cast(OutcomeTopic, MemoryTopic(world))
+        writes = Pacer(Budget(burst=2, per_second=1), store.move_horizon, world.clock)
+        self.healer = Healer(store, arm, writes, jobs, SETTINGS, world.clock, lambda: 0.5)
+        self.tick = Tick(store, arm, jobs, topic, SETTINGS, world.clock, lambda: 0.5)
+
+
 class CrashSafety(RuleBasedStateMachine):
     """Hosts come and go; what they share is the world."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        store, arm = self.world.store, cast(ArmClient, MemoryArm(self.world))
-        jobs = cast(JobQueue, MemoryQueue(self.world))
-        writes = Pacer(Budget(burst=2, per_second=1), store.move_horizon, self.world.clock)
-        topic = cast(OutcomeTopic, MemoryTopic(self.world))
-        self.healer = Healer(store, arm, writes, jobs, SETTINGS, self.world.clock, lambda: 0.5)
-        self.tick = Tick(store, arm, jobs, topic, SETTINGS, self.world.clock, lambda: 0.5)
+        self.host, self.other_host = Host(self.world), Host(self.world)
         self.endings: dict[str, str] = {}
 
-    def take_signal(self, instance: BackupInstanceId) -> None:
-        intake = self.healer.intake(Signal(instance, "Event", "failed", self.world.clock()))
+    def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
+        intake = host.healer.intake(Signal(instance, "Event", "failed", self.world.clock()))
         if intake and intake.job:
             self.world.boundary()
             self.world.queue.append(intake.job.to_message())
 
-    def take_job(self, pick: int, repeated: bool) -> None:
+    def take_job(self, host: Host, pick: int, repeated: bool) -> None:
         if not self.world.queue:
             return
         message = self.world.queue[pick % len(self.world.queue)]
-        self.healer.submit(message)
+        host.healer.submit(message)
         if not repeated and message in self.world.queue:
             self.world.queue.remove(message)
 
     @rule(instance=instances)
     def a_signal_comes(self, instance: BackupInstanceId) -> None:
-        self.take_signal(instance)
+        self.take_signal(self.host, instance)
 
     @rule(pick=picks, repeated=st.booleans())
     def a_job_is_delivered(self, pick: int, repeated: bool) -> None:
-        self.take_job(pick, repeated)
+        self.take_job(self.host, pick, repeated)
 
     @rule(pick=picks)
     def a_job_gets_lost(self, pick: int) -> None:
@@ -173,7 +180,11 @@ class CrashSafety(RuleBasedStateMachine):
 
     @rule()
     def the_timer_ticks(self) -> None:
-        self.tick.run()
+        self.host.tick.run()
+
+    @rule()
+    def the_timer_moves_to_the_other_host(self) -> None:
+        self.host, self.other_host = self.other_host, self.host
 
     @rule(seconds=st.sampled_from([1, 20, 70, 400]))
     def time_passes(self, seconds: int) -> None:
@@ -191,37 +202,37 @@ class CrashSafety(RuleBasedStateMachine):
     def an_operator_cancels(self, pick: int) -> None:
         known = self.world.store.remediations()
         if known:
-            self.healer.cancel(known[pick % len(known)].id, "cancelled")
+            self.host.healer.cancel(known[pick % len(known)].id, "cancelled")
 
     @rule(data=st.data(), after_steps=moments)
     def a_process_is_killed_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
         def die() -> None:
             raise Killed
 
-        step = data.draw(self.steps())
+        step = data.draw(self.steps(self.host))
         self.world.disturb(after_steps, die)
         try:
             step()
         except Killed:
-            pass
+            self.host = Host(self.world)
         finally:
             self.world.calm()
 
     @rule(data=st.data(), after_steps=moments)
     def another_host_gets_ahead_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
-        step, of_the_other = data.draw(self.steps()), data.draw(self.steps())
+        step, of_the_other = data.draw(self.steps(self.host)), data.draw(self.steps(self.other_host))
         self.world.disturb(after_steps, of_the_other)
         try:
             step()
         finally:
             self.world.calm()
 
-    def steps(self) -> st.SearchStrategy[Callable[[], None]]:
+    def steps(self, host: Host) -> st.SearchStrategy[Callable[[], None]]:
         jobs: st.SearchStrategy[Callable[[], None]] = st.builds(
-            lambda pick, repeated: lambda: self.take_job(pick, repeated), picks, st.booleans()
+            lambda pick, repeated: lambda: self.take_job(host, pick, repeated), picks, st.booleans()
         )
-        signals = st.builds(lambda instance: lambda: self.take_signal(instance), instances)
-        return st.one_of(signals, jobs, st.just(self.tick.run))
+        signals = st.builds(lambda instance: lambda: self.take_signal(host, instance), instances)
+        return st.one_of(signals, jobs, st.just(host.tick.run))
 
     @invariant()
     def an_instance_has_one_active_remediation_at_most(self) -> None:
@@ -248,9 +259,9 @@ class CrashSafety(RuleBasedStateMachine):
         self.world.topic_is_down = False
         for _ in range(12):
             self.world.now += timedelta(minutes=6)
-            self.tick.run()
+            self.host.tick.run()
             while self.world.queue:
-                self.take_job(0, repeated=False)
+                self.take_job(self.host, 0, repeated=False)
         open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]
         assert open_ends == []
         assert {remediation_id for remediation_id, _ in self.world.published} == {one.id for one in self.remediations()}
