@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,8 +48,7 @@ def demo(options: argparse.Namespace, node: Node, environment: Mapping[str, str]
         if not story.healed:
             print_plain(console, _what_is_wrong(story, stack))
         if options.keep:
-            _guide(console, stack)
-            _watch(stack)
+            _serve(console, stack)
     return 0 if story.healed else 1
 
 
@@ -57,8 +57,7 @@ def up(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) 
     console = _console(stderr=False)
     stack = _stack("up", options.host, node, environment)
     with _Running(stack, console):
-        _guide(console, stack)
-        _watch(stack)
+        _serve(console, stack)
     return 0
 
 
@@ -189,6 +188,19 @@ def _what_is_wrong(story: Story, stack: Stack) -> str:
     return f"\n{what}\n{tail(stack.host.service.log)}"
 
 
+def _serve(console: Console, stack: Stack) -> None:
+    """Wait for Ctrl-C or SIGTERM, the normal end; raises Failure if a service ends before that."""
+    try:
+        _guide(console, stack)
+        while True:
+            _check(stack)
+            time.sleep(1)
+    except Interrupted:
+        # After SIGHUP there is no terminal any more.
+        with suppress(OSError):
+            print_plain(console, "Stopping ...")
+
+
 def _guide(console: Console, stack: Stack) -> None:
     # One to be healed on request and one for the event: after the first of the two, an instance cools down.
     requested, signalled = _SPARE_INSTANCES
@@ -197,13 +209,3 @@ def _guide(console: Console, stack: Stack) -> None:
     event_file = stack.directory / "event.json"
     event_file.write_text(json.dumps([failure_event(signalled)], indent=2), encoding="utf-8")
     print_guide(console, stack, requested, str(event_file))
-
-
-def _watch(stack: Stack) -> None:
-    """Wait for Ctrl-C or SIGTERM, the normal end; raises Failure if a service ends before that."""
-    try:
-        while True:
-            _check(stack)
-            time.sleep(1)
-    except Interrupted:
-        return

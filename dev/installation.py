@@ -68,11 +68,11 @@ class Progress:
             self._line(f"Installing {what} ...")
 
     def end(self, what: str) -> None:
-        """This is installed, or has failed, which is told elsewhere."""
+        """This is installed."""
         seconds = time.monotonic() - self._running.pop(what)
         self._finished.append(what)
         if not self._live:
-            self._line(f"{what}: {seconds:.0f} s")
+            self._line(f"Installed {what} in {seconds:.0f} s.")
 
     def say(self, text: str) -> None:
         """Something worth a line of its own."""
@@ -136,10 +136,9 @@ async def run_step(step: Step, progress: Progress) -> None:
             code = await _run(step, log.fileno())
     except OSError as error:
         raise Failure(f"{step.what} cannot be installed: {error}") from error
-    finally:
-        progress.end(step.what)
     if code:
         raise _failure(step, code)
+    progress.end(step.what)
 
 
 async def _run(step: Step, output: int) -> int:
@@ -159,6 +158,7 @@ async def _run(step: Step, output: int) -> int:
             # Half an installation is repeated from its start, so nothing is gained by a soft end.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
 
 def _failure(step: Step, code: int) -> Failure:

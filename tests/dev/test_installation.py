@@ -21,7 +21,7 @@ def step(tmp_path: Path, code: str) -> Step:
 def test_a_step_that_works_shows_what_and_how_long_and_none_of_its_output(tmp_path: Path) -> None:
     shown = io.StringIO()
     asyncio.run(run_step(step(tmp_path, "print('chatter')"), Progress(shown)))
-    assert shown.getvalue() == "Installing The package ...\nThe package: 0 s\n"
+    assert shown.getvalue() == "Installing The package ...\nInstalled The package in 0 s.\n"
     assert (tmp_path / "logs" / "install.log").read_text() == "chatter\n"
 
 
