@@ -53,7 +53,15 @@ class SyncRefused:
     error: ErrorDetail
 
 
-SyncAnswer = SyncAccepted | SyncDone | SyncRefused | NotAnswered
+@dataclass(frozen=True, slots=True)
+class SyncConflict:
+    """`409`: another operation runs on the instance; perhaps one of ours that a crash kept from being recorded."""
+
+    error: ErrorDetail
+    retry_after: float | None
+
+
+SyncAnswer = SyncAccepted | SyncDone | SyncRefused | SyncConflict | NotAnswered
 
 
 @dataclass(frozen=True, slots=True)

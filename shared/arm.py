@@ -27,8 +27,9 @@ _TIMEOUTS = (5, 30)
 """Seconds to connect and between two bytes."""
 _LONGEST_RETRY_AFTER = 3600.0
 _LARGEST_ERROR = 30_000
-_RETRY_LATER = frozenset({408, 409, 429})
-_NO_ACCESS_YET = frozenset({401, 403})
+_RETRY_LATER = frozenset({408, 429})
+_UNCLEAR_READS = frozenset({401, 403, 409})
+"""A new role assignment that does not act yet, and an instance in the middle of a change."""
 
 
 class ArmClient:
@@ -72,6 +73,8 @@ class ArmClient:
             headers = response.headers
             operation = Operation(headers.get("Azure-AsyncOperation"), headers.get("Location"))
             return answers.SyncAccepted(operation, self._retry_after(response))
+        if response.status_code == 409:
+            return answers.SyncConflict(_cloud_error(response), self._retry_after(response))
         if _is_passing(response.status_code):
             return self._not_answered(response)
         return answers.SyncRefused(response.status_code, _cloud_error(response))
@@ -101,7 +104,7 @@ class ArmClient:
             return response
         if response.status_code == 200:
             return _instance(response)
-        if _is_passing(response.status_code) or response.status_code in _NO_ACCESS_YET:
+        if _is_passing(response.status_code) or response.status_code in _UNCLEAR_READS:
             return self._not_answered(response)
         return answers.InstanceRefused(response.status_code, _cloud_error(response))
 

@@ -90,7 +90,7 @@ def _arm() -> "ArmClient":
     from shared.arm import ArmClient
 
     session = requests.Session()
-    session.mount("https://", HTTPAdapter(pool_maxsize=settings().poll_concurrency))
+    session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
     hosts = settings().arm_allowed_hosts
     return ArmClient(settings().arm_endpoint, hosts, _token(), session, _writes(), utc_now)
 

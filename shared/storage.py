@@ -9,18 +9,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import (
     QueueClient,
     TextBase64DecodePolicy,
     TextBase64EncodePolicy,
 )
+from requests import Session
+from requests.adapters import HTTPAdapter
 
 from shared.identity import managed_identity
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
 
 _PATIENCE: Mapping[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 20}
 """A trigger that fails is run again by the host, so a call gives up in seconds rather than minutes."""
+_CONNECTIONS = 64
 _TABLE_BACK_OFF: Mapping[str, Any] = {"retry_backoff_factor": 0.3}
 _QUEUE_BACK_OFF: Mapping[str, Any] = {"initial_backoff": 0.3, "increment_base": 1, "random_jitter_range": 0}
 """Seconds, in the words of each SDK; the queue's own default begins with 15."""
@@ -33,7 +37,7 @@ def table(name: str, environment: Mapping[str, str] = os.environ) -> TableClient
         InvalidSettings: no storage account is named.
         azure.core.exceptions.AzureError: it cannot be reached.
     """
-    options = {**_PATIENCE, **_TABLE_BACK_OFF}
+    options = {**_PATIENCE, **_TABLE_BACK_OFF, "transport": _transport()}
     connection = environment.get(STORAGE_CONNECTION)
     if connection:
         service = TableServiceClient.from_connection_string(connection, **options)
@@ -67,6 +71,15 @@ def queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient
     except ResourceExistsError:
         return client
     return client
+
+
+def _transport() -> RequestsTransport:
+    """As many connections kept open as a tick has looks at the same time, and the triggers beside it."""
+    session = Session()
+    adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return RequestsTransport(session=session)
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:

@@ -126,7 +126,6 @@ class Tick:
             number = current.attempt.number + 1
             return transitions.retried(current, sync_type_of(number, asked_for, self.settings), self.now())
         if current.status is Status.QUEUED:
-            journal.warning("job.requeued", remediationId=current.id, attempt=current.attempt.number)
             return transitions.requeued(current, self.now())
         if current.status is Status.RUNNING:
             current = self._ask_operation(current)
@@ -162,6 +161,8 @@ class Tick:
         """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
         if after.status is not Status.QUEUED or after.due_at == before.due_at:
             return
+        if after.history == before.history:
+            journal.warning("job.requeued", remediationId=after.id, attempt=after.attempt.number)
         try:
             self.jobs.send(SyncJob(after.id, after.attempt.number))
         except AzureError as failure:

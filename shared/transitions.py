@@ -108,6 +108,11 @@ def sync_answered(
             refused = _attempt(remediation, submitted_at=now, ended_at=now, error=error)
             granted = None if status in _PERMANENT else retry
             return _fail(refused, Status.REJECTED, now, f"ARM refused the sync call with {status}", error, granted)
+        case answers.SyncConflict(error, retry_after):
+            delay = _back_off(remediation.deferrals, jitter) if retry_after is None else _wait(retry_after)
+            reason = "another operation runs on the instance: asking the instance"
+            conflicting = _move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
+            return replace(conflicting, deferrals=remediation.deferrals + 1, error=error)
         case answers.NotAnswered():
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
             return _deferred(remediation, answer, now, jitter, patience=QUEUE_PATIENCE)
@@ -146,12 +151,15 @@ def instance_answered(
     """What the instance itself shows after the sync, the only proof of a heal; otherwise as `sync_answered`."""
     match answer:
         case answers.InstanceRead(state, _) if state in _CHANGING:
-            changing = replace(remediation, protection_state=state, deferrals=0)
-            return replace(changing, due_at=now + POLL_DELAY)
+            return replace(remediation, protection_state=state, due_at=now + POLL_DELAY)
         case answers.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
             if state == _VALID:
                 return _end(read, Status.HEALED, now, f"the instance is {state}", None)
+            if remediation.attempt.submitted_at is None:
+                # The other operation is over and was not the heal: the attempt itself is still to be made.
+                again = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now + QUEUE_PATIENCE)
+                return replace(again, deferrals=remediation.deferrals)
             if state in _INTENDED:
                 return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
             return _fail(read, Status.UNHEALTHY, now, f"the instance is {state} after the sync", error, retry)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from dev import node
 from dev.stack import Stack
 from dev.stack_services import Azurite
+from tests.azurite import azurite_command
 from tests.simulator import Simulator
 
 # How fast the machine is says nothing about the code.
@@ -21,16 +21,6 @@ settings.load_profile("any machine")
 def pytest_configure() -> None:
     """End on SIGTERM as on Ctrl-C: with the teardown of the fixtures, which ends the services."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def azurite_command() -> list[str]:
-    """Azurite as `python3 -m dev` installs it; the variable AZURITE names another executable."""
-    if named := os.environ.get("AZURITE"):
-        return [named]
-    if not node.azurite_is_installed():
-        pytest.fail("Azurite is not installed: `python3 -m dev test` does it, or let AZURITE name its executable")
-    found = node.machine_node()
-    return (found if isinstance(found, node.Node) else node.wheel_node()).azurite
 
 
 @pytest.fixture(scope="session")

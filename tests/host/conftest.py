@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.host.processes import Azurite, Host
+from dev.stack_services import Azurite
+from tests.azurite import azurite_command
+from tests.host.processes import Host
 
 HostFactory = Callable[..., Host]
 
 
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """One Azurite for all tests that do not stop it."""
-    emulator = Azurite(tmp_path_factory.mktemp("azurite"))
+@pytest.fixture
+def own_azurite(tmp_path: Path) -> Iterator[Azurite]:
+    """A running Azurite of this test's own, for a test that stops it."""
+    emulator = Azurite(azurite_command(), os.environ, tmp_path)
     try:
         emulator.start()
+        emulator.wait()
         yield emulator
     finally:
         emulator.stop()

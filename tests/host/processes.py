@@ -1,4 +1,4 @@
-"""The processes that host tests start: Azurite and the host, each ended by the test that started it."""
+"""The host processes that host tests start, each ended by the test that started it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ import pytest
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Azurite's documented account, the same for everybody.
-ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
@@ -42,63 +40,6 @@ def free_ports(count: int) -> list[int]:
     for listener in listeners:
         listener.close()
     return ports
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-class Azurite:
-    """The storage emulator; it can be stopped and started again on the same ports and data."""
-
-    def __init__(self, directory: Path) -> None:
-        """Keeps its data in `directory`."""
-        self._directory = directory
-        self._ports = free_ports(3)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def connection_string(self) -> str:
-        """For AzureWebJobsStorage."""
-        services = zip(("Blob", "Queue", "Table"), self._ports, strict=True)
-        endpoints = [f"{name}Endpoint=http://127.0.0.1:{port}/devstoreaccount1" for name, port in services]
-        account = [
-            "DefaultEndpointsProtocol=http",
-            "AccountName=devstoreaccount1",
-            f"AccountKey={ACCOUNT_KEY}",
-        ]
-        return ";".join(account + endpoints) + ";"
-
-    def start(self) -> None:
-        """Start it and wait until all three services answer."""
-        blob, queue, table = map(str, self._ports)
-        ports = ["--blobPort", blob, "--queuePort", queue, "--tablePort", table]
-        options = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry"]
-        self._process = subprocess.Popen(
-            [_azurite_executable(), "--location", str(self._directory), *ports, *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        until(lambda: all(map(_answers, self._ports)), "Azurite answers", 30)
-
-    def stop(self) -> None:
-        """Stop it and wait for its end."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(15)
-            self._process = None
-
-
-def _azurite_executable() -> str:
-    default = REPOSITORY / ".dev" / "azurite" / "node_modules" / ".bin" / "azurite"
-    executable = os.environ.get("AZURITE") or str(default)
-    if not Path(executable).exists():
-        pytest.fail(f"Azurite is not at {executable}: `python3 -m dev test` installs it, AZURITE names another")
-    return executable
 
 
 class Host:

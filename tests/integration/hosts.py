@@ -3,9 +3,7 @@
 Of its own, because the stack that other tests share has a host that would do the work of a killed one.
 """
 
-import json
 import os
-import re
 import signal
 import sys
 import time
@@ -21,7 +19,7 @@ from dev.failures import Failure
 from dev.processes import end_group, stop_all
 from dev.stack import Stack
 from dev.stack_services import Host
-from tests.conftest import azurite_command
+from tests.azurite import azurite_command
 from tests.simulator import Simulator
 
 T = TypeVar("T")
@@ -30,6 +28,8 @@ _LOCAL = "localhost,127.0.0.1"
 _POSTING = 8
 """Events that are under way at once."""
 _BETWEEN_DELIVERIES = 0.5
+_BETWEEN_LOOKS = 1.0
+"""A look from outside may list all that was announced so far."""
 
 
 class KillableHost:
@@ -64,24 +64,13 @@ class KillableHost:
         except (Failure, OSError):
             return False
 
-    def call(self, method: str, path: str) -> Json:
-        answer: Json = self._host.call(method, path).json()
-        return answer
-
     def log(self) -> str:
         return str(self.service.log.read_text(encoding="utf-8", errors="replace"))
 
-    def events_of_app(self, *names: str) -> list[Json]:
-        """The app's own lines of these names, over all its lives; a line that a kill cut off is none."""
-        return [line for line in _app_lines(self.log()) if line.get("event") in names]
-
-    def began(self, function: str) -> int:
-        """How many invocations of the function began, over all its lives."""
-        return len(re.findall(rf"Executing 'Functions\.{function}'", self.log()))
-
-    def ended(self, function: str) -> int:
-        """How many of them came to their end."""
-        return len(re.findall(rf"Executed 'Functions\.{function}'", self.log()))
+    def cut_off(self, function: str) -> int:
+        """How many invocations of the function began and never ended, over all its lives."""
+        log = self.log()
+        return log.count(f"Executing 'Functions.{function}'") - log.count(f"Executed 'Functions.{function}'")
 
 
 @contextmanager
@@ -161,6 +150,26 @@ def put_all(azure: Simulator, ids: Sequence[str], **behaviour: object) -> None:
     azure.control("PUT", "instances", [{"id": instance_id, "behaviour": behaviour} for instance_id in ids])
 
 
+class SyncCalls:
+    """The sync calls so far, read on from where the last look ended."""
+
+    def __init__(self, azure: Simulator) -> None:
+        self._azure = azure
+        self._next = 0
+        self._calls: list[Json] = []
+
+    def __call__(self) -> list[Json]:
+        answer = self._azure.control("GET", f"requests?since={self._next}").json()
+        self._next = answer["next"]
+        self._calls += [entry for entry in answer["requests"] if entry["kind"] == "sync"]
+        return self._calls
+
+
+def accepted(calls: Sequence[Json]) -> list[Json]:
+    """Those of the calls that started an operation."""
+    return [entry for entry in calls if entry["status"] == 202]
+
+
 def instance_of(entry: Json) -> str:
     """The instance that a sync call is about."""
     return str(entry["path"]).removesuffix("/sync")
@@ -177,15 +186,5 @@ def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: fl
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"after {seconds:.0f} s still not: {what if isinstance(what, str) else what()}")
-        time.sleep(0.5)  # between two looks from outside: each lists all that was announced so far
+        time.sleep(_BETWEEN_LOOKS)
     return answer
-
-
-def _app_lines(log: str) -> Iterator[Json]:
-    for line in log.splitlines():
-        _, mark, text = line.partition("backup_autoheal: ")
-        if mark and text.startswith("{"):
-            try:
-                yield json.loads(text)
-            except ValueError:
-                continue

@@ -179,7 +179,6 @@ def test_an_unknown_instance_is_rejected_with_arms_error(app: App) -> None:
         {"status": 502, "body": "<html>bad gateway</html>"},
         {"status": 503, "headers": {"Retry-After": "7"}},
         {"status": 504},
-        {"status": 409},
         {"kind": "reset"},
     ],
 )
@@ -208,6 +207,28 @@ def test_a_look_without_a_verdict_is_taken_again(app: App, where: str, fault: di
     app.clock.advance(**LATER)
     app.tick.run()
     assert app.now(started).status is Status.HEALED
+
+
+def test_a_sync_call_that_a_crash_kept_from_being_recorded_is_followed_by_looks_not_by_calls(app: App) -> None:
+    app.azure.put(str(INSTANCE), behaviour={"operationSeconds": 3600, "retryAfter": 5})
+    opened = app.open()
+    app.healer.arm.sync(INSTANCE, SyncType.DEFAULT, "00000000-0000-0000-0000-000000000000")
+    app.submit(opened)
+    for _ in range(5):
+        app.clock.advance(minutes=6)
+        app.tick.run()
+    assert [entry["status"] for entry in app.azure.journal("sync")] == [202, 409]
+    assert app.now(opened).status is Status.VERIFYING
+
+
+def test_an_attempt_that_met_another_operation_is_made_once_that_is_over(app: App) -> None:
+    opened = app.started(syncFaults=[{"status": 409}])
+    app.clock.advance(**LATER)
+    app.tick.run()
+    app.submit(opened)
+    app.tick.run()
+    assert app.now(opened).status is Status.HEALED
+    assert len(app.now(opened).attempts) == 1
 
 
 def test_an_operation_that_arm_forgot_is_answered_by_the_instance(app: App) -> None:

@@ -119,6 +119,26 @@ def test_a_refused_sync_ends_rejected_with_the_whole_error() -> None:
     assert (after.status, after.error, after.ended_at) == (Status.REJECTED, ERROR, LATER)
 
 
+CONFLICT = answers.SyncConflict(ERROR, 5.0)
+
+
+def test_a_conflict_asks_the_instance_and_uses_no_attempt() -> None:
+    after = transitions.sync_answered(queued(), CONFLICT, LATER, 0.0, None)
+    assert (after.status, after.due_at, after.attempt.number) == (Status.VERIFYING, LATER + timedelta(seconds=5), 1)
+
+
+def test_an_instance_that_the_other_operation_healed_is_healed() -> None:
+    conflicting = transitions.sync_answered(queued(), CONFLICT, LATER, 0.0, None)
+    after = transitions.instance_answered(conflicting, read("ProtectionConfigured"), LATER, 0.0, None)
+    assert after.status is Status.HEALED
+
+
+def test_an_instance_that_the_other_operation_did_not_heal_gets_its_attempt() -> None:
+    conflicting = transitions.sync_answered(queued(), CONFLICT, LATER, 0.0, None)
+    after = transitions.instance_answered(conflicting, read("ProtectionError"), LATER, 0.0, None)
+    assert transitions.awaits(after, 1)
+
+
 @pytest.mark.parametrize("retry_after", [7.0, 0.0])
 def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_after: float) -> None:
     after = transitions.sync_answered(queued(), answers.NotAnswered(ERROR, retry_after), LATER, 0.0, None)
@@ -236,6 +256,7 @@ sync_answers = st.one_of(
     st.builds(answers.SyncAccepted, st.just(OPERATION), seconds),
     st.just(answers.SyncDone()),
     st.builds(answers.SyncRefused, st.sampled_from([400, 404]), st.just(ERROR)),
+    st.builds(answers.SyncConflict, st.just(ERROR), seconds),
     no_verdicts,
 )
 operation_answers = st.one_of(

@@ -23,7 +23,7 @@ from tests.contract.worker.worker import (
     queue_metadata,
     typed,
 )
-from tests.host.processes import REPOSITORY, Azurite, free_ports
+from tests.host.processes import REPOSITORY, free_ports
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 13),
@@ -43,13 +43,11 @@ TIMER = {
 
 
 @pytest.fixture(scope="module")
-def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    azurite = Azurite(tmp_path_factory.mktemp("azurite"))
+def worker(connection_string: str) -> Iterator[Worker]:
     [closed] = free_ports(1)
     with pytest.MonkeyPatch.context() as patch:
         try:
-            azurite.start()
-            patch.setenv("AzureWebJobsStorage", azurite.connection_string)
+            patch.setenv("AzureWebJobsStorage", connection_string)
             patch.setenv("ARM_ENDPOINT", f"https://localhost:{closed}")
             patch.setenv("IDENTITY_ENDPOINT", f"https://localhost:{closed}/msi/token")
             patch.setenv("IDENTITY_HEADER", "header")
@@ -64,7 +62,6 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
         finally:
             for module in app_modules():
                 del sys.modules[module]
-            azurite.stop()
 
 
 def app_modules() -> list[str]:
