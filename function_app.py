@@ -39,6 +39,12 @@ def poll_operations(timer: func.TimerRequest) -> None:
     composition.tick().run()
 
 
+@app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
+def purge_remediations(timer: func.TimerRequest) -> None:
+    """Once a day, remove what ended longer ago than it is to be kept."""
+    composition.retention().purge()
+
+
 @app.route("sync", methods=["POST"])
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def request_sync(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:

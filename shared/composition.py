@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.http_api import HttpApi
     from shared.jobs import JobQueue
     from shared.pacing import Pacer
+    from shared.retention import Retention
     from shared.store import Store
     from shared.tick import Tick
 
@@ -55,6 +56,14 @@ def tick() -> "Tick":
     endpoint = settings().outcome_topic_endpoint
     topic = OutcomeTopic(endpoint, _credential()) if endpoint else None
     return Tick(_store(), _arm(), _jobs(), topic, settings(), utc_now, random.random)
+
+
+@cache
+def retention() -> "Retention":
+    """The use case of the daily timer."""
+    from shared.retention import Retention
+
+    return Retention(_store(), settings(), utc_now)
 
 
 @cache

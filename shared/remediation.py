@@ -100,7 +100,12 @@ def new_id(instance: BackupInstanceId, opened_at: datetime) -> str:
 
     Shape: 12 hex digits that count down with time (milliseconds), a dash, the 16 of `BackupInstanceId.key`.
     """
-    return f"{(1 << _ID_BITS) - 1 - to_millis(opened_at):012x}-{instance.key}"
+    return f"{id_prefix(opened_at)}-{instance.key}"
+
+
+def id_prefix(opened_at: datetime) -> str:
+    """How the ids begin of all remediations that were opened in this millisecond."""
+    return f"{(1 << _ID_BITS) - 1 - to_millis(opened_at):012x}"
 
 
 def is_remediation_id(value: object) -> bool:

@@ -152,6 +152,7 @@ class Settings:
     arm_write_burst: int = _knob(
         "ARM_WRITE_BURST", 200, _count, "Sync calls at once in one subscription: Resource Manager's full bucket."
     )
+    retention_days: int = _knob("RETENTION_DAYS", 90, _count, "Ended remediations are kept so many days.")
     outcome_topic_endpoint: str | None = _knob(
         "OUTCOME_TOPIC_ENDPOINT",
         None,

@@ -30,7 +30,7 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from shared.clock import from_iso, from_millis, to_millis
 from shared.documents import CorruptDocument, from_document, to_document
-from shared.remediation import Remediation
+from shared.remediation import Remediation, Status, id_prefix
 from shared.resource_id import BackupInstanceId
 
 TABLE = "remediations"
@@ -245,6 +245,23 @@ class Store:
             return before
         raise LostRace(f"{_RACES} times in a row another host took slots of {bucket}")
 
+    def purge(self, shard: str, opened_before: datetime) -> int:
+        """Remove what has ended of the remediations that were opened before then, in large transactions.
+
+        Returns:
+            How many were removed.
+        """
+        rows = self._table.query_entities(
+            # Ids count down with time: what is older sorts behind.
+            f"PartitionKey eq '{shard}' and RowKey gt 'r:{id_prefix(opened_before)}' and RowKey lt 'r;'",
+            results_per_page=1000,
+            select=["PartitionKey", "RowKey", "Status"],
+        )
+        ended = [row for row in rows if Status(row["Status"]).is_terminal]
+        for start in range(0, len(ended), 100):
+            self._table.submit_transaction(("delete", row) for row in ended[start : start + 100])
+        return len(ended)
+
     def drop_entry(self, entry: DueEntry) -> None:
         """Remove an entry that no remediation names; that it is gone already is as good."""
         row = _entry(entry)
@@ -329,6 +346,7 @@ def _row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
     row = {
         "PartitionKey": shard_of(remediation.id),
         "RowKey": f"r:{remediation.id}",
+        "Status": remediation.status.value,
         "EntryAt": f"{to_millis(entry_at):013d}",
     }
     for number, start in enumerate(range(0, len(text), _CHUNK)):

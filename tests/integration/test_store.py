@@ -10,10 +10,10 @@ from azure.data.tables import TableClient, TableServiceClient
 
 from shared import transitions
 from shared.documents import CorruptDocument
-from shared.remediation import Remediation
+from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
 from shared.signals import Signal, SyncType
-from shared.store import Change, DueEntry, LostRace, Store, Stored, shard_of
+from shared.store import SHARDS, Change, DueEntry, LostRace, Store, Stored, shard_of
 from tests.memory_store import MemoryStore
 from tests.unit.episodes import ACCEPTED, INSTANCE, NOW, queued
 
@@ -188,3 +188,33 @@ def test_a_record_that_cannot_be_read_says_so(table: TableClient) -> None:
     table.update_entity({**row, "Document0": "{"})
     with pytest.raises(CorruptDocument, match=opened.id):
         store.load(opened.id)
+
+
+def test_what_ended_long_ago_is_purged_and_nothing_else(table: TableClient) -> None:
+    store = Store(table)
+    old, active, recent = (open_one(store, number) for number in range(3))
+    over = replace(old.remediation, status=Status.HEALED, due_at=None)
+    store.save_all([Change(old, over)])
+    purged = sum(store.purge(shard, NOW + timedelta(milliseconds=1)) for shard in SHARDS)
+    assert (purged, store.load(over.id)) == (1, None)
+    assert store.load(active.remediation.id) == active
+    assert store.load(recent.remediation.id) == recent
+
+
+def test_what_is_younger_than_the_retention_is_kept(table: TableClient) -> None:
+    store = Store(table)
+    stored = open_one(store)
+    over = replace(stored.remediation, status=Status.HEALED, due_at=None)
+    store.save_all([Change(stored, over)])
+    assert sum(store.purge(shard, NOW - timedelta(milliseconds=1)) for shard in SHARDS) == 0
+
+
+def test_an_instance_whose_history_is_purged_can_be_healed_again(table: TableClient) -> None:
+    store = Store(table)
+    stored = open_one(store)
+    over = replace(stored.remediation, status=Status.HEALED, due_at=None)
+    store.save_all([Change(stored, over)])
+    for shard in SHARDS:
+        store.purge(shard, NOW + HOUR)
+    signal = Signal(over.instance, "Event", "again", NOW + HOUR)
+    store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR), store.owner(over.instance))

@@ -132,8 +132,8 @@ def get_health(worker: Worker) -> Invocation:
     return on_request(worker, "get_health", http_request("GET", "https://app.test/api/health"))
 
 
-def tick(worker: Worker) -> Invocation:
-    return worker.invoke("poll_operations", "timer", typed("json", json.dumps(TIMER)))
+def tick(worker: Worker, function: str = "poll_operations") -> Invocation:
+    return worker.invoke(function, "timer", typed("json", json.dumps(TIMER)))
 
 
 def job_of(event: Invocation) -> str:
@@ -148,6 +148,7 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "submit_sync": lambda worker: on_message(worker, "submit_sync", stale_job(worker)),
     "on_poison_job": lambda worker: on_message(worker, "on_poison_job", "no sync job at all"),
     "poll_operations": tick,
+    "purge_remediations": lambda worker: tick(worker, "purge_remediations"),
     "request_sync": lambda worker: request_sync(worker, {"backupInstanceId": instance_id()}),
     "get_remediation": lambda worker: get_remediation(worker, "nothing"),
     "get_health": get_health,
@@ -177,6 +178,7 @@ def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
         ("submit_sync", [("queueTrigger", "IN")]),
         ("on_poison_job", [("queueTrigger", "IN")]),
         ("poll_operations", [("timerTrigger", "IN")]),
+        ("purge_remediations", [("timerTrigger", "IN")]),
         ("request_sync", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("get_health", [("http", "OUT"), ("httpTrigger", "IN")]),

@@ -1,0 +1,28 @@
+"""History does not grow for ever: what ended long ago is removed once a day."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shared import journal
+from shared.settings import Settings
+from shared.store import SHARDS, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Removes old remediations with these parts."""
+
+    store: Store
+    settings: Settings
+    now: Callable[[], datetime]
+
+    def purge(self) -> None:
+        """Remove ended remediations that were opened more than `RETENTION_DAYS` ago; active ones stay.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached; the next run removes the rest.
+        """
+        opened_before = self.now() - timedelta(days=self.settings.retention_days)
+        purged = sum(self.store.purge(shard, opened_before) for shard in SHARDS)
+        journal.info("remediations.purged", count=purged, openedBefore=opened_before)
