@@ -34,6 +34,7 @@ from dev.simulated_connection import CutConnection, CuttableHttpProtocol
 from dev.simulated_control import Simulation, control_routes
 from dev.simulated_identity import ManagedIdentity, Tokens
 from dev.simulated_journal import Journal
+from dev.simulated_throttling import Throttling
 from dev.simulated_tls import Secrets, lasting_secrets, server_certificate
 from dev.simulated_topic import Topics
 from dev.simulated_vaults import Vaults
@@ -48,8 +49,9 @@ Answer = Callable[[Request, bytes], Awaitable[tuple[str, Response]]]
 def create_app(base_url: str, secrets: Secrets) -> Starlette:
     """The simulated Azure as an ASGI application; `base_url` is where its clients reach it."""
     vaults, tokens = Vaults(), Tokens(secrets.signing_key)
-    simulation = Simulation(vaults, Backups(vaults, base_url), tokens, Topics(tokens), Journal())
-    arm = Arm(vaults, tokens, simulation.backups)
+    throttling = Throttling()
+    simulation = Simulation(vaults, Backups(vaults, base_url), tokens, Topics(tokens), Journal(), throttling)
+    arm = Arm(vaults, tokens, simulation.backups, throttling)
     identity = ManagedIdentity(tokens, secrets.identity_header)
 
     async def token(request: Request, body: bytes) -> tuple[str, Response]:

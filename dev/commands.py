@@ -30,6 +30,10 @@ def main(arguments: Sequence[str]) -> int:
             from dev.check import check
 
             return check(pytest_arguments, environment.child_environment(node))
+        if options.command == "bench":
+            from dev.bench import bench
+
+            return bench(options, node, environment.child_environment(node))
         from dev.demo import demo, up
 
         command = demo if options.command == "demo" else up
@@ -55,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="the last line of stdout is the result as JSON")
     demo.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     commands.add_parser("up", parents=[host], help="the same stack, without the story, until Ctrl-C")
+    bench = commands.add_parser("bench", help="measure the app beside the official SDK's poller")
+    bench.add_argument("--json", action="store_true", help="the last line of stdout is the result as JSON")
+    bench.add_argument("--quick", action="store_true", help="small numbers, one run: a minute instead of twenty")
     commands.add_parser(
         "test",
         help="lint, types and all tests; further arguments go to pytest",

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from dev.simulated_backups import Backups, Call
 from dev.simulated_errors import cloud_error, fault_response
 from dev.simulated_identity import ARM_AUDIENCES, TokenRefused, Tokens
+from dev.simulated_throttling import Throttling, Turn, kind_of
 from dev.simulated_vaults import Instance, InstanceId, Vaults
 
 _VAULT = (
@@ -86,11 +87,12 @@ class _Target:
 class Arm:
     """Lets requests in as Resource Manager does, then hands them to the resource provider."""
 
-    def __init__(self, vaults: Vaults, tokens: Tokens, backups: Backups) -> None:
+    def __init__(self, vaults: Vaults, tokens: Tokens, backups: Backups, throttling: Throttling) -> None:
         """`backups` is Microsoft.DataProtection."""
         self._vaults = vaults
         self._tokens = tokens
         self._backups = backups
+        self._throttling = throttling
 
     async def answer(self, request: Request, body: bytes) -> tuple[str, Response]:
         """The kind of the request (for the journal) and the response, after the latency that is set."""
@@ -108,7 +110,15 @@ class Arm:
             self._tokens.check(request.headers.get("authorization"), ARM_AUDIENCES)
         except TokenRefused as refused:
             return cloud_error(401, refused.code, refused.message, _CHALLENGE)
-        return _bad_api_version(request) or _bad_subscription(request)
+        return _bad_api_version(request) or _bad_subscription(request) or self._throttle(request)
+
+    def _throttle(self, request: Request) -> Response | None:
+        found = _SUBSCRIPTION.match(request.scope["path"])
+        turn = found and self._throttling.admit(kind_of(request.method), found["subscription"], time.monotonic())
+        if not found or not turn:
+            return None
+        request.state.turn = turn
+        return _throttled(found["subscription"], turn) if turn.retry_after else None
 
     def _serve(self, request: Request, body: bytes, target: _Target | None, instance: Instance | None) -> Response:
         path = request.scope["path"]
@@ -157,6 +167,15 @@ def _bad_subscription(request: Request) -> Response | None:
     return cloud_error(400, "InvalidSubscriptionId", message)
 
 
+def _throttled(subscription: str, turn: Turn) -> Response:
+    message = (
+        f"Number of '{turn.kind}' requests for subscription '{subscription}' exceeded. Please try again after "
+        f"'{turn.retry_after}' seconds after additional tokens are available. Refer to "
+        "https://aka.ms/arm-throttling for additional information."
+    )
+    return cloud_error(429, "SubscriptionRequestsThrottled", message, {"Retry-After": str(turn.retry_after)})
+
+
 def _complete(request: Request, response: Response) -> None:
     """Add the headers that ARM puts on every answer, unless a fault has set them."""
     request_id = str(uuid.uuid4())
@@ -165,9 +184,9 @@ def _complete(request: Request, response: Response) -> None:
     headers.setdefault("x-ms-correlation-request-id", request.headers.get("x-ms-correlation-request-id", request_id))
     if client_request_id := request.headers.get("x-ms-client-request-id"):
         headers.setdefault("x-ms-client-request-id", client_request_id)
-    # A full bucket less this request: nothing is counted here.
-    if request.method in ("GET", "HEAD"):
-        headers.setdefault("x-ms-ratelimit-remaining-subscription-reads", "249")
-    else:
-        headers.setdefault("x-ms-ratelimit-remaining-subscription-writes", "199")
+    kind = kind_of(request.method)
+    turn: Turn | None = getattr(request.state, "turn", None)
+    # Where nothing is counted: a full bucket less this request.
+    remaining = turn.remaining if turn else {"read": 249, "write": 199}[kind]
+    headers.setdefault(f"x-ms-ratelimit-remaining-subscription-{kind}s", str(remaining))
     headers.setdefault("cache-control", "no-cache")

@@ -22,6 +22,7 @@ from dev.simulated_behaviour import (
 from dev.simulated_errors import cloud_error
 from dev.simulated_identity import Tokens
 from dev.simulated_journal import Journal
+from dev.simulated_throttling import Throttling, take_limits
 from dev.simulated_topic import Topics
 from dev.simulated_vaults import Instance, InstanceId, Vaults
 
@@ -43,6 +44,7 @@ class Simulation:
     tokens: Tokens
     topics: Topics
     journal: Journal
+    throttling: Throttling
 
     def reset(self) -> None:
         """As freshly started; tokens that were issued stay good."""
@@ -51,6 +53,7 @@ class Simulation:
         self.tokens.reset()
         self.topics.reset()
         self.journal.reset()
+        self.throttling.reset()
 
 
 def control_routes(simulation: Simulation, clock: Callable[[], float]) -> list[Route]:
@@ -89,12 +92,14 @@ class _Control:
             document = json.loads(await request.body())
             if not isinstance(document, dict):
                 raise InvalidBehaviour("the settings are a JSON object")
+            limits = take_limits(document)
             own = {key: read(document.pop(key)) for key, read in _SETTINGS.items() if key in document}
             behaviour = read_behaviour(document)
         except ValueError as error:
             return _refused(error)
         self._simulation.vaults.set_defaults(behaviour, [key for key in FAULT_LISTS if key in document])
         self._apply(own)
+        self._simulation.throttling.set_limits(limits)
         return Response(status_code=204)
 
     def _apply(self, settings: Json) -> None:

@@ -17,6 +17,7 @@ from azure.core.exceptions import AzureError
 
 from shared import answers
 from shared.answers import ErrorDetail, NotAnswered, Operation, error_detail
+from shared.identity import Tokens
 from shared.operation_url import UnsafeOperationUrl, check_operation_url
 from shared.pacing import Pacer
 from shared.resource_id import BackupInstanceId
@@ -39,7 +40,7 @@ class ArmClient:
         self,
         endpoint: str,
         allowed_hosts: Sequence[str],
-        token: Callable[[], str],
+        tokens: Tokens,
         session: requests.Session,
         writes: Pacer,
         now: Callable[[], datetime],
@@ -51,7 +52,7 @@ class ArmClient:
         host = urlsplit(endpoint).netloc.lower()
         self._endpoint = endpoint
         self._hosts = (host, f"*.{host}", *allowed_hosts)
-        self._token = token
+        self._tokens = tokens
         self._session = session
         self._writes = writes
         self._now = now
@@ -119,15 +120,20 @@ class ArmClient:
     def _call(
         self, method: str, url: str, request_id: str | None = None, body: Mapping[str, Any] | None = None
     ) -> requests.Response | NotAnswered:
+        headers = {"x-ms-client-request-id": request_id} if request_id else None
+
+        def send(token: str) -> requests.Response:
+            return self._session.request(
+                method, url, json=body, headers=headers, auth=_Bearer(token), timeout=_TIMEOUTS, allow_redirects=False
+            )
+
         try:
-            bearer = _Bearer(self._token())
+            token = self._tokens.current()
+            response = send(token)
+            # A token may be refused before its time (a revoked session): one more, and only one.
+            return send(self._tokens.instead_of(token)) if response.status_code == 401 else response
         except AzureError as cause:
             return NotAnswered(error_detail("TokenUnavailable", f"no token: {cause}"))
-        headers = {"x-ms-client-request-id": request_id} if request_id else None
-        try:
-            return self._session.request(
-                method, url, json=body, headers=headers, auth=bearer, timeout=_TIMEOUTS, allow_redirects=False
-            )
         except requests.RequestException as cause:
             return NotAnswered(error_detail("NoResponse", f"{method} {url}: {type(cause).__name__}: {cause}"))
 

@@ -13,13 +13,12 @@ from shared.clock import utc_now
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from azure.identity import ManagedIdentityCredential
 
     from shared.arm import ArmClient
     from shared.healer import Healer
     from shared.http_api import HttpApi
+    from shared.identity import Tokens
     from shared.jobs import JobQueue
     from shared.pacing import Pacer
     from shared.retention import Retention
@@ -72,7 +71,7 @@ def http_api() -> "HttpApi":
     from shared.health import Health
     from shared.http_api import HttpApi
 
-    return HttpApi(healer, _store, Health(_store, _jobs, _token(), utc_now), utc_now)
+    return HttpApi(healer, _store, Health(_store, _jobs, _tokens().current, utc_now), utc_now)
 
 
 @cache
@@ -101,7 +100,7 @@ def _arm() -> "ArmClient":
     session = requests.Session()
     session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
     hosts = settings().arm_allowed_hosts
-    return ArmClient(settings().arm_endpoint, hosts, _token(), session, _writes(), utc_now)
+    return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), utc_now)
 
 
 @cache
@@ -113,10 +112,11 @@ def _writes() -> "Pacer":
 
 
 @cache
-def _token() -> "Callable[[], str]":
-    from shared.identity import token_source
+def _tokens() -> "Tokens":
+    from shared.identity import Tokens, managed_identity
 
-    return token_source(_credential(), settings().arm_audience or settings().arm_endpoint)
+    audience = settings().arm_audience or settings().arm_endpoint
+    return Tokens(lambda: managed_identity(settings().client_id), audience)
 
 
 @cache

@@ -21,6 +21,8 @@ from shared.store import LostRace, Owner, Store, Stored
 
 _RACES = 8
 """How often an intake is begun anew when others change the same instance at the same time."""
+Step = Callable[[Remediation], Remediation]
+"""A pure transition whose answer from outside is known already: it can be made again on a newer reading."""
 _SHOWN = 2_000
 """Characters of a foreign message that are kept."""
 
@@ -81,8 +83,9 @@ class Healer:
         stored = self._awaiting(job)
         if stored is None:
             return
-        after = self._submitted(stored.remediation)
-        if self._save(stored, after) and after.status is Status.QUEUED:
+        follows = self._submitted(stored.remediation)
+        after = self._save_after_races(stored, follows)
+        if after is not None and after.status is Status.QUEUED:
             event = "remediation.deferred" if after.error else "remediation.paced"
             journal.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
             self.jobs.send(job, transitions.job_delay(after, self.now()))
@@ -109,11 +112,12 @@ class Healer:
         """End the remediation of a sync job that the queue gave up on; the message's text is kept."""
         journal.error("job.poison", message=message[:_SHOWN])
         try:
-            stored = self._awaiting(SyncJob.from_message(message))
-        except InvalidJob as invalid:
+            job = SyncJob.from_message(message)
+            stored = self.store.load(job.remediation_id)
+        except (InvalidJob, CorruptDocument) as invalid:
             journal.error("job.invalid", reason=str(invalid), message=message[:_SHOWN])
             return
-        if stored is not None:
+        if stored is not None and transitions.awaits(stored.remediation, job.attempt):
             self._save(stored, transitions.poisoned(stored.remediation, message[:_SHOWN], self.now()))
 
     def _admit(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Intake:
@@ -160,23 +164,40 @@ class Healer:
         journal.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=stands)
         return None
 
-    def _submitted(self, before: Remediation) -> Remediation:
+    def _submitted(self, before: Remediation) -> Step:
         """What follows for a remediation whose job is here: its end, its turn, or the wait for its turn."""
-        overdue = transitions.overdue(before, self.settings.operation_timeout, self.now())
-        if overdue is not None:
-            return overdue
+        if transitions.overdue(before, self.settings.operation_timeout, self.now()):
+            timeout, now = self.settings.operation_timeout, self.now()
+            return lambda current: transitions.overdue(current, timeout, now) or current
         if before.slot_at is None:
             slot_at = self.writes.slot(before.instance.subscription_id)
             if slot_at > self.now():
-                return transitions.postponed(before, slot_at)
+                return lambda current: transitions.postponed(current, slot_at)
         return self._sync(before)
 
-    def _sync(self, before: Remediation) -> Remediation:
+    def _sync(self, before: Remediation) -> Step:
         attempt = before.attempt
         request_id = client_request_id(before.id, attempt.number)
         answer = self.arm.sync(before.instance, attempt.sync_type, request_id)
-        retry = retry_delay(attempt.number, self.settings)
-        return transitions.sync_answered(before, answer, self.now(), self.random(), retry)
+        retry, now, jitter = retry_delay(attempt.number, self.settings), self.now(), self.random()
+        return lambda current: transitions.sync_answered(current, answer, now, jitter, retry)
+
+    def _save_after_races(self, stored: Stored, follows: Step) -> Remediation | None:
+        """Store what follows, even if the row changed during the call: what ARM has answered is still true.
+
+        Returns:
+            What is stored now; None if the remediation has gone on without this answer.
+        """
+        attempt = stored.remediation.attempt.number
+        current: Stored | None = stored
+        for _ in range(_RACES):
+            if current is None or not transitions.awaits(current.remediation, attempt):
+                return None
+            after = follows(current.remediation)
+            if self._save(current, after):
+                return after
+            current = self.store.load(stored.remediation.id)
+        raise LostRace(f"{_RACES} times in a row somebody else changed {stored.remediation.id}")
 
     def _save(self, stored: Stored, after: Remediation) -> bool:
         closed = transitions.closed(after, announce=self.settings.outcome_topic_endpoint is not None)

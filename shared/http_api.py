@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import azure.functions as func
+from azure.core.exceptions import AzureError
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from shared import journal
 from shared.documents import CorruptDocument, to_document
 from shared.healer import Healer
 from shared.health import Health
@@ -24,7 +26,7 @@ from shared.policy import Drop
 from shared.remediation import Remediation, is_remediation_id
 from shared.resource_id import BackupInstanceId
 from shared.signals import Signal, SyncType, read_sync_type
-from shared.store import Store
+from shared.store import LostRace, Store
 from shared.transitions import POLL_DELAY
 
 _LARGEST_BODY = 64 * 1024
@@ -92,32 +94,28 @@ class HttpApi:
 
     def sync(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
         """`POST /api/sync`: 202 with the remediation, the new one or the active one."""
-        try:
-            wanted = _sync_request(request.get_body())
-        except Refusal as refusal:
-            return _refused(refusal)
-        signal = Signal(wanted.instance(), "Request", wanted.reason, self.now(), wanted.sync_type)
-        intake = self.healer().intake(signal)
-        assert intake is not None, "a request is always a signal"
-        if intake.dropped:
-            return _refused(_not_now(intake.dropped))
-        if intake.job:
-            jobs.set(intake.job.to_message())
-        assert intake.remediation is not None, "what is not dropped has a remediation"
-        return _accepted(intake.remediation)
+        return _answer(lambda: self._sync(request, jobs))
 
     def remediation(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/remediations/{id}`: 200 with the remediation, or 404."""
-        remediation_id = request.route_params.get("id")
-        try:
-            return _json(200, to_document(self._found(remediation_id)))
-        except Refusal as refusal:
-            return _refused(refusal)
+        return _answer(lambda: _json(200, to_document(self._found(request.route_params.get("id")))))
 
     def healthy(self) -> func.HttpResponse:
         """`GET /api/health`: 200 when all is well, else 503; the body says what is not."""
         healthy, document = self.health.check()
         return _json(200 if healthy else 503, document)
+
+    def _sync(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+        wanted = _sync_request(request.get_body())
+        signal = Signal(wanted.instance(), "Request", wanted.reason, self.now(), wanted.sync_type)
+        intake = self.healer().intake(signal)
+        assert intake is not None, "a request is always a signal"
+        if intake.dropped:
+            raise _not_now(intake.dropped)
+        if intake.job:
+            jobs.set(intake.job.to_message())
+        assert intake.remediation is not None, "what is not dropped has a remediation"
+        return _accepted(intake.remediation)
 
     def _found(self, remediation_id: object) -> Remediation:
         missing = Refusal(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
@@ -130,6 +128,21 @@ class HttpApi:
         if stored is None:
             raise missing
         return stored.remediation
+
+
+def _answer(serve: Callable[[], func.HttpResponse]) -> func.HttpResponse:
+    """Serve the request; what hinders it becomes an error in ARM's shape and a line in the log."""
+    try:
+        return serve()
+    except Refusal as refusal:
+        journal.info("request.refused", code=refusal.code, target=refusal.target, reason=refusal.message)
+        return _refused(refusal)
+    except (AzureError, LostRace) as cause:
+        reason = f"storage cannot be used now: {type(cause).__name__}: {cause}"[:500]
+        journal.error("request.failed", reason=reason)
+        response = _refused(Refusal(503, "StorageUnavailable", reason))
+        response.headers["Retry-After"] = "10"
+        return response
 
 
 def _sync_request(body: bytes) -> SyncRequest:

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from threading import Lock
 
+from azure.core.credentials import TokenCredential
 from azure.identity import ManagedIdentityCredential
 
 _EARLY = 300
@@ -14,22 +16,41 @@ def managed_identity(client_id: str | None) -> ManagedIdentityCredential:
     return ManagedIdentityCredential(client_id=client_id) if client_id else ManagedIdentityCredential()
 
 
-def token_source(credential: ManagedIdentityCredential, audience: str) -> Callable[[], str]:
-    """A function that gives a bearer token for the audience, asking the identity endpoint only when it must.
+class Tokens:
+    """Bearer tokens for one audience, asked for at the identity endpoint only when they must be, once for all threads."""
 
-    Two threads may both renew it; either token is good. Raises what the credential raises
-    (`azure.core.exceptions.ClientAuthenticationError`, `CredentialUnavailableError`).
-    """
-    scope = f"{audience}/.default"
-    kept = ("", 0.0)
+    def __init__(self, identity: Callable[[], TokenCredential], audience: str) -> None:
+        """`identity` makes a credential, with a cache of its own."""
+        self._identity = identity
+        self._scope = f"{audience}/.default"
+        self._credential = identity()
+        self._token, self._expires_on = "", 0
+        self._lock = Lock()
 
-    def token() -> str:
-        nonlocal kept
-        text, expires_on = kept
-        if time.time() > expires_on - _EARLY:
-            fresh = credential.get_token(scope)
-            text = fresh.token
-            kept = (text, fresh.expires_on)
-        return text
+    def current(self) -> str:
+        """A token that is good for some minutes, as far as we know.
 
-    return token
+        Raises:
+            azure.core.exceptions.AzureError: the identity endpoint gives none.
+        """
+        with self._lock:
+            if time.time() > self._expires_on - _EARLY:
+                self._fetch()
+            return self._token
+
+    def instead_of(self, refused: str) -> str:
+        """Another token than this one, which was refused though it had not expired.
+
+        Raises:
+            azure.core.exceptions.AzureError: the identity endpoint gives none.
+        """
+        with self._lock:
+            if refused == self._token:
+                # The credential's cache still thinks well of it, so that cache must go too.
+                self._credential = self._identity()
+                self._fetch()
+            return self._token
+
+    def _fetch(self) -> None:
+        fresh = self._credential.get_token(self._scope)
+        self._token, self._expires_on = fresh.token, fresh.expires_on

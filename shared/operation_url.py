@@ -6,11 +6,13 @@ from urllib.parse import urlsplit
 
 from shared.resource_id import BackupInstanceId
 
-_PROVIDER = "/providers/microsoft.dataprotection/"
+_PROVIDERS = "/providers/"
+_PROVIDER = "microsoft.dataprotection/"
 _URL = re.compile(r"https://[A-Za-z0-9.:-]+/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%]*")
 """What RFC 3986 allows, less user info, brackets and fragment: nothing on which two URL parsers could disagree."""
-_CLIMBING = re.compile(r"/(\.|%2e){1,2}(/|$)|%2f|%5c", re.IGNORECASE)
+_CLIMBING = re.compile(r"/(\.|%2e){1,2}(;|/|$)|%2f|%5c|%25", re.IGNORECASE)
 _SHOWN = 300
+_DEFAULT_PORT = ":443"
 
 
 class UnsafeOperationUrl(ValueError):
@@ -42,10 +44,13 @@ def check_operation_url(url: str, instance: BackupInstanceId, hosts: Sequence[st
         raise UnsafeOperationUrl(f"the operation URL {shown} climbs in its path")
     if not path.startswith(f"/subscriptions/{instance.subscription_id.lower()}/"):
         raise UnsafeOperationUrl(f"the operation URL {shown} is not in the instance's subscription")
-    if _PROVIDER not in path:
+    if not path.partition(_PROVIDERS)[2].startswith(_PROVIDER):
         raise UnsafeOperationUrl(f"the operation URL {shown} is no operation of Microsoft.DataProtection")
 
 
 def _is_allowed(host: str, hosts: Sequence[str]) -> bool:
-    bare = host.removesuffix(":443")
-    return any(bare.endswith(allowed[1:]) if allowed.startswith("*.") else bare == allowed for allowed in hosts)
+    bare = host.removesuffix(_DEFAULT_PORT)
+    for allowed in (each.removesuffix(_DEFAULT_PORT) for each in hosts):
+        if bare == allowed or (allowed.startswith("*.") and bare.endswith(allowed[1:])):
+            return True
+    return False

@@ -1,9 +1,10 @@
 """Outcomes on their way out: one CloudEvent for each remediation that ended."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
@@ -13,8 +14,17 @@ from shared.remediation import Remediation
 _SOURCE = "/backup-autoheal"
 
 
+_PATIENCE: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
+"""No retries of the client's own: an outcome stays due until it is delivered, and a tick waits for no topic."""
+
+
 class NotPublished(Exception):
     """The topic took none of the outcomes; the message says why. Publish them again later."""
+
+    def __init__(self, reason: str, too_large: bool = False) -> None:
+        """`too_large`: fewer at once may go through."""
+        super().__init__(reason)
+        self.too_large = too_large
 
 
 class OutcomeTopic:
@@ -31,10 +41,15 @@ class OutcomeTopic:
             NotPublished: the topic did not take them.
         """
         try:
-            # No retries of the client's own, an outcome stays due until it is delivered: a tick waits for no topic.
-            self._client.send([outcome_event(remediation) for remediation in ended], retry_total=0)
+            self._client.send([outcome_event(remediation) for remediation in ended], **_PATIENCE)
+        except HttpResponseError as refusal:
+            raise NotPublished(_say(refusal), too_large=refusal.status_code == 413) from refusal
         except (AzureError, ValueError) as cause:
-            raise NotPublished(f"{type(cause).__name__}: {cause}") from cause
+            raise NotPublished(_say(cause)) from cause
+
+
+def _say(failure: Exception) -> str:
+    return f"{type(failure).__name__}: {failure}"
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:

@@ -85,14 +85,16 @@ class Pacer:
 
     def learn(self, subscription_id: str, remaining: int | None, retry_after: float | None) -> None:
         """What an answer of Resource Manager says of the bucket: calls remaining, or seconds to stay away."""
-        now = self._now()
-        floors = []
-        if remaining is not None:
-            floors.append(self._budget.floor(remaining, now))
-        if retry_after is not None:
-            floors.append(now + timedelta(seconds=retry_after))
-        if floors:
-            self._bucket(subscription_id).floor = max(floors)
+        bucket, now = self._bucket(subscription_id), self._now()
+        with bucket.lock:
+            if retry_after is not None:
+                # No bucket takes longer than to fill up: what asks for more is about one resource, not about all.
+                full = self._budget.burst / self._budget.per_second
+                bucket.floor = now + timedelta(seconds=min(retry_after, full))
+                # Slots taken before are of a bucket that Resource Manager says is empty.
+                bucket.slots.clear()
+            elif remaining is not None and (bucket.floor is None or bucket.floor <= now):
+                bucket.floor = self._budget.floor(remaining, now)
 
     def _bucket(self, subscription_id: str) -> _Bucket:
         return self._buckets.setdefault(subscription_id.lower(), _Bucket())

@@ -17,6 +17,9 @@ STORAGE_CONNECTION = "AzureWebJobsStorage"
 """The storage connection that triggers and app share: a setting, or the prefix of `__accountName` and so on."""
 
 
+_LONGEST_DAYS = 3650
+
+
 class InvalidSettings(ValueError):
     """One or more settings cannot be used; the message lists every one of them."""
 
@@ -31,7 +34,16 @@ def _duration(text: str) -> timedelta:
         days, (hours, minutes, seconds) = 0, (int(part) for part in clock.groups())
     else:
         raise ValueError("expected a duration such as PT6H or 06:00:00")
+    if days > _LONGEST_DAYS or hours > 24 * _LONGEST_DAYS:
+        raise ValueError(f"expected no more than {_LONGEST_DAYS} days")
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def _positive_duration(text: str) -> timedelta:
+    duration = _duration(text)
+    if not duration:
+        raise ValueError("expected a duration longer than nothing")
+    return duration
 
 
 def _durations(text: str) -> tuple[timedelta, ...]:
@@ -78,7 +90,7 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def _schedule(text: str) -> str:
-    if len(text.split()) not in (5, 6):
+    if not re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){3,4}( [\w*/,-]+)", text):
         raise ValueError("expected an NCRONTAB expression such as */30 * * * * *")
     return text
 
@@ -140,7 +152,7 @@ class Settings:
         "EXCLUDE", (), _globs, "Globs on ARM ids, separated by commas: these instances are left alone."
     )
     operation_timeout: timedelta = _knob(
-        "OPERATION_TIMEOUT", timedelta(hours=6), _duration, "An attempt that lasts longer ends as TimedOut."
+        "OPERATION_TIMEOUT", timedelta(hours=6), _positive_duration, "An attempt that lasts longer ends as TimedOut."
     )
     poll_schedule: str = _knob(
         "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When the tick runs (NCRONTAB with six fields)."

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -64,6 +64,8 @@ def from_grid_event(event: GridEvent, now: datetime) -> Signal | NoSignal:
     """
     event_type = getattr(event, "event_type", None) or getattr(event, "type", None)
     occurred_at = getattr(event, "event_time", None) or getattr(event, "time", None) or now
+    if occurred_at.tzinfo is None:
+        occurred_at = occurred_at.replace(tzinfo=UTC)
     return from_event(event_type, event.subject, event.get_json(), occurred_at)
 
 

@@ -41,6 +41,7 @@ KEPT_OPENINGS = 100
 SHARDS = ("0", "1", "2", "3")
 _CHUNK = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
+_TOO_LARGE = 413
 _PACING = "pacing"
 _RACES = 20
 _CHANGES_PER_TRANSACTION = 33
@@ -189,20 +190,18 @@ class Store:
         except (ResourceModifiedError, ResourceNotFoundError) as conflict:
             raise LostRace(after.id) from conflict
 
-    def save_all(self, changes: Iterable[Change]) -> list[Saved]:
+    def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
         """Store what a tick did, in large transactions, each change with its due entry moved.
 
-        Returns:
-            What was stored; the other changes lost a race and are left to the winner.
+        Yields:
+            What is stored, as soon as it is; the other changes lost a race and are left to the winner.
         """
         by_shard: dict[str, list[Change]] = {}
         for change in changes:
             by_shard.setdefault(shard_of(change.after.id), []).append(change)
-        saved: list[Saved] = []
         for of_shard in by_shard.values():
             for start in range(0, len(of_shard), _CHANGES_PER_TRANSACTION):
-                saved += self._save_together(of_shard[start : start + _CHANGES_PER_TRANSACTION])
-        return saved
+                yield from self._save_together(of_shard[start : start + _CHANGES_PER_TRANSACTION])
 
     def due(self, shard: str, now: datetime, most: int) -> list[DueEntry]:
         """The entries of a shard up to now, soonest first, no more than asked for."""
@@ -262,6 +261,11 @@ class Store:
             self._table.submit_transaction(("delete", row) for row in ended[start : start + 100])
         return len(ended)
 
+    def put_off(self, entry: DueEntry, at: datetime) -> None:
+        """Look at what cannot be read again at that time."""
+        self._table.upsert_entity(_entry(DueEntry(entry.remediation_id, at)), UpdateMode.REPLACE)
+        self.drop_entry(entry)
+
     def drop_entry(self, entry: DueEntry) -> None:
         """Remove an entry that no remediation names; that it is gone already is as good."""
         row = _entry(entry)
@@ -288,9 +292,10 @@ class Store:
         try:
             answers = self._table.submit_transaction(chain.from_iterable(replacements))
         except TableTransactionError as failure:
-            if failure.status_code not in _CONFLICTS:
+            is_lost = failure.status_code in _CONFLICTS
+            if not is_lost and (failure.status_code != _TOO_LARGE or len(changes) == 1):
                 raise
-            # One loser spoils the whole transaction: halve it until the loser is alone.
+            # One loser spoils the whole transaction, and so does too much text: halve it until it is alone.
             if len(changes) == 1:
                 return []
             middle = len(changes) // 2
@@ -320,10 +325,12 @@ def _saved(change: Change, etag: str) -> Saved:
 def _entry_after(change: Change) -> datetime:
     """Where the change's due entry stands once it is stored: where it stood, if that will do.
 
-    What has ended is due at once, so its entry, which is in the past, need not be moved.
+    What has ended is due at once, so an entry that is due already need not be moved.
     """
-    after = change.after
-    return change.stored.entry_at if after.due_at is None or after.status.is_terminal else after.due_at
+    entry_at, due_at = change.stored.entry_at, change.after.due_at
+    if due_at is None or (change.after.status.is_terminal and entry_at <= due_at):
+        return entry_at
+    return due_at
 
 
 def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operation]:

@@ -4,7 +4,7 @@ Looks are taken side by side within a time budget; what is not reached stays due
 remediation is that remediation's alone. Results are stored before anybody is told about them.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +27,8 @@ from shared.store import SHARDS, TOGETHER, Change, DueEntry, Saved, Store, Store
 _BUDGET = timedelta(seconds=25)
 """New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""
 _HOLD = timedelta(seconds=20)
+_REPORT_AGAIN = timedelta(hours=1)
+"""Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _MOST_PER_SHARD = 4_000
 _EVENTS_PER_CALL = 20
 
@@ -67,7 +69,7 @@ class Tick:
 
     def _due(self, side_by_side: ThreadPoolExecutor, until: datetime) -> list[DueEntry]:
         of_shards = side_by_side.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), SHARDS)
-        return [entry for of_shard in of_shards for entry in of_shard]
+        return sorted(chain.from_iterable(of_shards), key=lambda entry: entry.at)
 
     def _known(self, side_by_side: ThreadPoolExecutor, entries: Sequence[DueEntry]) -> Mapping[str, Known]:
         """What the entries stand for: held, or read now. Nothing is held that is due no more: others ended it."""
@@ -91,7 +93,9 @@ class Tick:
     def _change(self, entry: DueEntry, known: Known | None) -> Change | None:
         """What is to be stored for the entry's remediation; None if nothing is."""
         if isinstance(known, CorruptDocument):
-            raise known
+            journal.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(known))
+            self.store.put_off(entry, self.now() + _REPORT_AGAIN)
+            return None
         held = self._held.get(entry.remediation_id)
         stored = held.stored if held else known
         if stored is None or not stored.names(entry) or stored.remediation.due_at is None:
@@ -150,11 +154,12 @@ class Tick:
     def _store(self, changes: Sequence[Change]) -> list[Stored]:
         """Store what changed; returns what has ended and is still to be announced."""
         waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
-        saved = self.store.save_all(change for change in changes if not _only_waits_for_its_announcement(change))
-        for one in saved:
+        fresh = []
+        for one in self.store.save_all(change for change in changes if not _only_waits_for_its_announcement(change)):
             _report(one)
             self._enqueue(one.before, one.stored.remediation)
-        fresh = [one.stored for one in saved if one.stored.remediation.status.is_terminal]
+            if one.stored.remediation.status.is_terminal:
+                fresh.append(one.stored)
         return [stored for stored in waiting + fresh if stored.remediation.due_at is not None]
 
     def _enqueue(self, before: Remediation, after: Remediation) -> None:
@@ -172,13 +177,17 @@ class Tick:
         if self.topic is None:
             return
         for start in range(0, len(ended), _EVENTS_PER_CALL):
-            group = ended[start : start + _EVENTS_PER_CALL]
-            self.store.save_all(self._announced(group, self.topic))
+            announced = self._announced(ended[start : start + _EVENTS_PER_CALL], self.topic)
+            for _ in self.store.save_all(announced):
+                pass
 
-    def _announced(self, group: Sequence[Stored], topic: OutcomeTopic) -> Iterable[Change]:
+    def _announced(self, group: Sequence[Stored], topic: OutcomeTopic) -> list[Change]:
         try:
             topic.publish([stored.remediation for stored in group])
         except NotPublished as failure:
+            if failure.too_large and len(group) > 1:
+                middle = len(group) // 2
+                return self._announced(group[:middle], topic) + self._announced(group[middle:], topic)
             journal.warning("outcome.not_published", count=len(group), reason=str(failure))
             return [
                 Change(stored, transitions.unpublished(stored.remediation, self.now(), self.random()))

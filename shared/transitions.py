@@ -79,8 +79,8 @@ def postponed(remediation: Remediation, slot_at: datetime) -> Remediation:
 
 
 def comes_too_early(remediation: Remediation, now: datetime) -> bool:
-    """Whether a job is a repeat of one that still waits for its slot."""
-    return remediation.slot_at is not None and now < remediation.slot_at - _EARLY
+    """Whether a job is a repeat of one that still waits in the queue."""
+    return job_delay(remediation, now) > _EARLY
 
 
 def sync_answered(
@@ -109,7 +109,7 @@ def sync_answered(
             granted = None if status in _PERMANENT else retry
             return _fail(refused, Status.REJECTED, now, f"ARM refused the sync call with {status}", error, granted)
         case answers.SyncConflict(error, retry_after):
-            delay = _back_off(remediation.deferrals, jitter) if retry_after is None else _wait(retry_after)
+            delay = _delay(retry_after, remediation.deferrals, jitter)
             reason = "another operation runs on the instance: asking the instance"
             conflicting = _move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
             return replace(conflicting, deferrals=remediation.deferrals + 1, error=error)
@@ -261,8 +261,7 @@ def _deferred(
     patience: timedelta = timedelta(),
 ) -> Remediation:
     """Ask again: when ARM said so, else after a back-off."""
-    asked_for = answer.retry_after
-    delay = _back_off(remediation.deferrals, jitter) if asked_for is None else _wait(asked_for)
+    delay = _delay(answer.retry_after, remediation.deferrals, jitter)
     return replace(
         remediation,
         due_at=now + delay + patience,
@@ -270,6 +269,14 @@ def _deferred(
         deferrals=remediation.deferrals + 1,
         error=answer.error,
     )
+
+
+def _delay(retry_after: float | None, deferrals: int, jitter: float) -> timedelta:
+    """As long as ARM asked for, but ever longer when it keeps asking: `Retry-After: 0` must not spin."""
+    if retry_after is None:
+        return _back_off(deferrals, jitter)
+    at_least = timedelta(seconds=(1 << min(deferrals, 10)) - 1)
+    return max(_wait(retry_after), min(at_least, _LONGEST_BACK_OFF))
 
 
 def _back_off(deferrals: int, jitter: float) -> timedelta:

@@ -1,6 +1,6 @@
 """The store without Azure: the same promises in memory, with a word at every boundary that a crash could hit."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from shared.clock import from_millis, to_millis
@@ -59,16 +59,14 @@ class MemoryStore(Store):
         self._rows[after.id] = Stored(after, self._etag(), entry_at)
         self._boundary()
 
-    def save_all(self, changes: Iterable[Change]) -> list[Saved]:
-        saved = []
+    def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
         for change in changes:
             self._boundary()
             try:
-                saved.append(self._move(change))
+                yield self._move(change)
             except LostRace:
                 continue
         self._boundary()
-        return saved
 
     def due(self, shard: str, now: datetime, most: int) -> list[DueEntry]:
         self._boundary()
@@ -79,6 +77,10 @@ class MemoryStore(Store):
     def soonest(self, shard: str) -> DueEntry | None:
         found = sorted(entry for entry in self._entries_at if shard_of(entry[1]) == shard)
         return DueEntry(found[0][1], from_millis(found[0][0])) if found else None
+
+    def put_off(self, entry: DueEntry, at: datetime) -> None:
+        self._enter(entry.remediation_id, at)
+        self.drop_entry(entry)
 
     def drop_entry(self, entry: DueEntry) -> None:
         self._boundary()
@@ -98,7 +100,8 @@ class MemoryStore(Store):
     def _move(self, change: Change) -> Saved:
         self._check(change.stored)
         after, old = change.after, change.stored.entry_at
-        entry_at = old if after.due_at is None or after.status.is_terminal else after.due_at
+        stays = after.due_at is None or (after.status.is_terminal and old <= after.due_at)
+        entry_at = old if stays or after.due_at is None else after.due_at
         if after.due_at is None or to_millis(entry_at) != to_millis(old):
             self._entries_at.discard((to_millis(old), after.id))
         if after.due_at is not None:

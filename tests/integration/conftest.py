@@ -14,7 +14,7 @@ from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64E
 
 from shared.arm import ArmClient
 from shared.healer import Healer
-from shared.identity import managed_identity, token_source
+from shared.identity import Tokens, managed_identity
 from shared.jobs import JobQueue
 from shared.outcomes import OutcomeTopic
 from shared.pacing import Budget, Pacer
@@ -109,22 +109,23 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
         message_encode_policy=TextBase64EncodePolicy(),
         message_decode_policy=TextBase64DecodePolicy(),
     )
-    clock = Clock()
+    shared_clock = Clock()
 
-    def make(**changes: object) -> App:
+    def make(clock_ahead: timedelta = timedelta(), **changes: object) -> App:
+        clock = shared_clock if not clock_ahead else lambda: shared_clock() + clock_ahead
         settings = replace(Settings(), outcome_topic_endpoint=in_azure.ready["topicEndpoint"], **changes)  # type: ignore[arg-type]
         store = Store(tables.create_table_if_not_exists(name))
         with suppress(ResourceExistsError):
             queue.create_queue()
         credential = managed_identity(None)
-        token = token_source(credential, ARM_AUDIENCE)
+        tokens = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
         budget = Budget(settings.arm_write_burst, settings.arm_writes_per_second)
         writes = Pacer(budget, store.move_horizon, clock)
-        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, token, requests.Session(), writes, clock)
+        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, tokens, requests.Session(), writes, clock)
         jobs = JobQueue(queue)
         topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
         healer = Healer(store, arm, writes, jobs, settings, clock, lambda: 0.0)
-        return App(healer, Tick(store, arm, jobs, topic, settings, clock, lambda: 0.0), queue, clock, in_azure)
+        return App(healer, Tick(store, arm, jobs, topic, settings, clock, lambda: 0.0), queue, shared_clock, in_azure)
 
     yield make
     tables.delete_table(name)

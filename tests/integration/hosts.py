@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from dev.failures import Failure
-from dev.processes import end_group, stop_all
+from dev.processes import Service, end_group, stop_all
 from dev.stack import Stack
 from dev.stack_services import Host
 from tests.azurite import azurite_command
@@ -37,12 +37,11 @@ class KillableHost:
 
     def __init__(self, name: str, directory: Path, settings: Mapping[str, str]) -> None:
         environment = {**os.environ, "NO_PROXY": _LOCAL, "no_proxy": _LOCAL}
-        self.name = name
         self._host = Host(sys.executable, None, environment, directory / name)
         self._settings = settings
 
     @property
-    def service(self) -> Any:
+    def service(self) -> Service:
         return self._host.service
 
     def start(self) -> None:
@@ -65,7 +64,7 @@ class KillableHost:
             return False
 
     def log(self) -> str:
-        return str(self.service.log.read_text(encoding="utf-8", errors="replace"))
+        return self.service.log.read_text(encoding="utf-8", errors="replace")
 
     def cut_off(self, function: str) -> int:
         """How many invocations of the function began and never ended, over all its lives."""

@@ -1,11 +1,13 @@
-"""Hosts that are killed at any moment lose no signal, announce no outcome under two ids, and repeat no recorded call."""
+"""Hosts that are killed at any moment lose no signal, announce none under two ids, and repeat no recorded call.
+
+What a kill interrupts comes back by its due entry a minute later, so that most of the time here is waiting.
+"""
 
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,7 @@ KILLS = 8
 SEED = 20_240_401
 ALIVE = (0.3, 2.0)
 """Seconds between a host's start and the next kill: some die while they work off a full queue, some half idle."""
+pytestmark = pytest.mark.timeout(210)
 HEALED = "BackupAutoheal.Remediation.Healed"
 
 
@@ -44,7 +47,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     """300 signals to two hosts that are killed, one, the other or both, and started again, eight times."""
     chance = random.Random(SEED)
     ids = instance_ids(SUBSCRIPTION, SIGNALS)
@@ -59,11 +62,10 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             kills = kill_and_restart(hosts, chance)
         print(f"\nall delivered, {kills} kills after {time.monotonic() - began:.1f} s")
         until(lambda: announced(azure) == set(ids), lambda: missing(azure, ids), seconds=120)
-        cut_off = sum(host.began("submit_sync") - host.ended("submit_sync") for host in hosts)
+        cut_off = sum(host.cut_off("submit_sync") for host in hosts)
         story = Story(ids, azure.events(), azure.journal("sync"), cut_off, kills)
-        print(f"all announced after {time.monotonic() - began:.1f} s; {extra_calls(story)} of {len(story.syncs)} sync")
-        print(f"calls were extra, {cut_off} jobs cut off by {kills} kills")
-        yield story
+        print(f"all announced after {time.monotonic() - began:.1f} s; {summary(story)}")
+    return story
 
 
 def kill_and_restart(hosts: list[KillableHost], chance: random.Random) -> int:
@@ -96,7 +98,13 @@ def extra_calls(story: Story) -> int:
     return len(story.syncs) - len({instance_of(entry) for entry in story.syncs})
 
 
-@pytest.mark.timeout(240)
+def summary(story: Story) -> str:
+    return (
+        f"{extra_calls(story)} of {len(story.syncs)} sync calls were extra; "
+        f"{story.kills} kills cut off {story.cut_off_jobs} sync jobs"
+    )
+
+
 def test_each_signal_has_exactly_one_outcome(story: Story) -> None:
     ids_of = defaultdict(set)
     for event in story.events:
@@ -120,10 +128,11 @@ def test_each_instance_is_synced_and_none_after_its_call_is_on_record(story: Sto
     assert {instance_of(entry) for entry in story.syncs} == set(story.ids)
 
 
-def test_a_call_is_made_once_more_only_for_a_job_that_a_kill_cut_off(story: Story) -> None:
+def test_a_call_is_made_once_more_only_for_a_job_that_a_kill_cut_off(
+    story: Story, record_property: Callable[[str, object], None]
+) -> None:
+    # A host works on several jobs at once, so that one kill can come between several calls and their records.
+    record_property("crashes", summary(story))
     assert story.kills >= KILLS
+    assert {entry["status"] for entry in story.syncs} <= {202, 409}
     assert extra_calls(story) <= story.cut_off_jobs
-
-
-def test_every_call_was_accepted_or_met_its_own_operation(story: Story) -> None:
-    assert {entry["status"] for entry in story.syncs} <= {202, 409, None}

@@ -200,6 +200,8 @@ def test_storage_that_stops_in_the_middle_delays_a_heal_and_doubles_nothing(
     until(lambda: syncs_of(simulator, instance), "the sync call")
     stack.azurite.stop()
     until(lambda: health(stack).status_code == 503, "the app notices")
+    answer = stack.host.call("GET", f"/api/remediations/{opened['id']}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "StorageUnavailable")
     stack.azurite.start()
     stack.azurite.wait()
     assert outcome_of(simulator, instance)["id"] == opened["id"]

@@ -4,14 +4,18 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
-from shared.jobs import InvalidJob, SyncJob
+from shared.identity import Tokens, managed_identity
+from shared.jobs import InvalidJob, JobQueue, SyncJob
 from shared.remediation import Status
 from shared.signals import NoSignal, SyncType
 from shared.store import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
+from tests.simulator import ARM_AUDIENCE
 
 LATER = {"minutes": 10}
 RETRY = {"max_attempts": 2, "retry_delays": (timedelta(minutes=5),)}
@@ -185,6 +189,7 @@ def test_an_unknown_instance_is_rejected_with_arms_error(app: App) -> None:
 def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: dict[str, object]) -> None:
     opened = app.started(syncFaults=[fault])
     assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
+    app.clock.advance(**LATER)
     app.submit(opened)
     app.tick.run()
     assert app.now(opened).status is Status.HEALED
@@ -290,6 +295,51 @@ def test_what_is_no_signal_changes_nothing(app: App) -> None:
     assert app.healer.intake(NoSignal("not about backup")) is None
 
 
+def test_a_sync_that_keeps_asking_to_be_repeated_at_once_is_repeated_ever_later(app: App) -> None:
+    at_once = {"status": 503, "headers": {"Retry-After": "0"}}
+    opened = app.started(syncFaults=[at_once] * 9)
+    waits = []
+    for _ in range(6):
+        due_at = app.now(opened).due_at
+        assert due_at is not None
+        waits.append(due_at - app.clock())
+        app.clock.advance(minutes=6)
+        app.submit(opened)
+    assert waits == sorted(waits)
+    assert waits[-1] - waits[0] > timedelta(seconds=25)
+
+
+def test_a_repeated_job_does_not_shorten_the_wait_that_azure_asked_for(app: App) -> None:
+    opened = app.started(syncFaults=[{"status": 429, "headers": {"Retry-After": "60"}}])
+    for _ in range(3):
+        app.submit(opened)
+    assert app.calls() == ["sync"]
+
+
+@pytest.mark.parametrize("meanwhile", ["tick", "signal"])
+def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
+    app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    app.azure.put(str(INSTANCE), behaviour=FAST)
+    opened, really_sync = app.open(), app.healer.arm.sync
+
+    def sync(*arguments: Any) -> Any:
+        answer = really_sync(*arguments)
+        if meanwhile == "tick":
+            app.clock.advance(seconds=61)
+            app.tick.run()
+        else:
+            app.healer.intake(app.signal())
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app.healer.arm, "sync", sync)
+        app.submit(opened)
+    app.tick.run()
+    assert app.now(opened).status is Status.HEALED
+    assert app.calls() == ["sync", "operationStatus", "instance"]
+
+
 def test_a_repeated_job_makes_no_second_call(app: App) -> None:
     started = app.started(operationSeconds=30)
     app.submit(started)
@@ -383,9 +433,68 @@ def test_each_transition_is_one_json_line(app: App, caplog: pytest.LogCaptureFix
     assert steps == [(None, "Queued"), ("Queued", "Running"), ("Running", "Verifying"), ("Verifying", "Healed")]
 
 
+def test_a_token_that_is_refused_before_its_time_is_replaced_once(app: App) -> None:
+    started = app.started()
+    app.azure.set(revokeTokens=True)
+    app.tick.run()
+    assert app.now(started).status is Status.HEALED
+    assert [entry["status"] for entry in app.azure.journal("operationStatus")] == [401, 200]
+
+
+def test_a_call_that_stays_unauthorized_is_made_twice_and_waits_for_the_next_attempt(app: App) -> None:
+    started = app.started(syncFaults=[{"status": 401}] * 4)
+    assert [entry["status"] for entry in app.azure.journal("sync")] == [401, 401]
+    assert app.now(started).status is Status.WAITING_TO_RETRY
+
+
+def test_without_an_identity_endpoint_nothing_is_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("IDENTITY_ENDPOINT", "https://localhost:1/msi/token")
+        anew = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
+        patch.setattr(app.healer.arm, "_tokens", anew)
+        opened = app.started()
+        error = app.now(opened).error
+    assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
+    assert error is not None
+    assert error["code"] == "TokenUnavailable"
+    app.clock.advance(**LATER)
+    app.submit(opened)
+    app.tick.run()
+    assert app.now(opened).status is Status.HEALED
+
+
+def test_a_queue_that_is_away_loses_no_attempt(
+    make_app: AppMaker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(**RETRY)
+
+    def away(*_: object) -> None:
+        raise ServiceRequestError("no queue")
+
+    started = app.started(finalStatus="Failed")
+    app.tick.run()
+    app.clock.advance(minutes=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobQueue, "send", away)
+        app.tick.run()
+    assert "job.not_queued" in caplog.text
+    app.clock.advance(minutes=2)
+    app.tick.run()
+    assert app.jobs() == [SyncJob(started.id, 2).to_message()]
+
+
+def test_hosts_whose_clocks_differ_by_minutes_end_a_remediation_once(make_app: AppMaker) -> None:
+    punctual, ahead = make_app(), make_app(clock_ahead=timedelta(minutes=5))
+    started = punctual.started()
+    ahead.tick.run()
+    punctual.tick.run()
+    assert punctual.now(started).status is Status.HEALED
+    assert [event["id"] for event in punctual.azure.events()] == [started.id]
+
+
 def test_no_token_reaches_the_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     app.started(syncFaults=[{"status": 401}])
     app.tick.run()
-    token = app.healer.arm._token()
+    token = app.healer.arm._tokens.current()
     assert token not in caplog.text

@@ -1,6 +1,6 @@
 """The store on real table storage: what is atomic, who wins a race, what a tick reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -13,7 +13,7 @@ from shared.documents import CorruptDocument
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
 from shared.signals import Signal, SyncType
-from shared.store import SHARDS, Change, DueEntry, LostRace, Store, Stored, shard_of
+from shared.store import SHARDS, Change, DueEntry, LostRace, Saved, Store, Stored, shard_of
 from tests.memory_store import MemoryStore
 from tests.unit.episodes import ACCEPTED, INSTANCE, NOW, queued
 
@@ -51,6 +51,10 @@ def loaded(store: Store, wanted: Remediation) -> Stored:
 
 def entries(store: Store, of: Remediation) -> list[DueEntry]:
     return store.due(shard_of(of.id), NOW + 24 * HOUR, 100)
+
+
+def stored_by(store: Store, changes: Iterable[Change]) -> list[Saved]:
+    return list(store.save_all(changes))
 
 
 def test_an_opened_remediation_is_loaded_as_it_was_stored(store: Store) -> None:
@@ -124,31 +128,40 @@ def test_a_saved_remediation_has_an_entry_at_its_due_time_or_before(store: Store
     assert [entry.at <= due_at for entry in named] == [True]
 
 
+def test_what_ends_long_before_it_was_due_is_due_at_once(store: Store) -> None:
+    stored = open_one(store)
+    (waiting,) = stored_by(store, [Change(stored, replace(stored.remediation, due_at=NOW + HOUR))])
+    store.save(waiting.stored, transitions.cancelled(waiting.stored.remediation, "cancelled", NOW))
+    ended = loaded(store, stored.remediation)
+    assert [entry.at for entry in entries(store, ended.remediation) if ended.names(entry)] == [NOW]
+
+
 def test_a_tick_moves_the_entry_to_the_due_time(store: Store) -> None:
     stored = open_one(store)
     after = transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0, None)
-    store.save_all([Change(stored, after)])
+    stored_by(store, [Change(stored, after)])
     assert entries(store, after) == [DueEntry(after.id, NOW + timedelta(seconds=60))]
 
 
 def test_what_is_over_is_due_no_more(store: Store) -> None:
     stored = open_one(store)
     after = replace(stored.remediation, due_at=None)
-    store.save_all([Change(stored, after)])
+    stored_by(store, [Change(stored, after)])
     assert entries(store, after) == []
 
 
 def test_a_change_can_follow_on_what_was_just_saved(store: Store) -> None:
     stored = open_one(store)
-    (saved,) = store.save_all([Change(stored, transitions.coalesced(stored.remediation))])
-    assert store.save_all([Change(saved.stored, transitions.coalesced(saved.stored.remediation))])
+    (saved,) = stored_by(store, [Change(stored, transitions.coalesced(stored.remediation))])
+    assert stored_by(store, [Change(saved.stored, transitions.coalesced(saved.stored.remediation))])
 
 
 def test_one_lost_race_spoils_no_other_change(store: Store) -> None:
     opened = [open_one(store, number) for number in range(60)]
     lost = opened[7]
     store.save(lost, transitions.coalesced(lost.remediation))
-    saved = store.save_all(Change(one, replace(one.remediation, reason="changed")) for one in opened)
+    changes = [Change(one, replace(one.remediation, reason="changed")) for one in opened]
+    saved = stored_by(store, changes)
     expected = {one.remediation.id for one in opened} - {lost.remediation.id}
     assert {one.stored.remediation.id for one in saved} == expected
 
@@ -194,7 +207,7 @@ def test_what_ended_long_ago_is_purged_and_nothing_else(table: TableClient) -> N
     store = Store(table)
     old, active, recent = (open_one(store, number) for number in range(3))
     over = replace(old.remediation, status=Status.HEALED, due_at=None)
-    store.save_all([Change(old, over)])
+    stored_by(store, [Change(old, over)])
     purged = sum(store.purge(shard, NOW + timedelta(milliseconds=1)) for shard in SHARDS)
     assert (purged, store.load(over.id)) == (1, None)
     assert store.load(active.remediation.id) == active
@@ -205,7 +218,7 @@ def test_what_is_younger_than_the_retention_is_kept(table: TableClient) -> None:
     store = Store(table)
     stored = open_one(store)
     over = replace(stored.remediation, status=Status.HEALED, due_at=None)
-    store.save_all([Change(stored, over)])
+    stored_by(store, [Change(stored, over)])
     assert sum(store.purge(shard, NOW - timedelta(milliseconds=1)) for shard in SHARDS) == 0
 
 
@@ -213,7 +226,7 @@ def test_an_instance_whose_history_is_purged_can_be_healed_again(table: TableCli
     store = Store(table)
     stored = open_one(store)
     over = replace(stored.remediation, status=Status.HEALED, due_at=None)
-    store.save_all([Change(stored, over)])
+    stored_by(store, [Change(stored, over)])
     for shard in SHARDS:
         store.purge(shard, NOW + HOUR)
     signal = Signal(over.instance, "Event", "again", NOW + HOUR)

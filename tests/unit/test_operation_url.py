@@ -42,6 +42,9 @@ def test_what_arm_gives_passes(url: str) -> None:
         (URL + "\r\nHost: evil.example", "malformed"),
         (URL.replace(SUBSCRIPTION, "14cf684a-d41f-4550-9f70-7708a3a2283b"), "subscription"),
         (URL.replace("DataProtection", "Storage"), "Microsoft.DataProtection"),
+        (URL.replace("/providers/", "/providers/Microsoft.Evil/x/providers/"), "Microsoft.DataProtection"),
+        (URL.replace("/resourceGroups", "/..;/x/resourceGroups"), "climbs"),
+        (URL.replace("/resourceGroups", "/%252e%252e/x/resourceGroups"), "climbs"),
         (URL.replace("/resourceGroups", "/../x/resourceGroups"), "climbs"),
         (URL.replace("/resourceGroups", "/%2e%2E/x/resourceGroups"), "climbs"),
         (URL.replace("/resourceGroups", "%2f..%2fx/resourceGroups"), "climbs"),
@@ -52,6 +55,10 @@ def test_what_arm_gives_passes(url: str) -> None:
 def test_what_could_carry_the_token_elsewhere_is_refused(url: str, reason: str) -> None:
     with pytest.raises(UnsafeOperationUrl, match=reason):
         check_operation_url(url, INSTANCE, HOSTS)
+
+
+def test_the_default_port_makes_no_difference() -> None:
+    check_operation_url(URL, INSTANCE, ("management.azure.com:443",))
 
 
 @given(st.text())

@@ -116,9 +116,21 @@ def test_what_azure_says_remains_is_believed(hosts: list[Pacer], clock: Clock) -
 
 
 def test_a_429_keeps_every_host_away_for_as_long_as_azure_says(hosts: list[Pacer], clock: Clock) -> None:
-    hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=30)
-    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) > 30
-    assert seconds_until(hosts[1].slot(SUBSCRIPTION), clock) > 30
+    hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=15)
+    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) > 15
+    assert seconds_until(hosts[1].slot(SUBSCRIPTION), clock) > 15
+
+
+def test_a_429_also_voids_the_slots_that_were_taken_before(hosts: list[Pacer], clock: Clock) -> None:
+    hosts[0].slot(SUBSCRIPTION)
+    hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=15)
+    hosts[0].learn(SUBSCRIPTION, remaining=150, retry_after=None)
+    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) > 14
+
+
+def test_one_resource_that_asks_for_an_hour_does_not_close_its_subscription(hosts: list[Pacer], clock: Clock) -> None:
+    hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=3600)
+    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) < 60
 
 
 def test_two_thousand_calls_on_two_hosts_use_the_budget_and_waste_none(hosts: list[Pacer], clock: Clock) -> None:

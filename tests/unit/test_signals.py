@@ -92,6 +92,15 @@ def test_both_event_schemas_of_the_trigger_are_read() -> None:
     assert from_grid_event(grid, NOW) == from_grid_event(cloud, NOW)
 
 
+def test_a_time_without_an_offset_is_utc() -> None:
+    data: dict[str, object] = {"backupInstanceId": ID}
+    time = NOW.replace(tzinfo=None)
+    cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data, time=time)
+    signal = from_grid_event(cloud, NOW)
+    assert isinstance(signal, Signal)
+    assert signal.occurred_at == NOW
+
+
 def test_an_event_without_a_time_happened_now() -> None:
     data: dict[str, object] = {"backupInstanceId": ID}
     cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data)

@@ -1,0 +1,63 @@
+"""Cold start: what importing the app costs, beside what any app with the same triggers pays, and an app on the SDK."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+from collections.abc import Iterable
+from typing import Any
+
+from dev.bench_context import Context, Json, Part, Row
+from dev.processes import PROJECT, bound_to_parent
+
+_STATEMENTS = {
+    "app": "import function_app",
+    "bare": "import azure.functions, requests",
+    "sdk": "import azure.functions, azure.mgmt.dataprotection, azure.identity",
+}
+_GOAL = 1.5
+_FEWEST = 3
+_USUAL = 9
+
+
+def measure(context: Context) -> Json:
+    """Medians of fresh interpreters, the three in turn."""
+    context.say("cold start")
+    # Bytecode of all is kept in one place, as it is where apps are deployed: compiling is not importing.
+    environment = {**context.environment, "PYTHONPYCACHEPREFIX": str(context.directory / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    seconds: dict[str, list[float]] = {name: [] for name in _STATEMENTS}
+    for run in range((_FEWEST if context.quick else max(_USUAL, context.runs)) + 1):
+        for name, statement in _STATEMENTS.items():
+            took = _import(context.python, statement, environment)
+            if run:  # the first one writes the bytecode
+                seconds[name].append(took)
+    milliseconds = {name: round(statistics.median(times) * 1000, 1) for name, times in seconds.items()}
+    return {"milliseconds": milliseconds, "appToBare": round(milliseconds["app"] / milliseconds["bare"], 2)}
+
+
+def _import(python: str, statement: str, environment: dict[str, str]) -> float:
+    script = f"import time; began = time.perf_counter(); {statement}; print(time.perf_counter() - began)"
+    command = bound_to_parent([python, "-c", script])
+    asked = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    return float(asked.stdout.splitlines()[-1])
+
+
+def rows(numbers: Json) -> Iterable[Row]:
+    """For the table."""
+    ms, ratio = numbers["milliseconds"], numbers["appToBare"]
+    ours, beside = f"{ms['app']:.0f} ms", f"{ms['sdk']:.0f} ms"
+    yield Row("cold start: import of the app", ours, beside)
+    yield Row("  beside azure.functions and requests alone", f"{ratio:.2f} x", "", f"{_GOAL} x", ratio <= _GOAL)
+
+
+def plot(numbers: Json, figure: Any) -> None:
+    """One bar for each import."""
+    axes = figure.subplots()
+    names = list(_STATEMENTS)
+    bars = axes.barh([_STATEMENTS[name] for name in names], [numbers["milliseconds"][name] for name in names])
+    axes.bar_label(bars, fmt="%.0f")
+    axes.set_title("Cold start: milliseconds of import")
+
+
+PART = Part("start", measure, rows, plot)

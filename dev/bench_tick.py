@@ -1,0 +1,150 @@
+"""The tick: many remediations in flight, all due at one moment, and none due; and the host's memory with them.
+
+The limit is what latency leaves: in flight x latency / concurrency. Each look of "all due" reads the
+remediation, asks Azure about its operation and stores when to look next.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from dev.bench_context import LATENCY_SECONDS, Context, Json, Part, Row, median_of, memory_mib
+from dev.bench_seeding import Seeding
+from dev.bench_work import LogTail, next_request, wait_until
+from dev.failures import Failure
+from dev.stack import Stack
+
+_CONCURRENCY = 32
+_SIZES = (100, 1_000, 10_000)
+_QUICK_SIZES = (100, 500)
+_IDLE_TICKS = 8
+_SHARE_GOAL = 0.8
+_IDLE_GOAL_MS = 100
+_SETTINGS = {
+    "POLL_CONCURRENCY": str(_CONCURRENCY),
+    "ARM_WRITE_BURST": "100000",
+    "ARM_WRITES_PER_SECOND": "100000",
+}
+
+
+def measure(context: Context) -> Json:
+    """Every size on a fresh stack, so that memory and storage hold nothing of another one."""
+    sizes = _QUICK_SIZES if context.quick else _SIZES
+    return {
+        "concurrency": _CONCURRENCY,
+        "latencySeconds": LATENCY_SECONDS,
+        "inFlight": {
+            str(size): median_of([_run(context, size, run) for run in range(1, context.runs + 1)]) for size in sizes
+        },
+    }
+
+
+def _run(context: Context, size: int, run: int) -> Json:
+    # How long seeding takes, the machine decides; all are to be due at one moment that is still to come.
+    for seconds_each in (0.004, 0.012, 0.036):
+        context.say(f"{size} in flight, run {run} of {context.runs}")
+        with context.stack(**_SETTINGS) as stack:
+            due_at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15 + size * seconds_each)
+            measured = _measured(stack, size, due_at)
+        if measured is not None:
+            return measured
+    raise Failure(f"The machine is too busy: {size} rows took too long to write.")
+
+
+def _measured(stack: Stack, size: int, due_at: datetime) -> Json | None:
+    """None if the moment came before all rows were written."""
+    pid = stack.host.service.process.pid
+    seeding = Seeding(stack)
+    idle_mib = memory_mib(pid)
+    seeding.add(size, due_at)
+    if datetime.now(UTC) > due_at - timedelta(seconds=2):
+        return None
+    none_due = _none_due(stack)
+    log, first = LogTail(stack.host.service.log), next_request(stack.simulator)
+    wait_until(stack, lambda: next_request(stack.simulator) - first >= size, f"looked at {size}", _patience(due_at))
+    ended = datetime.now(UTC)
+    # The tick that looked last is still storing what it saw.
+    wait_until(stack, lambda: any(began > ended for began, _ in log.ticks()), "ended the tick", 120)
+    began = min(at for at, _ in log.ticks() if at >= due_at)
+    calls = [entry for entry in stack.simulator.journal(first) if entry["kind"] == "operationStatus"]
+    last = max(datetime.fromisoformat(entry["at"]) for entry in calls)
+    seconds = (last - began).total_seconds() + LATENCY_SECONDS
+    limit = size * LATENCY_SECONDS / _CONCURRENCY
+    return {
+        "seconds": round(seconds, 3),
+        "limitSeconds": round(limit, 3),
+        "shareOfLimit": round(limit / seconds, 3),
+        "storedSeconds": round(sum(ms for at, ms in log.ticks() if began <= at <= ended) / 1000, 3),
+        "calls": len(calls) / size,
+        "noneDueMs": statistics.median([none_due, _none_due(stack)]),
+        "idleMiB": idle_mib,
+        "memoryMiB": memory_mib(pid),
+    }
+
+
+def _patience(due_at: datetime) -> float:
+    return (due_at - datetime.now(UTC)).total_seconds() + 300
+
+
+def _none_due(stack: Stack) -> float:
+    """Milliseconds of a tick that finds nothing to do, as the host logs them."""
+    log = LogTail(stack.host.service.log)
+    began = time.monotonic()
+    wait_until(stack, lambda: len(log.ticks()) >= _IDLE_TICKS or time.monotonic() - began > 30, "ticked", 60)
+    return statistics.median(ms for _, ms in log.ticks())
+
+
+def rows(numbers: Json) -> Iterable[Row]:
+    """For the table; the goals are for the largest size."""
+    largest = max(numbers["inFlight"], key=int)
+    for size, found in numbers["inFlight"].items():
+        share = found["shareOfLimit"]
+        graded = size == largest
+        yield Row(
+            f"tick, {int(size):,} due: all looked at",
+            f"{found['seconds']:.2f} s",
+            f"limit {found['limitSeconds']:.2f} s",
+        )
+        yield Row(
+            "  share of the limit",
+            f"{share:.0%}",
+            "",
+            f"{_SHARE_GOAL:.0%}" if graded else "",
+            share >= _SHARE_GOAL if graded else None,
+        )
+        yield Row(
+            f"  {int(size):,} in flight, none due",
+            f"{found['noneDueMs']:.0f} ms",
+            "",
+            f"{_IDLE_GOAL_MS} ms" if graded else "",
+            found["noneDueMs"] <= _IDLE_GOAL_MS if graded else None,
+        )
+    found = numbers["inFlight"][largest]
+    yield Row(f"memory of the host, {int(largest):,} in flight", f"{found['memoryMiB']:.0f} MiB")
+    yield Row("  before them", f"{found['idleMiB']:.0f} MiB")
+
+
+def plot(numbers: Json, figure: Any) -> None:
+    """How the time of a tick grows with what is due, beside the limit; and with what is not due."""
+    sizes = [int(size) for size in numbers["inFlight"]]
+    found = list(numbers["inFlight"].values())
+    due, idle, memory = figure.subplots(1, 3)
+    due.loglog(sizes, [one["seconds"] for one in found], "o-", label="all looked at")
+    due.loglog(sizes, [one["limitSeconds"] for one in found], "--", label="limit of the latency")
+    due.set_title("all due: seconds")
+    due.legend()
+    idle.semilogx(sizes, [one["noneDueMs"] for one in found], "o-")
+    idle.set_ylim(bottom=0)
+    idle.set_title("none due: ms")
+    memory.semilogx(sizes, [one["memoryMiB"] for one in found], "o-")
+    memory.set_ylim(bottom=0)
+    memory.set_title("memory of the host: MiB")
+    for axes in (due, idle, memory):
+        axes.set_xlabel("in flight")
+
+
+PART = Part("tick", measure, rows, plot)

@@ -1,0 +1,127 @@
+"""The work that is measured: failing instances, the events about them, and what the app and Azure tell of it."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from dev.bench_context import Json
+from dev.stack import Stack
+from dev.stack_services import Host, Simulator
+
+GROUP = "rg-bench"
+VAULT = "vault-bench"
+_ARM_KINDS = frozenset({"sync", "operationStatus", "operationResults", "instance"})
+_LOOK_SECONDS = 0.1
+_TICK = re.compile(
+    r"^\[(\S+)\] \w+ \S+ (Executing|Executed) 'Functions\.poll_operations'.*?Id=([0-9a-f-]+)(?:, Duration=(\d+)ms)?",
+    re.MULTILINE,
+)
+_LAST = 2**31
+"""No journal gets that far: asks for no entry, only for the number of the next one."""
+
+
+def instance_name(number: int) -> str:
+    """Names of a vault's instances, by number."""
+    return f"disk-{number:05d}"
+
+
+def instance_ids(subscription: str, count: int) -> list[str]:
+    """The ids of so many instances."""
+    vault = f"/subscriptions/{subscription}/resourceGroups/{GROUP}/providers/Microsoft.DataProtection"
+    return [f"{vault}/backupVaults/{VAULT}/backupInstances/{instance_name(number)}" for number in range(count)]
+
+
+def put_failing(simulator: Simulator, ids: Sequence[str], **behaviour: object) -> None:
+    """Instances in ProtectionError that a sync heals."""
+    simulator.control("PUT", "instances", [{"id": one, "behaviour": behaviour} for one in ids])
+
+
+def deliver(host: Host, ids: Sequence[str]) -> None:
+    """Post the failures of all these backups as Event Grid does: in one batch, answered when all are taken."""
+    answer = requests.post(
+        f"{host.url}/runtime/webhooks/EventGrid",
+        params={"functionName": "on_backup_failure", "code": host.keys["system"]},
+        headers={"aeg-event-type": "Notification"},
+        json=[_failure(one) for one in ids],
+        timeout=300,
+    )
+    if not answer.ok:
+        raise host.service.failure(f"refused the events with {answer.status_code}: {answer.text[:500]}")
+
+
+def next_request(simulator: Simulator) -> int:
+    """The number that the next request to the simulated Azure will have."""
+    return int(simulator.control("GET", f"requests?since={_LAST}").json()["next"])
+
+
+def arm_calls(simulator: Simulator, since: int) -> Counter[str]:
+    """Calls to Resource Manager since that request, by kind."""
+    return Counter(entry["kind"] for entry in simulator.journal(since) if entry["kind"] in _ARM_KINDS)
+
+
+class LogTail:
+    """What the host has logged since this was made, the app's lines included."""
+
+    def __init__(self, log: Path) -> None:
+        """Begin at the log's present end."""
+        self._log = log
+        self._begin = log.stat().st_size
+
+    def text(self) -> str:
+        """All lines so far."""
+        with self._log.open("rb") as file:
+            file.seek(self._begin)
+            return file.read().decode(errors="replace")
+
+    def count(self, words: str) -> int:
+        """How often these words were logged."""
+        return self.text().count(words)
+
+    def ticks(self) -> list[tuple[datetime, int]]:
+        """When each tick that has ended began, and how many milliseconds it took."""
+        return list(_ended_ticks(self.text()))
+
+
+def _ended_ticks(text: str) -> Iterator[tuple[datetime, int]]:
+    began: dict[str, datetime] = {}
+    for at, what, tick_id, duration in _TICK.findall(text):
+        if what == "Executing":
+            began[tick_id] = datetime.fromisoformat(at)
+        elif tick_id in began:
+            yield began.pop(tick_id), int(duration)
+
+
+def wait_until(stack: Stack, condition: Callable[[], bool], what: str, seconds: float) -> None:
+    """Look from outside until it is so; raises Failure, with the end of the host's log, if it never is."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if not stack.host.service.running:
+            raise stack.host.service.failure("has ended by itself")
+        if time.monotonic() > deadline:
+            raise stack.host.service.failure(f"has after {seconds:.0f} s still not {what}")
+        time.sleep(_LOOK_SECONDS)
+
+
+def _failure(instance_id: str) -> Json:
+    return {
+        "id": str(uuid.uuid4()),
+        "topic": instance_id[: instance_id.index("/resourceGroups")],
+        "subject": instance_id,
+        "eventType": "Microsoft.Resources.ResourceActionFailure",
+        "eventTime": datetime.now(UTC).isoformat(),
+        "dataVersion": "2",
+        "metadataVersion": "1",
+        "data": {
+            "operationName": "Microsoft.DataProtection/backupVaults/backupInstances/backup/action",
+            "resourceUri": instance_id,
+            "status": "Failed",
+        },
+    }
