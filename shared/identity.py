@@ -17,7 +17,7 @@ def managed_identity(client_id: str | None) -> ManagedIdentityCredential:
 
 
 class Tokens:
-    """Bearer tokens for one audience, asked for at the identity endpoint only when they must be, once for all threads."""
+    """Bearer tokens for one audience, fetched only when they must be, and once for all threads."""
 
     def __init__(self, identity: Callable[[], TokenCredential], audience: str) -> None:
         """`identity` makes a credential, with a cache of its own."""
