@@ -1,0 +1,75 @@
+"""The house rules that no other tool checks: what may import what, what a cold start loads, which knobs there are."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from shared.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+PURE = ["answers", "clock", "documents", "policy", "remediation", "resource_id", "signals", "transitions"]
+HEAVY = ["azure.identity", "azure.data.tables", "azure.storage.queue", "azure.eventgrid", "pydantic", "requests"]
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file names in its imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def packages_of(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports_of(path)}
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "shared").glob("*.py")), ids=lambda path: path.stem)
+def test_the_app_knows_nothing_of_development(path: Path) -> None:
+    assert not packages_of(path) & {"dev", "tests"}
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "dev").glob("*.py")), ids=lambda path: path.stem)
+def test_development_drives_the_app_from_outside(path: Path) -> None:
+    assert not packages_of(path) & {"shared", "function_app"}
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_a_pure_room_imports_nothing_that_does_io(room: str) -> None:
+    path = PROJECT / "shared" / f"{room}.py"
+    own = {name for name in imports_of(path) if name.startswith("shared.")}
+    allowed = {f"shared.{pure}" for pure in [*PURE, "settings"]}
+    assert not packages_of(path) & {"azure", "requests", "logging", "os", "random", "socket", "time"}
+    assert {name for name in own if (PROJECT / f"{name.replace('.', '/')}.py").exists()} <= allowed
+
+
+def test_a_cold_start_loads_no_library_before_it_is_needed() -> None:
+    script = f"import sys, function_app; print([name for name in {HEAVY} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_the_triggers_fit_on_a_page() -> None:
+    assert len((PROJECT / "function_app.py").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_the_sample_settings_can_be_used() -> None:
+    values = json.loads((PROJECT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    assert Settings.from_environment(values) == Settings()
+
+
+def test_the_sample_settings_name_only_settings_that_exist() -> None:
+    values = json.loads((PROJECT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    known = {knob.metadata["variable"] for knob in fields(Settings)}
+    assert set(values) - known == {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}
