@@ -18,7 +18,7 @@ from rich.console import Console
 
 from dev import bench_heal, bench_start, bench_tick
 from dev.bench_context import Context, Json, Part, check_system, load, machine
-from dev.bench_report import print_table, write_json, write_plots
+from dev.bench_report import print_table, write_json, write_markdown, write_plots
 from dev.node import STATE, Node
 
 PARTS: tuple[Part, ...] = (bench_start.PART, bench_heal.PART, bench_tick.PART)
@@ -41,6 +41,7 @@ def bench(options: argparse.Namespace, node: Node, environment: Mapping[str, str
     print_table(console, PARTS, numbers)
     result["plots"] = write_plots(directory, PARTS, numbers, console)
     write_json(directory / "bench.json", result)
+    write_markdown(directory / "table.md", PARTS, numbers)
     console.print(f"Table, numbers of each run and plots are in {directory.relative_to(STATE.parent)}", soft_wrap=True)
     if options.json:
         print(json.dumps(result), flush=True)

@@ -37,6 +37,16 @@ def print_table(console: Console, parts: Sequence[Part], numbers: Mapping[str, J
     console.print(table)
 
 
+def write_markdown(path: Path, parts: Sequence[Part], numbers: Mapping[str, Json]) -> None:
+    """The same rows, as docs/performance.md quotes them."""
+    lines = ["| | this app | SDK poller, or limit | goal |", "|---|--:|--:|--:|"]
+    for part in parts:
+        for row in part.rows(numbers[part.name]):
+            goal = row.goal if row.reached in (None, True) else f"{row.goal} (missed)"
+            lines.append(f"| {row.what.strip()} | {row.ours} | {row.beside} | {goal} |")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def write_json(path: Path, result: Json) -> None:
     """Everything, every single run included."""
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
