@@ -1,4 +1,4 @@
-"""`python3 -m dev demo | up | test`: the project's commands, for any Python from 3.11 on.
+"""`python3 -m dev demo | up | test | bench`: the project's commands, for any Python from 3.11 on.
 
 This file alone must also be readable by older Pythons, so that they can say what is missing.
 """

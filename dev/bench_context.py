@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,7 +63,7 @@ class Context:
 
     @contextmanager
     def stack(self, **settings: str) -> Iterator[Stack]:
-        """A fresh stack whose app has these settings besides its own; its data is gone with the block."""
+        """A fresh stack whose app has these settings besides its own; only after a failure its logs stay."""
         directory = self.directory / f"stack-{next(self._numbers)}"
         directory.mkdir(mode=0o700)
         stack = _Configured(directory, self.azurite, self.python, self.environment)
@@ -73,6 +74,7 @@ class Context:
                 yield stack
         finally:
             stack.remove_data()
+        shutil.rmtree(directory)
 
 
 class _Configured(Stack):

@@ -178,10 +178,10 @@ def rows(numbers: Json) -> Iterable[Row]:
 
 
 def _row(count: int, what: str, key: str, app: Json, sdk: Json, goal: float, unit: str) -> Row:
-    ours, beside = f"{app[key]:.1f} {unit}", f"{sdk[key]:.1f} {unit}"
+    ours, beside = (f"{side[key]:.1f} {unit}".strip() for side in (app, sdk))
     if count != _COUNT:
         return Row(what, ours, beside)
-    return Row(what, ours, beside, f"{goal:.0f} {unit}", app[key] <= goal)
+    return Row(what, ours, beside, f"{goal:.0f} {unit}".strip(), app[key] <= goal)
 
 
 def plot(numbers: Json, figure: Any) -> None:
@@ -199,7 +199,8 @@ def plot(numbers: Json, figure: Any) -> None:
             axes.bar_label(bars, fmt="%.1f")
         axes.set_xticks(range(len(cases)), [f"operations of {case.removesuffix('s')} s" for case in cases])
         axes.set_title(title)
-        axes.legend(["SDK poller", "this app"])
+        axes.margins(y=0.12)  # room for the numbers on the bars
+    figure.legend(["SDK poller", "this app"], loc="outside lower center", ncols=2)
 
 
 PART = Part("heal", measure, rows, plot)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
+import importlib.util
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from dev.failures import Failure
 from dev.installation import Step, one_at_a_time, run_step, stderr_progress
 from dev.processes import PROJECT
 
-_REQUIREMENTS = PROJECT / "requirements-bench.txt"
+_REQUIREMENTS = PROJECT / "dev" / "bench.txt"
 _MARKS = {True: "[green]reached", False: "[red]missed", None: ""}
 
 
@@ -60,6 +61,8 @@ def write_plots(directory: Path, parts: Sequence[Part], numbers: Mapping[str, Js
         print(failure, file=sys.stderr)
         console.print("No plots: matplotlib cannot be installed; the reason is above.")
         return []
+    # Its font cache too stays in the checkout.
+    os.environ.setdefault("MPLCONFIGDIR", str(node.STATE / "matplotlib"))
     matplotlib: Any = importlib.import_module("matplotlib")
     figures: Any = importlib.import_module("matplotlib.figure")
     # Text stays text, and no random ids: two plots can be compared.
@@ -76,11 +79,8 @@ def write_plots(directory: Path, parts: Sequence[Part], numbers: Mapping[str, Js
 
 def _install_matplotlib() -> None:
     """On first use: it is larger than everything else together, and nobody but this needs it."""
-    try:
-        importlib.import_module("matplotlib")
+    if importlib.util.find_spec("matplotlib"):
         return
-    except ImportError:
-        pass
     progress = stderr_progress()
     options = ["--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "20"]
     command = [sys.executable, "-m", "pip", "install", *options, "--requirement", str(_REQUIREMENTS)]

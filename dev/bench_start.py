@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 from collections.abc import Iterable
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dev.bench_context import Context, Json, Part, Row
@@ -23,16 +24,18 @@ _USUAL = 9
 def measure(context: Context) -> Json:
     """Medians of fresh interpreters, the three in turn."""
     context.say("cold start")
-    # Bytecode of all is kept in one place, as it is where apps are deployed: compiling is not importing.
-    environment = {**context.environment, "PYTHONPYCACHEPREFIX": str(context.directory / "bytecode")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    seconds: dict[str, list[float]] = {name: [] for name in _STATEMENTS}
-    for run in range((_FEWEST if context.quick else max(_USUAL, context.runs)) + 1):
-        for name, statement in _STATEMENTS.items():
-            took = _import(context.python, statement, environment)
-            if run:  # the first one writes the bytecode
-                seconds[name].append(took)
-    milliseconds = {name: round(statistics.median(times) * 1000, 1) for name, times in seconds.items()}
+    times = _FEWEST if context.quick else max(_USUAL, context.runs)
+    with TemporaryDirectory(prefix="bytecode-", dir=context.directory) as bytecode:
+        # Kept in one place for all three, as it is where apps are deployed: compiling is not importing.
+        environment = {**context.environment, "PYTHONPYCACHEPREFIX": bytecode}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for statement in _STATEMENTS.values():
+            _import(context.python, statement, environment)
+        runs = [
+            {name: _import(context.python, statement, environment) for name, statement in _STATEMENTS.items()}
+            for _ in range(times)
+        ]
+    milliseconds = {name: round(statistics.median(run[name] for run in runs) * 1000, 1) for name in _STATEMENTS}
     return {"milliseconds": milliseconds, "appToBare": round(milliseconds["app"] / milliseconds["bare"], 2)}
 
 
