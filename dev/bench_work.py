@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import requests
 
-from dev.bench_context import Json
+from dev.events import failure_event
 from dev.stack import Stack
 from dev.stack_services import Host, Simulator
 
@@ -50,7 +49,7 @@ def deliver(host: Host, ids: Sequence[str]) -> None:
         f"{host.url}/runtime/webhooks/EventGrid",
         params={"functionName": "on_backup_failure", "code": host.keys["system"]},
         headers={"aeg-event-type": "Notification"},
-        json=[_failure(one) for one in ids],
+        json=[failure_event(one) for one in ids],
         timeout=300,
     )
     if not answer.ok:
@@ -108,20 +107,3 @@ def wait_until(stack: Stack, condition: Callable[[], bool], what: str, seconds: 
         if time.monotonic() > deadline:
             raise stack.host.service.failure(f"has after {seconds:.0f} s still not {what}")
         time.sleep(_LOOK_SECONDS)
-
-
-def _failure(instance_id: str) -> Json:
-    return {
-        "id": str(uuid.uuid4()),
-        "topic": instance_id[: instance_id.index("/resourceGroups")],
-        "subject": instance_id,
-        "eventType": "Microsoft.Resources.ResourceActionFailure",
-        "eventTime": datetime.now(UTC).isoformat(),
-        "dataVersion": "2",
-        "metadataVersion": "1",
-        "data": {
-            "operationName": "Microsoft.DataProtection/backupVaults/backupInstances/backup/action",
-            "resourceUri": instance_id,
-            "status": "Failed",
-        },
-    }

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dev.demo_view import StoryView, print_guide, print_plain, print_summary
+from dev.events import failure_event
 from dev.interruption import Interrupted
 from dev.node import STATE, Node
 from dev.processes import tail
@@ -59,39 +59,6 @@ def up(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) 
     with _Running(stack, console):
         _serve(console, stack)
     return 0
-
-
-def failure_event(instance_id: str) -> Json:
-    """What Azure sends when a backup of this instance failed on demand.
-
-    Shape: Microsoft Learn "Azure subscription as an Event Grid source", event ResourceActionFailure.
-    """
-    operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
-    return {
-        "id": str(uuid.uuid4()),
-        "topic": f"/subscriptions/{_SUBSCRIPTION}",
-        "subject": instance_id,
-        "eventType": "Microsoft.Resources.ResourceActionFailure",
-        "eventTime": datetime.now(UTC).isoformat(),
-        "dataVersion": "2",
-        "metadataVersion": "1",
-        "data": {
-            "operationName": operation,
-            "resourceUri": instance_id,
-            "resourceProvider": "Microsoft.DataProtection",
-            "status": "Failed",
-            "subscriptionId": _SUBSCRIPTION,
-            "tenantId": "72f988bf-0000-4000-8000-000000000000",
-            "correlationId": str(uuid.uuid4()),
-            "authorization": {
-                "scope": instance_id,
-                "action": operation,
-                "evidence": {"role": "Backup Operator"},
-            },
-            "claims": {"appid": "5a7a1b26-0000-4000-8000-000000000000"},
-            "httpRequest": {"method": "POST"},
-        },
-    }
 
 
 def _console(stderr: bool) -> Console:

@@ -64,7 +64,7 @@ def test_retry_after_is_whole_seconds_and_long_enough() -> None:
     throttling = Throttling()
     throttling.set_limits({"write": Limit(1, 0.4), "read": Limit(1, 100)})
     for kind, seconds in (("write", 3), ("read", 1)):
-        admitted, refused = (throttling.admit(kind, SUBSCRIPTION, 0) for _ in range(2))  # type: ignore[arg-type]
+        admitted, refused = (throttling.admit(kind, SUBSCRIPTION, 0) for _ in range(2))  # type: ignore[arg-type] # pytest gives plain text
         assert admitted is not None
         assert refused is not None
         assert (admitted.retry_after, refused.retry_after) == (None, seconds)

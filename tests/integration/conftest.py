@@ -55,7 +55,7 @@ class App:
     azure: Simulator
 
     def signal(self, instance: BackupInstanceId = INSTANCE, **changes: object) -> Signal:
-        return replace(Signal(instance, "Event", "backup failed", self.clock()), **changes)  # type: ignore[arg-type]
+        return replace(Signal(instance, "Event", "backup failed", self.clock()), **changes)  # type: ignore[arg-type] # named by each test
 
     def open(self, instance: BackupInstanceId = INSTANCE) -> Remediation:
         """A signal has come, its job is still to be carried out."""
@@ -113,7 +113,7 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
 
     def make(clock_ahead: timedelta = timedelta(), **changes: object) -> App:
         clock = shared_clock if not clock_ahead else lambda: shared_clock() + clock_ahead
-        settings = replace(Settings(), outcome_topic_endpoint=in_azure.ready["topicEndpoint"], **changes)  # type: ignore[arg-type]
+        settings = replace(Settings(), outcome_topic_endpoint=in_azure.ready["topicEndpoint"], **changes)  # type: ignore[arg-type] # named by each test
         store = Store(tables.create_table_if_not_exists(name))
         with suppress(ResourceExistsError):
             queue.create_queue()

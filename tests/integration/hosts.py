@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from dev.failures import Failure
 from dev.processes import Service, end_group, stop_all
@@ -118,24 +117,6 @@ def _deliver(hosts: Sequence[KillableHost], event: Json, deadline: float) -> Non
         tried += 1
         assert time.monotonic() < deadline, f"no host took the event about {event['subject']}"
         time.sleep(_BETWEEN_DELIVERIES)
-
-
-def failure_event(instance_id: str) -> Json:
-    """Resource Manager's event about a failed backup of the instance."""
-    return {
-        "id": uuid4().hex,
-        "topic": instance_id[: instance_id.index("/resourceGroups")],
-        "subject": instance_id,
-        "eventType": "Microsoft.Resources.ResourceActionFailure",
-        "eventTime": datetime.now(UTC).isoformat(),
-        "dataVersion": "2",
-        "metadataVersion": "1",
-        "data": {
-            "operationName": "Microsoft.DataProtection/backupVaults/backupInstances/backup/action",
-            "resourceUri": instance_id,
-            "status": "Failed",
-        },
-    }
 
 
 def instance_ids(subscription: str, count: int) -> list[str]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from dev.events import failure_event
 from tests.integration.hosts import (
     Json,
     KillableHost,
     delivering,
-    failure_event,
     instance_ids,
     instance_of,
     moment,

@@ -11,6 +11,7 @@ import pytest
 import requests
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
+from dev.events import failure_event
 from dev.stack import Stack
 from tests.simulator import SUBSCRIPTION, Simulator
 
@@ -34,25 +35,6 @@ def instance(simulator: Simulator) -> str:
     instance_id = f"{VAULT}/backupInstances/bi-{uuid4().hex[:12]}"
     simulator.put(instance_id, behaviour=FAST)
     return instance_id
-
-
-def failure(instance_id: str, operation: str = "backup/action", **changes: object) -> Json:
-    """Resource Manager's event about a failed operation on the instance."""
-    return {
-        "id": uuid4().hex,
-        "topic": f"/subscriptions/{SUBSCRIPTION}",
-        "subject": instance_id,
-        "eventType": "Microsoft.Resources.ResourceActionFailure",
-        "eventTime": datetime.now(UTC).isoformat(),
-        "dataVersion": "2",
-        "metadataVersion": "1",
-        "data": {
-            "operationName": f"Microsoft.DataProtection/backupVaults/backupInstances/{operation}",
-            "resourceUri": instance_id,
-            "status": "Failed",
-        },
-        **changes,
-    }
 
 
 def outcome_of(azure: Simulator, instance_id: str) -> Json:
@@ -90,7 +72,7 @@ def syncs_of(azure: Simulator, instance_id: str) -> list[int]:
 def test_an_event_heals_its_instance_and_the_outcome_is_announced(
     stack: Stack, simulator: Simulator, instance: str
 ) -> None:
-    assert stack.host.post_event(failure(instance)).status_code == 202
+    assert stack.host.post_event(failure_event(instance)).status_code == 202
     outcome = outcome_of(simulator, instance)
     assert outcome["type"] == "BackupAutoheal.Remediation.Healed"
     assert calls_about(simulator, instance) == ["sync", "instance"]
@@ -130,8 +112,8 @@ def test_a_request_for_an_active_instance_returns_the_active_remediation(
 def test_our_own_failing_sync_starts_nothing(stack: Stack, simulator: Simulator, instance: str) -> None:
     other = f"{instance}-other"
     simulator.put(other, behaviour=FAST)
-    stack.host.post_event(failure(instance, operation="sync/action"))
-    stack.host.post_event(failure(other))
+    stack.host.post_event(failure_event(instance, operation="sync/action"))
+    stack.host.post_event(failure_event(other))
     outcome_of(simulator, other)
     assert calls_about(simulator, f"{instance}/") == []
 
@@ -152,14 +134,14 @@ def test_an_event_that_names_no_failed_instance_is_taken_and_starts_nothing(
     stack: Stack, simulator: Simulator, instance: str, changes: Json
 ) -> None:
     so_far = len(stack.host.service.log.read_text(encoding="utf-8"))
-    assert stack.host.post_event(failure(instance, **changes)).status_code == 202
+    assert stack.host.post_event(failure_event(instance) | changes).status_code == 202
     assert [line["event"] for line in log_of(stack, so_far) if line["event"].startswith("signal")] == ["signal.ignored"]
     assert syncs_of(simulator, instance) == []
 
 
 def test_an_event_of_a_mebibyte_is_taken_and_starts_nothing(stack: Stack) -> None:
     so_far = len(stack.host.service.log.read_text(encoding="utf-8"))
-    assert stack.host.post_event(failure("/" + "x" * 1024 * 1024)).status_code == 202
+    assert stack.host.post_event(failure_event("/" + "x" * 1024 * 1024)).status_code == 202
     (line,) = (line for line in log_of(stack, so_far) if line["event"].startswith("signal"))
     assert line["event"] == "signal.ignored"
     assert len(line["reason"]) < 1000
@@ -187,7 +169,7 @@ def test_a_job_that_the_queue_gave_up_ends_its_remediation(
 def test_a_throttled_sync_is_made_again_when_azure_says(stack: Stack, simulator: Simulator, instance: str) -> None:
     fault = {"status": 429, "headers": {"Retry-After": "1"}}
     simulator.put(instance, behaviour={**FAST, "syncFaults": [fault]})
-    stack.host.post_event(failure(instance))
+    stack.host.post_event(failure_event(instance))
     assert outcome_of(simulator, instance)["data"]["status"] == "Healed"
     assert syncs_of(simulator, instance) == [429, 202]
 

@@ -1,21 +1,16 @@
 """From the signal to the outcome, step by step: what the app does, and what Azure sees of it."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from azure.core.exceptions import ServiceRequestError
 
-from shared.identity import Tokens, managed_identity
-from shared.jobs import InvalidJob, JobQueue, SyncJob
+from shared.jobs import InvalidJob, SyncJob
 from shared.remediation import Status
 from shared.signals import NoSignal, SyncType
 from shared.store import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
-from tests.simulator import ARM_AUDIENCE
 
 LATER = {"minutes": 10}
 RETRY = {"max_attempts": 2, "retry_delays": (timedelta(minutes=5),)}
@@ -74,16 +69,6 @@ def test_without_a_topic_an_outcome_is_over_at_once(make_app: AppMaker) -> None:
     started = quiet.started()
     quiet.tick.run()
     assert (quiet.now(started).status, quiet.now(started).due_at) == (Status.HEALED, None)
-
-
-def test_a_topic_that_is_down_gets_the_outcome_later(app: App) -> None:
-    app.azure.set(topicFaults=[{"status": 503}])
-    started = app.started()
-    app.tick.run()
-    assert app.now(started).published_at is None
-    app.clock.advance(**LATER)
-    app.tick.run()
-    assert [event["id"] for event in app.azure.events()] == [started.id]
 
 
 def test_a_sync_that_is_done_at_once_is_verified_too(app: App) -> None:
@@ -174,102 +159,6 @@ def test_an_unknown_instance_is_rejected_with_arms_error(app: App) -> None:
     assert ended.error["code"] == "SubscriptionNotFound"
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"status": 429, "headers": {"Retry-After": "7"}},
-        {"status": 429},
-        {"status": 500},
-        {"status": 502, "body": "<html>bad gateway</html>"},
-        {"status": 503, "headers": {"Retry-After": "7"}},
-        {"status": 504},
-        {"kind": "reset"},
-    ],
-)
-def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: dict[str, object]) -> None:
-    opened = app.started(syncFaults=[fault])
-    assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
-    app.clock.advance(**LATER)
-    app.submit(opened)
-    app.tick.run()
-    assert app.now(opened).status is Status.HEALED
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"status": 503},
-        {"status": 429, "headers": {"Retry-After": "1"}},
-        {"status": 200, "body": "<html>"},
-        {"kind": "reset"},
-    ],
-)
-@pytest.mark.parametrize("where", ["pollFaults", "readFaults"])
-def test_a_look_without_a_verdict_is_taken_again(app: App, where: str, fault: dict[str, object]) -> None:
-    started = app.started(**{where: [fault]})
-    app.tick.run()
-    assert not app.now(started).status.is_terminal
-    app.clock.advance(**LATER)
-    app.tick.run()
-    assert app.now(started).status is Status.HEALED
-
-
-def test_a_sync_call_that_a_crash_kept_from_being_recorded_is_followed_by_looks_not_by_calls(app: App) -> None:
-    app.azure.put(str(INSTANCE), behaviour={"operationSeconds": 3600, "retryAfter": 5})
-    opened = app.open()
-    app.healer.arm.sync(INSTANCE, SyncType.DEFAULT, "00000000-0000-0000-0000-000000000000")
-    app.submit(opened)
-    for _ in range(5):
-        app.clock.advance(minutes=6)
-        app.tick.run()
-    assert [entry["status"] for entry in app.azure.journal("sync")] == [202, 409]
-    assert app.now(opened).status is Status.VERIFYING
-
-
-def test_an_attempt_that_met_another_operation_is_made_once_that_is_over(app: App) -> None:
-    opened = app.started(syncFaults=[{"status": 409}])
-    app.clock.advance(**LATER)
-    app.tick.run()
-    app.submit(opened)
-    app.tick.run()
-    assert app.now(opened).status is Status.HEALED
-    assert len(app.now(opened).attempts) == 1
-
-
-def test_an_operation_that_arm_forgot_is_answered_by_the_instance(app: App) -> None:
-    started = app.started(pollFaults=[{"status": 404}])
-    app.tick.run()
-    assert app.now(started).status is Status.HEALED
-    assert app.calls() == ["sync", "operationStatus", "instance"]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://127.0.0.1:1/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.DataProtection/x",
-        "{base}/subscriptions/14cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.DataProtection/operationStatus/x",
-        "{base}/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.Storage/operationStatus/x",
-        "http://localhost/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/providers/Microsoft.DataProtection/x",
-    ],
-)
-def test_an_operation_url_that_is_not_arms_ends_the_attempt_and_gets_no_token(make_app: AppMaker, url: str) -> None:
-    app = make_app(max_attempts=1)
-    started = app.started(operationUrl=url)
-    app.tick.run()
-    ended = app.now(started)
-    assert ended.status is Status.FAILED
-    assert ended.error is not None
-    assert ended.error["code"] == "UnsafeOperationUrl"
-    assert app.calls() == ["sync"]
-
-
-def test_a_redirect_is_not_followed(app: App) -> None:
-    elsewhere = {"status": 302, "headers": {"Location": f"{app.azure.url}/subscriptions/x"}}
-    app.started(pollFaults=[elsewhere])
-    app.tick.run()
-    assert app.calls() == ["sync", "operationStatus"]
-
-
 def test_a_second_signal_is_counted_on_the_active_remediation(app: App) -> None:
     first = app.open()
     intake = app.healer.intake(app.signal())
@@ -295,78 +184,9 @@ def test_what_is_no_signal_changes_nothing(app: App) -> None:
     assert app.healer.intake(NoSignal("not about backup")) is None
 
 
-def test_a_sync_that_keeps_asking_to_be_repeated_at_once_is_repeated_ever_later(app: App) -> None:
-    at_once = {"status": 503, "headers": {"Retry-After": "0"}}
-    opened = app.started(syncFaults=[at_once] * 9)
-    waits = []
-    for _ in range(6):
-        due_at = app.now(opened).due_at
-        assert due_at is not None
-        waits.append(due_at - app.clock())
-        app.clock.advance(minutes=6)
-        app.submit(opened)
-    assert waits == sorted(waits)
-    assert waits[-1] - waits[0] > timedelta(seconds=25)
-
-
-def test_a_repeated_job_does_not_shorten_the_wait_that_azure_asked_for(app: App) -> None:
-    opened = app.started(syncFaults=[{"status": 429, "headers": {"Retry-After": "60"}}])
-    for _ in range(3):
-        app.submit(opened)
-    assert app.calls() == ["sync"]
-
-
-@pytest.mark.parametrize("meanwhile", ["tick", "signal"])
-def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
-    app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str
-) -> None:
-    app.azure.put(str(INSTANCE), behaviour=FAST)
-    opened, really_sync = app.open(), app.healer.arm.sync
-
-    def sync(*arguments: Any) -> Any:
-        answer = really_sync(*arguments)
-        if meanwhile == "tick":
-            app.clock.advance(seconds=61)
-            app.tick.run()
-        else:
-            app.healer.intake(app.signal())
-        return answer
-
-    with monkeypatch.context() as patch:
-        patch.setattr(app.healer.arm, "sync", sync)
-        app.submit(opened)
-    app.tick.run()
-    assert app.now(opened).status is Status.HEALED
-    assert app.calls() == ["sync", "operationStatus", "instance"]
-
-
-def test_a_repeated_job_makes_no_second_call(app: App) -> None:
-    started = app.started(operationSeconds=30)
-    app.submit(started)
-    assert app.calls() == ["sync"]
-
-
-def test_a_job_of_an_unknown_remediation_is_dropped(app: App) -> None:
-    app.healer.submit('{"v":1,"remediationId":"000000000000-0000000000000000","attempt":1}')
-    assert app.calls() == []
-
-
 def test_junk_in_the_queue_is_left_to_the_poison_queue(app: App) -> None:
     with pytest.raises(InvalidJob):
         app.healer.submit("junk")
-
-
-def test_a_lost_job_is_queued_again(app: App) -> None:
-    opened = app.open()
-    app.clock.advance(seconds=61)
-    app.tick.run()
-    assert app.jobs() == [SyncJob(opened.id, 1).to_message()]
-
-
-def test_a_job_that_waits_its_turn_is_not_queued_again(app: App) -> None:
-    app.open()
-    app.tick.run()
-    assert app.all_jobs() == 0
 
 
 def test_a_job_that_was_given_up_ends_failed_and_keeps_its_text(app: App) -> None:
@@ -400,30 +220,6 @@ def test_an_operator_can_cancel(app: App) -> None:
     assert (app.now(started).status, app.calls()) == (Status.CANCELLED, ["sync"])
 
 
-def test_of_two_hosts_in_the_same_tick_one_ends_the_remediation(
-    make_app: AppMaker, caplog: pytest.LogCaptureFixture
-) -> None:
-    one, other = make_app(), make_app()
-    started = one.started()
-    caplog.set_level("INFO", logger="backup_autoheal")
-    with ThreadPoolExecutor() as hosts:
-        for run in [hosts.submit(app.tick.run) for app in (one, other)]:
-            run.result()
-    assert {event["id"] for event in one.azure.events()} == {started.id}
-    assert caplog.text.count('"to": "Healed"') == 1
-
-
-def test_a_record_that_cannot_be_read_stops_no_other(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    corrupt = app.open(replace(INSTANCE, name="corrupt"))
-    table = app.healer.store._table
-    row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
-    table.update_entity({**row, "Document0": "{"})
-    started = app.started()
-    app.tick.run()
-    assert app.now(started).status is Status.HEALED
-    assert corrupt.id in caplog.text
-
-
 def test_each_transition_is_one_json_line(app: App, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="backup_autoheal")
     app.started()
@@ -431,70 +227,3 @@ def test_each_transition_is_one_json_line(app: App, caplog: pytest.LogCaptureFix
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "backup_autoheal"]
     steps = [(line["from"], line["to"]) for line in lines if line["event"] == "remediation.transition"]
     assert steps == [(None, "Queued"), ("Queued", "Running"), ("Running", "Verifying"), ("Verifying", "Healed")]
-
-
-def test_a_token_that_is_refused_before_its_time_is_replaced_once(app: App) -> None:
-    started = app.started()
-    app.azure.set(revokeTokens=True)
-    app.tick.run()
-    assert app.now(started).status is Status.HEALED
-    assert [entry["status"] for entry in app.azure.journal("operationStatus")] == [401, 200]
-
-
-def test_a_call_that_stays_unauthorized_is_made_twice_and_waits_for_the_next_attempt(app: App) -> None:
-    started = app.started(syncFaults=[{"status": 401}] * 4)
-    assert [entry["status"] for entry in app.azure.journal("sync")] == [401, 401]
-    assert app.now(started).status is Status.WAITING_TO_RETRY
-
-
-def test_without_an_identity_endpoint_nothing_is_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setenv("IDENTITY_ENDPOINT", "https://localhost:1/msi/token")
-        anew = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
-        patch.setattr(app.healer.arm, "_tokens", anew)
-        opened = app.started()
-        error = app.now(opened).error
-    assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
-    assert error is not None
-    assert error["code"] == "TokenUnavailable"
-    app.clock.advance(**LATER)
-    app.submit(opened)
-    app.tick.run()
-    assert app.now(opened).status is Status.HEALED
-
-
-def test_a_queue_that_is_away_loses_no_attempt(
-    make_app: AppMaker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = make_app(**RETRY)
-
-    def away(*_: object) -> None:
-        raise ServiceRequestError("no queue")
-
-    started = app.started(finalStatus="Failed")
-    app.tick.run()
-    app.clock.advance(minutes=6)
-    with monkeypatch.context() as patch:
-        patch.setattr(JobQueue, "send", away)
-        app.tick.run()
-    assert "job.not_queued" in caplog.text
-    app.clock.advance(minutes=2)
-    app.tick.run()
-    assert app.jobs() == [SyncJob(started.id, 2).to_message()]
-
-
-def test_hosts_whose_clocks_differ_by_minutes_end_a_remediation_once(make_app: AppMaker) -> None:
-    punctual, ahead = make_app(), make_app(clock_ahead=timedelta(minutes=5))
-    started = punctual.started()
-    ahead.tick.run()
-    punctual.tick.run()
-    assert punctual.now(started).status is Status.HEALED
-    assert [event["id"] for event in punctual.azure.events()] == [started.id]
-
-
-def test_no_token_reaches_the_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("DEBUG")
-    app.started(syncFaults=[{"status": 401}])
-    app.tick.run()
-    token = app.healer.arm._tokens.current()
-    assert token not in caplog.text

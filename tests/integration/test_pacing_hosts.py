@@ -12,12 +12,12 @@ from datetime import datetime
 
 import pytest
 
+from dev.events import failure_event
 from tests.integration.hosts import (
     Json,
     SyncCalls,
     accepted,
     delivering,
-    failure_event,
     instance_ids,
     instance_of,
     moment,
