@@ -71,8 +71,11 @@ class Story:
 
     @property
     def is_told(self) -> bool:
-        """Whether it has ended and the outcome event came: nothing follows."""
-        return self.has_ended and bool(self.events)
+        """Whether it has ended and the outcome event came: nothing follows.
+
+        Journal and events are two looks: the event may be seen before the call that brought it is.
+        """
+        return self.has_ended and self._announced().seconds is not None
 
     @property
     def healed(self) -> bool:

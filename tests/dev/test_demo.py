@@ -78,7 +78,7 @@ def test_the_demo_ends_healed_with_json_as_the_last_line(told: dict[str, Any]) -
     result = json.loads(told["output"].splitlines()[-1])
     assert result["status"] == "Healed"
     assert re.fullmatch(r"[0-9a-f-]+", result["remediationId"])
-    assert 0 < result["signalToSyncSeconds"] < result["totalSeconds"] < 30
+    assert 0 < result["signalToSyncSeconds"] < result["totalSeconds"]
 
 
 def test_the_demo_makes_no_call_too_many(told: dict[str, Any]) -> None:

@@ -84,6 +84,14 @@ def test_without_the_outcome_event_the_story_is_not_over(healed: Story) -> None:
     assert not healed.healed
 
 
+def test_an_event_that_is_seen_before_its_call_is_waited_for(story: Story) -> None:
+    story.read_log([line(transition("Queued", 0.1)), line(transition("Healed", 2))])
+    story.read_azure([], [event("Healed")])
+    assert not story.is_told
+    story.read_azure([call("topic", 3)], [event("Healed")])
+    assert story.is_told
+
+
 @pytest.mark.parametrize("status", ["Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled"])
 def test_any_other_end_is_an_end_that_did_not_go_well(story: Story, status: str) -> None:
     story.read_log([line(transition("Queued", 0.1)), line(transition(status, 2))])
