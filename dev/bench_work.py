@@ -106,4 +106,4 @@ def wait_until(stack: Stack, condition: Callable[[], bool], what: str, seconds: 
             raise stack.host.service.failure("has ended by itself")
         if time.monotonic() > deadline:
             raise stack.host.service.failure(f"has after {seconds:.0f} s still not {what}")
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so

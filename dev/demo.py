@@ -102,7 +102,7 @@ def _tell(stack: Stack, view: StoryView) -> Story:
             story.read_azure(stack.simulator.journal(seen + len(story.requests)), stack.simulator.events())
             view.update(story)
             _check(stack)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
     return story
 
 
@@ -161,7 +161,7 @@ def _serve(console: Console, stack: Stack) -> None:
         _guide(console, stack)
         while True:
             _check(stack)
-            time.sleep(1)
+            time.sleep(1)  # until a signal interrupts it; services are looked after meanwhile
     except Interrupted:
         # After SIGHUP there is no terminal any more.
         with suppress(OSError):

@@ -113,7 +113,7 @@ class Service:
                 raise self.failure("has ended before it was ready")
             if time.monotonic() > deadline:
                 raise self.failure(f"is not ready after {seconds:.0f} s")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
 
     def failure(self, what: str) -> Failure:
         """An error that says what happened to this service, and shows the end of its log."""
@@ -146,7 +146,7 @@ def stop_all(services: Sequence[Service]) -> None:
             service._end(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_SECONDS
         while any(service.running for service in started) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
         for service in started:
             service._end(signal.SIGKILL)
             service._close()

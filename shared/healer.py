@@ -1,7 +1,8 @@
 """The use cases of healing: a signal comes in, a sync is submitted, a job is given up.
 
-Each step reads, asks the pure rooms what follows, and stores it by compare-and-swap; who loses the race
-discards what it did. So every step may run twice, late, or on two machines at once. The tick is next door.
+Each step reads, asks the pure rooms what follows, and stores it by compare-and-swap; who loses the race reads
+again and discards what no longer fits. So every step may run twice, late, or on two machines at once. The tick
+is next door.
 """
 
 from collections.abc import Callable

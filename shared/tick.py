@@ -27,6 +27,7 @@ from shared.store import SHARDS, TOGETHER, Change, DueEntry, Saved, Store, Store
 _BUDGET = timedelta(seconds=25)
 """New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""
 _HOLD = timedelta(seconds=20)
+"""How far ahead the next look at a running operation may be for it to be held in memory."""
 _REPORT_AGAIN = timedelta(hours=1)
 """Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _MOST_PER_SHARD = 4_000
@@ -115,6 +116,8 @@ class Tick:
             self._held[after.id] = change
             return None
         self._held.pop(after.id, None)
+        if after is before and after.status.is_terminal and wait > timedelta():
+            return None  # the topic did not take it: its back-off is not over
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
         is_on_its_way = after.status is Status.QUEUED and after == before and wait <= transitions.QUEUE_PATIENCE
         return None if is_on_its_way else change

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dev.simulated_throttling import Bucket, Limit, Throttling
+from dev.simulated_throttling import Bucket, Kind, Limit, Throttling
 from tests.simulator import INSTANCE, SUBSCRIPTION, Json, Simulator, code_of
 
 WRITES_LEFT = "x-ms-ratelimit-remaining-subscription-writes"
@@ -63,8 +63,9 @@ def test_no_stretch_of_time_sees_more_than_the_burst_and_the_refill(
 def test_retry_after_is_whole_seconds_and_long_enough() -> None:
     throttling = Throttling()
     throttling.set_limits({"write": Limit(1, 0.4), "read": Limit(1, 100)})
-    for kind, seconds in (("write", 3), ("read", 1)):
-        admitted, refused = (throttling.admit(kind, SUBSCRIPTION, 0) for _ in range(2))  # type: ignore[arg-type] # pytest gives plain text
+    kinds: tuple[tuple[Kind, int], ...] = (("write", 3), ("read", 1))
+    for kind, seconds in kinds:
+        admitted, refused = (throttling.admit(kind, SUBSCRIPTION, 0) for _ in range(2))
         assert admitted is not None
         assert refused is not None
         assert (admitted.retry_after, refused.retry_after) == (None, seconds)

@@ -43,6 +43,7 @@ def is_gone(process_id: int) -> bool:
     try:
         state = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True)
     except FileNotFoundError:
+        # Only a look from outside tells whether a process is left, and slim images come without ps.
         pytest.skip("there is no ps on this machine to look with")
     return state.stdout.strip() in ("", "Z", "Zs")
 

@@ -116,7 +116,7 @@ def _deliver(hosts: Sequence[KillableHost], event: Json, deadline: float) -> Non
     while not hosts[tried % len(hosts)].accepts(event):
         tried += 1
         assert time.monotonic() < deadline, f"no host took the event about {event['subject']}"
-        time.sleep(_BETWEEN_DELIVERIES)
+        time.sleep(_BETWEEN_DELIVERIES)  # as Event Grid waits before it delivers again
 
 
 def instance_ids(subscription: str, count: int) -> list[str]:
@@ -166,5 +166,5 @@ def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: fl
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"after {seconds:.0f} s still not: {what if isinstance(what, str) else what()}")
-        time.sleep(_BETWEEN_LOOKS)
+        time.sleep(_BETWEEN_LOOKS)  # between two looks from outside, never instead of one
     return answer

@@ -182,6 +182,14 @@ def test_a_job_of_an_unknown_remediation_is_dropped(app: App) -> None:
     assert app.calls() == []
 
 
+def test_a_topic_that_is_down_is_left_alone_until_the_back_off_is_over(app: App) -> None:
+    app.azure.set(topicFaults=[{"status": 503}])
+    app.started()
+    for _ in range(3):
+        app.tick.run()
+    assert [entry["status"] for entry in app.azure.journal("topic")] == [503]
+
+
 def test_a_lost_job_is_queued_again(app: App) -> None:
     opened = app.open()
     app.clock.advance(seconds=61)
