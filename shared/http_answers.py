@@ -1,0 +1,59 @@
+"""What every route of the HTTP API answers with: JSON, or an error in ARM's shape.
+
+The shape is `{"error": {code, message, target, details}}` (Resource Manager REST guidelines, "Error response").
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import azure.functions as func
+from azure.core.exceptions import AzureError
+
+from shared import journal
+from shared.store import LostRace
+
+
+@dataclass(eq=False)
+class Refusal(Exception):
+    """A request that cannot be served: an HTTP status and ARM's error."""
+
+    status: int
+    code: str
+    message: str
+    target: str | None = None
+    details: tuple[Mapping[str, Any], ...] = ()
+
+
+def answered(serve: Callable[[], func.HttpResponse]) -> func.HttpResponse:
+    """Serve the request; what hinders it becomes an error in ARM's shape and a line in the log."""
+    try:
+        return serve()
+    except Refusal as refusal:
+        journal.info("request.refused", code=refusal.code, target=refusal.target, reason=refusal.message)
+        return refused(refusal)
+    except (AzureError, LostRace) as cause:
+        reason = f"storage cannot be used now: {type(cause).__name__}: {cause}"[:500]
+        journal.error("request.failed", reason=reason)
+        response = refused(Refusal(503, "StorageUnavailable", reason))
+        response.headers["Retry-After"] = "10"
+        return response
+
+
+def refused(refusal: Refusal) -> func.HttpResponse:
+    error = {
+        "code": refusal.code,
+        "message": refusal.message,
+        "target": refusal.target,
+        "details": list(refusal.details),
+    }
+    return json_answer(refusal.status, {"error": error})
+
+
+def json_answer(
+    status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
+    return func.HttpResponse(
+        json.dumps(document), status_code=status, headers=dict(headers or {}), mimetype="application/json"
+    )
