@@ -25,11 +25,18 @@ from itertools import accumulate, chain
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from shared.clock import from_iso, from_millis, to_millis
 from shared.documents import CorruptDocument, from_document, to_document
+from shared.group_commit import GroupCommit
 from shared.remediation import Remediation, Status, id_prefix
 from shared.resource_id import BackupInstanceId
 
@@ -49,8 +56,12 @@ _CHANGES_PER_TRANSACTION = 33
 
 _CONFLICTS = frozenset({404, 409, 412})
 """Not there, there already, changed meanwhile: what a row's rivals leave behind."""
+_SPOILS_A_GROUP = _CONFLICTS | {400, _TOO_LARGE}
+"""Besides a conflict: the same row twice, or too much text. Each alone may be fine."""
 
 _Operation = tuple[str, Mapping[str, Any], dict[str, Any]]
+_Answers = Sequence[Mapping[str, Any]]
+"""What storage says to each operation: its row's new ETag."""
 
 
 class LostRace(Exception):
@@ -110,6 +121,7 @@ class Store:
     def __init__(self, table: TableClient) -> None:
         """Keep everything in this table."""
         self._table = table
+        self._commits = {shard: GroupCommit(self._write, _CHANGES_PER_TRANSACTION) for shard in SHARDS}
 
     def open(self, remediation: Remediation, owner: Owner | None) -> None:
         """Begin a remediation: owner, remediation and due entry in one transaction.
@@ -129,12 +141,7 @@ class Store:
         }
         claim: _Operation = ("create", own, {}) if owner is None else ("update", own, _only_if(owner.etag))
         entry = DueEntry(remediation.id, remediation.opened_at)
-        operations = [claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})]
-        try:
-            self._table.submit_transaction(operations)
-        except TableTransactionError as failure:
-            _raise_if_lost(failure)
-            raise
+        self._commit(remediation, [claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})])
 
     def owner(self, instance: BackupInstanceId) -> Owner | None:
         """Whose remediation is the instance's latest."""
@@ -176,19 +183,20 @@ class Store:
                 found[row["RowKey"].removeprefix("r:")] = corrupt
         return found
 
-    def save(self, stored: Stored, after: Remediation) -> None:
+    def save(self, stored: Stored, after: Remediation) -> Stored:
         """Replace a remediation if nobody else has.
+
+        Returns:
+            What is stored now.
 
         Raises:
             LostRace: somebody has.
         """
         if after.due_at is not None and after.due_at < stored.entry_at:
-            self._replace_with_earlier_entry(stored, after)
-            return
-        try:
-            self._table.update_entity(_row(after, stored.entry_at), UpdateMode.REPLACE, **_only_if(stored.etag))
-        except (ResourceModifiedError, ResourceNotFoundError) as conflict:
-            raise LostRace(after.id) from conflict
+            entry_at, operations = after.due_at, _replacement(Change(stored, after), remove_old_entry=False)
+        else:
+            entry_at, operations = stored.entry_at, [_update(stored, _row(after, stored.entry_at))]
+        return Stored(after, str(self._commit(after, operations)[0]["etag"]), entry_at)
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
         """Store what a tick did, in large transactions, each change with its due entry moved.
@@ -280,12 +288,41 @@ class Store:
             select=["PartitionKey", "RowKey"],
         )
 
-    def _replace_with_earlier_entry(self, stored: Stored, after: Remediation) -> None:
+    def _commit(self, remediation: Remediation, operations: Sequence[_Operation]) -> _Answers:
+        """Carry out these operations on rows of one remediation: all of them, or none.
+
+        Raises:
+            LostRace: somebody else changed one of the rows.
+        """
         try:
-            self._table.submit_transaction(_replacement(Change(stored, after), remove_old_entry=False))
-        except TableTransactionError as failure:
-            _raise_if_lost(failure)
+            return self._commits[shard_of(remediation.id)](operations)
+        except HttpResponseError as failure:
+            if failure.status_code in _CONFLICTS:
+                raise LostRace(str(failure)) from failure
             raise
+
+    def _write(self, group: Sequence[Sequence[_Operation]]) -> Sequence[_Answers | Exception]:
+        """Write for several who do not know of each other; one that fails does not spoil it for the others."""
+        if len(group) == 1:
+            return [self._write_alone(group[0])]
+        try:
+            answers = self._table.submit_transaction(chain.from_iterable(group))
+        except TableTransactionError as failure:
+            if failure.status_code not in _SPOILS_A_GROUP:
+                raise
+            return [self._write_alone(operations) for operations in group]
+        ends = list(accumulate(len(operations) for operations in group))
+        return [answers[end - len(operations) : end] for operations, end in zip(group, ends, strict=True)]
+
+    def _write_alone(self, operations: Sequence[_Operation]) -> _Answers | Exception:
+        try:
+            if len(operations) > 1:
+                return self._table.submit_transaction(operations)
+            # Half the price of a transaction of one.
+            [(_, row, condition)] = operations
+            return [self._table.update_entity(row, **condition)]
+        except AzureError as failure:
+            return failure
 
     def _save_together(self, changes: Sequence[Change]) -> list[Saved]:
         replacements = [_replacement(change) for change in changes]
@@ -339,8 +376,7 @@ def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operati
     new = DueEntry(change.after.id, _entry_after(change))
     is_over = change.after.due_at is None
     moves = not change.stored.names(new)
-    row = _row(change.after, new.at)
-    operations: list[_Operation] = [("update", row, {**_only_if(change.stored.etag), "mode": UpdateMode.REPLACE})]
+    operations = [_update(change.stored, _row(change.after, new.at))]
     if moves:
         operations.append(("upsert", _entry(new), {}))
     if remove_old_entry and (moves or is_over):
@@ -383,14 +419,13 @@ def _read_entry(row_key: str) -> DueEntry:
     return DueEntry(remediation_id, from_millis(int(millis)))
 
 
+def _update(stored: Stored, row: Mapping[str, Any]) -> _Operation:
+    return "update", row, {**_only_if(stored.etag), "mode": UpdateMode.REPLACE}
+
+
 def _only_if(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _etag(row: Any) -> str:
     return str(row.metadata["etag"])
-
-
-def _raise_if_lost(failure: TableTransactionError) -> None:
-    if failure.status_code in _CONFLICTS:
-        raise LostRace(str(failure)) from failure

@@ -49,15 +49,16 @@ class MemoryStore(Store):
         self._boundary()
         return {one: self._rows[one] for one in remediation_ids if one in self._rows}
 
-    def save(self, stored: Stored, after: Remediation) -> None:
+    def save(self, stored: Stored, after: Remediation) -> Stored:
         self._boundary()
         self._check(stored)
         entry_at = stored.entry_at
         if after.due_at is not None and after.due_at < entry_at:
             entry_at = after.due_at
             self._enter(after.id, entry_at)
-        self._rows[after.id] = Stored(after, self._etag(), entry_at)
+        saved = self._rows[after.id] = Stored(after, self._etag(), entry_at)
         self._boundary()
+        return saved
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
         for change in changes:

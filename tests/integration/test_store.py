@@ -1,6 +1,7 @@
 """The store on real table storage: what is atomic, who wins a race, what a tick reads."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -138,7 +139,7 @@ def test_what_ends_long_before_it_was_due_is_due_at_once(store: Store) -> None:
 
 def test_a_tick_moves_the_entry_to_the_due_time(store: Store) -> None:
     stored = open_one(store)
-    after = transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0, None)
+    after = accepted(stored)
     stored_by(store, [Change(stored, after)])
     assert entries(store, after) == [DueEntry(after.id, NOW + timedelta(seconds=60))]
 
@@ -231,3 +232,49 @@ def test_an_instance_whose_history_is_purged_can_be_healed_again(table: TableCli
         store.purge(shard, NOW + HOUR)
     signal = Signal(over.instance, "Event", "again", NOW + HOUR)
     store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR), store.owner(over.instance))
+
+
+def accepted(stored: Stored) -> Remediation:
+    return transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0, None)
+
+
+def test_what_many_threads_open_and_save_at_once_is_all_stored(table: TableClient) -> None:
+    store = Store(table)
+    with ThreadPoolExecutor(12) as threads:
+        opened = list(threads.map(lambda number: open_one(store, number), range(40)))
+        saved = list(threads.map(lambda stored: store.save(stored, accepted(stored)), opened))
+    assert [loaded(store, one.remediation) for one in saved] == saved
+
+
+def test_of_many_threads_that_open_for_one_instance_one_wins(table: TableClient) -> None:
+    store = Store(table)
+
+    def open_it(number: int) -> bool:
+        fresh = transitions.opened(
+            Signal(INSTANCE, "Event", "failed", NOW), SyncType.DEFAULT, NOW + timedelta(milliseconds=number)
+        )
+        try:
+            store.open(fresh, None)
+        except LostRace:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as threads:
+        assert sum(threads.map(open_it, range(12))) == 1
+
+
+def test_who_loses_a_race_in_a_group_loses_alone(table: TableClient) -> None:
+    store = Store(table)
+    opened = [open_one(store, number) for number in range(24)]
+    for stored in opened[::2]:
+        store.save(stored, accepted(stored))
+
+    def save(stored: Stored) -> bool:
+        try:
+            store.save(stored, transitions.coalesced(stored.remediation))
+        except LostRace:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as threads:
+        assert list(threads.map(save, opened)) == [False, True] * 12
