@@ -39,6 +39,12 @@ def poll_operations(timer: func.TimerRequest) -> None:
     composition.tick().run()
 
 
+@app.queue_trigger(arg_name="message", queue_name="due-shards", connection=STORAGE_CONNECTION)
+def poll_shard(message: func.QueueMessage) -> None:
+    """Look at what is due in one shard: a part of a tick that is too much for one host."""
+    composition.tick().run_shard(message.get_body().decode(errors="replace"))
+
+
 @app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
 def purge_remediations(timer: func.TimerRequest) -> None:
     """Once a day, remove what ended longer ago than it is to be kept."""

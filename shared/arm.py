@@ -24,8 +24,8 @@ from shared.resource_id import BackupInstanceId
 from shared.signals import SyncType
 
 API_VERSION = "2024-04-01"
-_TIMEOUTS = (5, 30)
-"""Seconds to connect and between two bytes."""
+TIMEOUTS = (5.0, 30.0)
+"""Seconds to connect, and between two bytes."""
 _LONGEST_RETRY_AFTER = 3600.0
 _LARGEST_ERROR = 30_000
 _RETRY_LATER = frozenset({408, 429})
@@ -43,19 +43,22 @@ class ArmClient:
         tokens: Tokens,
         session: requests.Session,
         writes: Pacer,
+        reads: Pacer,
         now: Callable[[], datetime],
+        timeouts: tuple[float, float] = TIMEOUTS,
     ) -> None:
         """Call the endpoint with the token; poll there, on its subdomains and on the allowed hosts.
 
-        What the answers to writes say of the subscription's budget goes to `writes`.
+        What the answers say of the subscription's budgets goes to `writes` and `reads`.
         """
         host = urlsplit(endpoint).netloc.lower()
         self._endpoint = endpoint
         self._hosts = (host, f"*.{host}", *allowed_hosts)
         self._tokens = tokens
         self._session = session
-        self._writes = writes
+        self._pacers = {"POST": (writes, "writes"), "GET": (reads, "reads")}
         self._now = now
+        self._timeouts = timeouts
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> answers.SyncAnswer:
         """`POST .../sync` (REST reference, "Backup Instances - Sync Backup Instance").
@@ -64,10 +67,9 @@ class ArmClient:
             request_id: goes along as `x-ms-client-request-id`, for Azure's own logs.
         """
         url = f"{self._endpoint}{instance.url_path}/sync?api-version={API_VERSION}"
-        response = self._call("POST", url, request_id, {"syncType": sync_type.value})
+        response = self._call(instance, "POST", url, request_id, {"syncType": sync_type.value})
         if isinstance(response, NotAnswered):
             return response
-        self._learn(instance, response)
         if response.status_code == 200:
             return answers.SyncDone()
         if response.status_code == 202:
@@ -89,7 +91,7 @@ class ArmClient:
             check_operation_url(url, instance, self._hosts)
         except UnsafeOperationUrl as unsafe:
             return answers.OperationFailed("Unknown", error_detail("UnsafeOperationUrl", str(unsafe)))
-        response = self._call("GET", url)
+        response = self._call(instance, "GET", url)
         if isinstance(response, NotAnswered):
             return response
         if response.status_code == 404:
@@ -100,7 +102,7 @@ class ArmClient:
 
     def read(self, instance: BackupInstanceId) -> answers.InstanceAnswer:
         """`GET` the backup instance and its protection state."""
-        response = self._call("GET", f"{self._endpoint}{instance.url_path}?api-version={API_VERSION}")
+        response = self._call(instance, "GET", f"{self._endpoint}{instance.url_path}?api-version={API_VERSION}")
         if isinstance(response, NotAnswered):
             return response
         if response.status_code == 200:
@@ -109,33 +111,48 @@ class ArmClient:
             return self._not_answered(response)
         return answers.InstanceRefused(response.status_code, _cloud_error(response))
 
-    def _learn(self, instance: BackupInstanceId, response: requests.Response) -> None:
-        remaining = response.headers.get("x-ms-ratelimit-remaining-subscription-writes", "")
-        self._writes.learn(
-            instance.subscription_id,
+    def _learn(self, subscription_id: str, method: str, response: requests.Response) -> None:
+        pacer, kind = self._pacers[method]
+        remaining = response.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
+        pacer.learn(
+            subscription_id,
             int(remaining) if remaining.isascii() and remaining.isdigit() else None,
             self._retry_after(response) if response.status_code == 429 else None,
         )
 
     def _call(
-        self, method: str, url: str, request_id: str | None = None, body: Mapping[str, Any] | None = None
+        self,
+        instance: BackupInstanceId,
+        method: str,
+        url: str,
+        request_id: str | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> requests.Response | NotAnswered:
         headers = {"x-ms-client-request-id": request_id} if request_id else None
 
         def send(token: str) -> requests.Response:
             return self._session.request(
-                method, url, json=body, headers=headers, auth=_Bearer(token), timeout=_TIMEOUTS, allow_redirects=False
+                method,
+                url,
+                json=body,
+                headers=headers,
+                auth=_Bearer(token),
+                timeout=self._timeouts,
+                allow_redirects=False,
             )
 
         try:
             token = self._tokens.current()
             response = send(token)
             # A token may be refused before its time (a revoked session): one more, and only one.
-            return send(self._tokens.instead_of(token)) if response.status_code == 401 else response
+            if response.status_code == 401:
+                response = send(self._tokens.instead_of(token))
         except AzureError as cause:
             return NotAnswered(error_detail("TokenUnavailable", f"no token: {cause}"))
         except requests.RequestException as cause:
             return NotAnswered(error_detail("NoResponse", f"{method} {url}: {type(cause).__name__}: {cause}"))
+        self._learn(instance.subscription_id, method, response)
+        return response
 
     def _status(self, response: requests.Response) -> answers.OperationAnswer:
         body = _json_object(response)

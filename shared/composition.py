@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from shared.http_api import HttpApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
+    from shared.memory import Memory
     from shared.pacing import Pacer
     from shared.retention import Retention
+    from shared.shard_jobs import ShardQueue
     from shared.store import Store
     from shared.tick import Tick
 
@@ -43,18 +45,21 @@ def healer() -> "Healer":
     """The use cases of signals and sync jobs."""
     from shared.healer import Healer
 
-    return Healer(_store(), _arm(), _writes(), _jobs(), settings(), utc_now, random.random)
+    return Healer(_store(), _arm(), _writes(), _jobs(), _memory(), settings(), utc_now, random.random)
 
 
 @cache
 def tick() -> "Tick":
     """The use case of the timer."""
+    from shared.looks import Looks
     from shared.outcomes import OutcomeTopic
     from shared.tick import Tick
 
     endpoint = settings().outcome_topic_endpoint
     topic = OutcomeTopic(endpoint, _credential()) if endpoint else None
-    return Tick(_store(), _arm(), _jobs(), topic, settings(), utc_now, random.random)
+    looks = Looks(_arm(), _reads(), settings(), utc_now, random.random)
+    at_once = settings().poll_concurrency
+    return Tick(_store(), looks, _memory(), _jobs(), _shards(), topic, utc_now, random.random, at_once)
 
 
 @cache
@@ -91,6 +96,21 @@ def _jobs() -> "JobQueue":
 
 
 @cache
+def _shards() -> "ShardQueue":
+    from shared import storage
+    from shared.shard_jobs import DUE_SHARDS, ShardQueue
+
+    return ShardQueue(storage.queue(DUE_SHARDS))
+
+
+@cache
+def _memory() -> "Memory":
+    from shared.memory import Memory
+
+    return Memory()
+
+
+@cache
 def _arm() -> "ArmClient":
     import requests
     from requests.adapters import HTTPAdapter
@@ -100,7 +120,7 @@ def _arm() -> "ArmClient":
     session = requests.Session()
     session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
     hosts = settings().arm_allowed_hosts
-    return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), utc_now)
+    return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), _reads(), utc_now)
 
 
 @cache
@@ -108,7 +128,15 @@ def _writes() -> "Pacer":
     from shared.pacing import Budget, Pacer
 
     budget = Budget(settings().arm_write_burst, settings().arm_writes_per_second)
-    return Pacer(budget, _store().move_horizon, utc_now)
+    return Pacer("writes", budget, _store().move_horizon, utc_now)
+
+
+@cache
+def _reads() -> "Pacer":
+    from shared.pacing import Budget, Pacer
+
+    budget = Budget(settings().arm_read_burst, settings().arm_reads_per_second, block=50)
+    return Pacer("reads", budget, _store().move_horizon, utc_now)
 
 
 @cache

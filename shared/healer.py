@@ -13,6 +13,7 @@ from shared import journal, transitions
 from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
+from shared.memory import Memory
 from shared.pacing import Pacer
 from shared.policy import Drop, Open, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
@@ -48,6 +49,7 @@ class Healer:
     arm: ArmClient
     writes: Pacer
     jobs: JobQueue
+    memory: Memory
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
@@ -203,9 +205,10 @@ class Healer:
     def _save(self, stored: Stored, after: Remediation) -> bool:
         closed = transitions.closed(after, announce=self.settings.outcome_topic_endpoint is not None)
         try:
-            self.store.save(stored, closed)
+            saved = self.store.save(stored, closed)
         except LostRace:
             journal.info("race.lost", remediationId=after.id)
             return False
         journal.transitions(stored.remediation, closed)
+        self.memory.keep(saved, closed)
         return True

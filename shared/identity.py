@@ -1,19 +1,22 @@
 """The app's managed identity: one credential, made when first needed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Lock
+from typing import Any
 
 from azure.core.credentials import TokenCredential
 from azure.identity import ManagedIdentityCredential
 
+_PATIENCE: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 1}
+"""Seconds; the credential's own are minutes, in which every call of this process would wait for the token."""
 _EARLY = 300
 """Seconds before its end at which a token is replaced (azure-core's own policy does the same)."""
 
 
 def managed_identity(client_id: str | None) -> ManagedIdentityCredential:
     """The user-assigned identity with this client id, or the system-assigned one."""
-    return ManagedIdentityCredential(client_id=client_id) if client_id else ManagedIdentityCredential()
+    return ManagedIdentityCredential(client_id=client_id, **_PATIENCE)
 
 
 class Tokens:

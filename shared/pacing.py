@@ -1,8 +1,9 @@
 """Pacing: so many calls per subscription as Resource Manager allows, across all hosts.
 
 Resource Manager keeps a token bucket for each subscription (Azure Resource Manager, "Request limits and
-throttling": 200 writes and 10 more each second). The app keeps the same bucket as one row in storage and takes
-slots from it in blocks, so that hosts share it exactly and none of them fights for a slot that another has.
+throttling": 200 writes and 10 more each second, and another for 250 reads and 25 more). The app keeps the same
+buckets, each as one row in storage, and takes slots from them in blocks, so that hosts share them exactly and
+none of them fights for a slot that another has.
 
 A bucket is written as one moment, its *horizon*: all slots up to it are taken. A bucket that was left alone
 for long has its horizon in the past, by as much as its burst; a bucket with a queue has it in the future.
@@ -17,8 +18,6 @@ from threading import Lock
 Reserve = Callable[[str, Callable[[datetime | None], datetime]], datetime | None]
 """Moves the horizon of a named bucket by compare-and-swap; returns what it was before."""
 
-_BLOCK = 16
-"""Slots taken from storage at once: one row read and written for so many calls."""
 _STALE = timedelta(seconds=30)
 """Slots of a block that nobody used for so long are given up: storage knows the bucket better by then."""
 
@@ -29,6 +28,8 @@ class Budget:
 
     burst: int
     per_second: float
+    block: int = 16
+    """Slots taken from storage at once: one row read and written for so many calls."""
 
     def begin(self, horizon: datetime | None, floor: datetime | None, now: datetime) -> datetime:
         """Where the next free slot is: behind all that is taken, no earlier than a full bucket allows.
@@ -61,8 +62,9 @@ class _Bucket:
 class Pacer:
     """Gives out slots for one kind of call."""
 
-    def __init__(self, budget: Budget, reserve: Reserve, now: Callable[[], datetime]) -> None:
-        """Share the budget with every host that uses the same storage."""
+    def __init__(self, kind: str, budget: Budget, reserve: Reserve, now: Callable[[], datetime]) -> None:
+        """Share the budget for this kind, `writes` or `reads`, with every host that uses the same storage."""
+        self._kind = kind
         self._budget = budget
         self._reserve = reserve
         self._now = now
@@ -101,8 +103,8 @@ class Pacer:
 
     def _take(self, subscription_id: str, floor: datetime | None, now: datetime) -> deque[datetime]:
         def move(horizon: datetime | None) -> datetime:
-            return self._budget.after(self._budget.begin(horizon, floor, now), _BLOCK)
+            return self._budget.after(self._budget.begin(horizon, floor, now), self._budget.block)
 
-        before = self._reserve(subscription_id.lower(), move)
+        before = self._reserve(f"{self._kind}:{subscription_id.lower()}", move)
         begin = self._budget.begin(before, floor, now)
-        return deque(self._budget.after(begin, number) for number in range(1, _BLOCK + 1))
+        return deque(self._budget.after(begin, number) for number in range(1, self._budget.block + 1))

@@ -80,7 +80,7 @@ class Remediation:
     attempts: tuple[Attempt, ...]
     history: tuple[Transition, ...]
     slot_at: datetime | None = None
-    """When the sync call that is waited for may be made: a slot of the subscription's write budget, taken already."""
+    """When the call that is waited for may be made: a slot of the subscription's budget, taken already."""
     deferrals: int = 0
     """How often in a row the current question to ARM got no verdict."""
     protection_state: str | None = None

@@ -164,6 +164,12 @@ class Settings:
     arm_write_burst: int = _knob(
         "ARM_WRITE_BURST", 200, _count, "Sync calls at once in one subscription: Resource Manager's full bucket."
     )
+    arm_reads_per_second: int = _knob(
+        "ARM_READS_PER_SECOND", 25, _count, "Looks each second in one subscription: Resource Manager's refill."
+    )
+    arm_read_burst: int = _knob(
+        "ARM_READ_BURST", 250, _count, "Looks at once in one subscription: Resource Manager's full bucket."
+    )
     retention_days: int = _knob("RETENTION_DAYS", 90, _count, "Ended remediations are kept so many days.")
     outcome_topic_endpoint: str | None = _knob(
         "OUTCOME_TOPIC_ENDPOINT",

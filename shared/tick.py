@@ -1,169 +1,228 @@
-"""The tick: looks at what is due and at nothing else, moves it on, announces what ended.
+"""The tick: works through what is due and nothing else, stores what came of it, announces what ended.
 
 Looks are taken side by side within a time budget; what is not reached stays due. An exception about one
 remediation is that remediation's alone. Results are stored before anybody is told about them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
+from threading import Semaphore
+from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
 
 from shared import journal, transitions
-from shared.answers import OperationUnknown
-from shared.arm import ArmClient
 from shared.documents import CorruptDocument
-from shared.jobs import JobQueue, SyncJob
+from shared.jobs import InvalidJob, JobQueue, SyncJob
+from shared.looks import Looks
+from shared.memory import Memory
 from shared.outcomes import NotPublished, OutcomeTopic
-from shared.policy import retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
-from shared.settings import Settings
+from shared.shard_jobs import ShardJob, ShardQueue
 from shared.store import SHARDS, TOGETHER, Change, DueEntry, Saved, Store, Stored, shard_of
 
 _BUDGET = timedelta(seconds=25)
 """New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""
 _HOLD = timedelta(seconds=20)
-"""How far ahead the next look at a running operation may be for it to be held in memory."""
+"""How far ahead the next look may be for what is known to be kept in memory only."""
 _REPORT_AGAIN = timedelta(hours=1)
 """Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _MOST_PER_SHARD = 4_000
+_READERS = 4
 _EVENTS_PER_CALL = 20
 
-Known = Stored | CorruptDocument
+Due = Mapping[str, Sequence[DueEntry]]
+"""What is due in each shard, soonest first."""
+
+
+class _Known(NamedTuple):
+    """A due entry and what stands behind it: the row as it was read, or why it cannot be; None if there is none."""
+
+    entry: DueEntry
+    row: Change | CorruptDocument | None
+
+
+class _Seen(NamedTuple):
+    """What came of a due entry."""
+
+    in_time: bool
+    change: Change | None
+    """To be stored; None if nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
     """Works through the due entries with these parts.
 
-    An operation that still runs and is due again soon is held in memory and written nowhere: the next tick goes
-    on from there, and what ends the operation is stored against the ETag that was read at first. A host that
-    does not hold it polls it anew.
+    What still waits and is due again soon is kept in memory and written nowhere: the next tick goes on from there,
+    and what ends the wait is stored against the ETag that was read at first. A host that does not remember it
+    reads and asks anew.
     """
 
     store: Store
-    arm: ArmClient
+    looks: Looks
+    memory: Memory
     jobs: JobQueue
+    shards: ShardQueue
     topic: OutcomeTopic | None
-    settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
-    _held: dict[str, Change] = field(default_factory=dict)
+    at_once: int
+    """How many looks this process takes at the same time."""
+    alone: int = 2_000
+    """How many due entries one host works through by itself; more are shared with the others over the queue."""
+    _looking: Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """However many shards this process works on, the looks stay within `at_once`."""
+        object.__setattr__(self, "_looking", Semaphore(self.at_once))
 
     def run(self) -> None:
-        """One tick.
+        """One tick, by the timer.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached; everything stays due.
         """
         started = self.now()
-        with ThreadPoolExecutor(self.settings.poll_concurrency) as side_by_side:
-            entries = self._due(side_by_side, started)
-            known = self._known(side_by_side, entries)
-            look = partial(self._look, known=known, deadline=started + _BUDGET)
-            changes = [change for change in side_by_side.map(look, entries) if change is not None]
-        self._announce(self._store(changes))
+        with ThreadPoolExecutor(len(SHARDS)) as side_by_side:
+            due = dict(zip(SHARDS, side_by_side.map(partial(self._due, until=started), SHARDS), strict=True))
+        if sum(map(len, due.values())) <= self.alone:
+            self._work(due, started)
+            return
+        for shard in (shard for shard in SHARDS if due[shard]):
+            self.shards.send(ShardJob(shard, started))
+        self._tell(started, due, looked=0)
 
-    def _due(self, side_by_side: ThreadPoolExecutor, until: datetime) -> list[DueEntry]:
-        of_shards = side_by_side.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), SHARDS)
-        return sorted(chain.from_iterable(of_shards), key=lambda entry: entry.at)
+    def run_shard(self, message: str) -> None:
+        """One shard's part of a tick, by the queue.
 
-    def _known(self, side_by_side: ThreadPoolExecutor, entries: Sequence[DueEntry]) -> Mapping[str, Known]:
-        """What the entries stand for: held, or read now. Nothing is held that is due no more: others ended it."""
-        due = dict.fromkeys(entry.remediation_id for entry in entries)
-        for gone in self._held.keys() - due.keys():
-            del self._held[gone]
-        missing = sorted((one for one in due if one not in self._held), key=shard_of)
-        groups = [list(group) for _, group in groupby(missing, key=shard_of)]
-        batches = [group[at : at + TOGETHER] for group in groups for at in range(0, len(group), TOGETHER)]
-        return dict(chain.from_iterable(read.items() for read in side_by_side.map(self.store.load_together, batches)))
-
-    def _look(self, entry: DueEntry, known: Mapping[str, Known], deadline: datetime) -> Change | None:
-        if self.now() > deadline:
-            return None
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached; everything stays due.
+        """
         try:
-            return self._change(entry, known.get(entry.remediation_id))
-        except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
-            journal.error("look.failed", remediationId=entry.remediation_id, reason=_name(failure))
-            return None
+            job = ShardJob.from_message(message)
+        except InvalidJob as invalid:
+            journal.error("shard.invalid", reason=str(invalid))
+            return
+        started = self.now()
+        if started - job.sent_at > _BUDGET:
+            journal.info("shard.late", shard=job.shard, sentAt=job.sent_at)
+            return
+        self._work({job.shard: self._due(job.shard, started)}, started)
 
-    def _change(self, entry: DueEntry, known: Known | None) -> Change | None:
+    def _due(self, shard: str, until: datetime) -> list[DueEntry]:
+        return self.store.due(shard, until, _MOST_PER_SHARD)
+
+    def _work(self, due: Due, started: datetime) -> None:
+        with self._turns(due) as mine:
+            for shard in mine:
+                self.memory.forget_others(shard, {entry.remediation_id for entry in due[shard]})
+            seen = self._see({shard: due[shard] for shard in mine}, started + _BUDGET)
+            self._announce(self._store([one.change for one in seen if one.change]))
+        self._tell(started, due, looked=sum(one.in_time for one in seen))
+
+    @contextmanager
+    def _turns(self, due: Due) -> Iterator[list[str]]:
+        """The shards that nobody else in this process works on already, until it is done."""
+        mine = [shard for shard in due if self.memory.turn(shard).acquire(blocking=False)]
+        try:
+            yield mine
+        finally:
+            for shard in mine:
+                self.memory.turn(shard).release()
+
+    def _see(self, due: Due, deadline: datetime) -> list[_Seen]:
+        """Look at everything, each as soon as it is read."""
+        looks: list[Future[_Seen]] = []
+        with (
+            ThreadPoolExecutor(min(_READERS, self.at_once)) as readers,
+            ThreadPoolExecutor(self.at_once) as lookers,
+        ):
+            try:
+                for known in readers.map(self._known, self._batches(due)):
+                    looks += [lookers.submit(self._look, one, deadline) for one in known]
+                return [look.result() for look in looks]
+            finally:
+                for look in looks:
+                    look.cancel()
+
+    def _batches(self, due: Due) -> list[list[DueEntry]]:
+        """What can be read together, soonest first; what need not be read comes before."""
+        known: list[DueEntry] = []
+        unknown: list[list[DueEntry]] = []
+        for entries in due.values():
+            missing: list[DueEntry] = []
+            for entry in entries:
+                (known if self.memory.recall(entry) else missing).append(entry)
+            unknown += [missing[at : at + TOGETHER] for at in range(0, len(missing), TOGETHER)]
+        return [known, *sorted(unknown, key=lambda batch: batch[0].at)]
+
+    def _known(self, batch: Sequence[DueEntry]) -> list[_Known]:
+        recalled = {entry: self.memory.recall(entry) for entry in batch}
+        missing = {entry.remediation_id for entry, change in recalled.items() if change is None}
+        rows = self.store.load_together(sorted(missing)) if missing else {}
+        read = {one: Change(row, row.remediation) if isinstance(row, Stored) else row for one, row in rows.items()}
+        return [_Known(entry, change or read.get(entry.remediation_id)) for entry, change in recalled.items()]
+
+    def _look(self, known: _Known, deadline: datetime) -> _Seen:
+        with self._looking:
+            if self.now() > deadline:
+                return _Seen(False, None)
+            try:
+                return _Seen(True, self._change(*known))
+            except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
+                journal.error("look.failed", remediationId=known.entry.remediation_id, reason=_name(failure))
+                return _Seen(True, None)
+
+    def _change(self, entry: DueEntry, row: Change | CorruptDocument | None) -> Change | None:
         """What is to be stored for the entry's remediation; None if nothing is."""
-        if isinstance(known, CorruptDocument):
-            journal.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(known))
+        if isinstance(row, CorruptDocument):
+            journal.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(row))
             self.store.put_off(entry, self.now() + _REPORT_AGAIN)
             return None
-        held = self._held.get(entry.remediation_id)
-        stored = held.stored if held else known
-        if stored is None or not stored.names(entry) or stored.remediation.due_at is None:
+        if row is None or not row.stored.names(entry) or row.after.due_at is None:
             self.store.drop_entry(entry)
             return None
-        current = held.after if held else stored.remediation
-        if current.due_at is None or current.due_at <= self.now():
-            current = self._closed(self._next(current))
-        return self._hold_or_store(Change(stored, current))
+        return self._keep_or_store(Change(row.stored, self.looks.look(row.after)))
 
-    def _hold_or_store(self, change: Change) -> Change | None:
+    def _keep_or_store(self, change: Change) -> Change | None:
         """Spare the writing of what says nothing new and is looked at again soon."""
         before, after = change.stored.remediation, change.after
         wait = after.due_at - self.now() if after.due_at else timedelta()
         says_nothing_new = after.history == before.history and after.deferrals == before.deferrals
-        if says_nothing_new and after.status is Status.RUNNING and wait <= _HOLD:
-            self._held[after.id] = change
+        if says_nothing_new and after.status in (Status.RUNNING, Status.VERIFYING) and wait <= _HOLD:
+            self.memory.keep(change.stored, after)
             return None
-        self._held.pop(after.id, None)
+        self.memory.forget(after.id)
         if after is before and after.status.is_terminal and wait > timedelta():
             return None  # the topic did not take it: its back-off is not over
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
         is_on_its_way = after.status is Status.QUEUED and after == before and wait <= transitions.QUEUE_PATIENCE
         return None if is_on_its_way else change
 
-    def _next(self, current: Remediation) -> Remediation:
-        if current.status.is_terminal:
-            return current
-        ended = transitions.overdue(current, self.settings.operation_timeout, self.now())
-        if ended is not None:
-            return ended
-        if current.status is Status.WAITING_TO_RETRY:
-            asked_for = current.attempts[0].sync_type
-            number = current.attempt.number + 1
-            return transitions.retried(current, sync_type_of(number, asked_for, self.settings), self.now())
-        if current.status is Status.QUEUED:
-            return transitions.requeued(current, self.now())
-        if current.status is Status.RUNNING:
-            current = self._ask_operation(current)
-        if current.status is Status.VERIFYING:
-            current = self._ask_instance(current)
-        return current
-
-    def _ask_operation(self, current: Remediation) -> Remediation:
-        operation = current.attempt.operation
-        answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
-        retry = retry_delay(current.attempt.number, self.settings)
-        return transitions.operation_answered(current, answer, self.now(), self.random(), retry)
-
-    def _ask_instance(self, current: Remediation) -> Remediation:
-        answer = self.arm.read(current.instance)
-        retry = retry_delay(current.attempt.number, self.settings)
-        return transitions.instance_answered(current, answer, self.now(), self.random(), retry)
-
-    def _closed(self, after: Remediation) -> Remediation:
-        return transitions.closed(after, announce=self.topic is not None)
-
     def _store(self, changes: Sequence[Change]) -> list[Stored]:
         """Store what changed; returns what has ended and is still to be announced."""
         waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
-        fresh = []
-        for one in self.store.save_all(change for change in changes if not _only_waits_for_its_announcement(change)):
+        to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
+        by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
+        with ThreadPoolExecutor(len(SHARDS)) as side_by_side:
+            stored = side_by_side.map(self._store_shard, [list(group) for _, group in by_shard])
+            ended = list(chain(waiting, *stored))
+        return [one for one in ended if one.remediation.due_at is not None]
+
+    def _store_shard(self, changes: Sequence[Change]) -> list[Stored]:
+        ended = []
+        for one in self.store.save_all(changes):
             _report(one)
             self._enqueue(one.before, one.stored.remediation)
             if one.stored.remediation.status.is_terminal:
-                fresh.append(one.stored)
-        return [stored for stored in waiting + fresh if stored.remediation.due_at is not None]
+                ended.append(one.stored)
+        return ended
 
     def _enqueue(self, before: Remediation, after: Remediation) -> None:
         """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
@@ -200,9 +259,24 @@ class Tick:
             journal.info("outcome.published", remediationId=stored.remediation.id)
         return [Change(stored, transitions.published(stored.remediation, self.now())) for stored in group]
 
+    def _tell(self, started: datetime, due: Due, looked: int) -> None:
+        entries = list(chain.from_iterable(due.values()))
+        journal.info(
+            "tick.done",
+            due=len(entries),
+            looked=looked,
+            left=len(entries) - looked,
+            oldestDueAt=min((entry.at for entry in entries), default=None),
+            seconds=round((self.now() - started).total_seconds(), 3),
+        )
+
 
 def _only_waits_for_its_announcement(change: Change) -> bool:
     return change.after is change.stored.remediation and change.after.status.is_terminal
+
+
+def _shard(change: Change) -> str:
+    return shard_of(change.after.id)
 
 
 def _report(saved: Saved) -> None:

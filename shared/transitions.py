@@ -78,6 +78,11 @@ def postponed(remediation: Remediation, slot_at: datetime) -> Remediation:
     return replace(remediation, slot_at=slot_at, due_at=slot_at + QUEUE_PATIENCE)
 
 
+def look_postponed(remediation: Remediation, slot_at: datetime) -> Remediation:
+    """The subscription's read budget has no slot before then: it is looked at again when it has."""
+    return replace(remediation, slot_at=slot_at, due_at=slot_at)
+
+
 def comes_too_early(remediation: Remediation, now: datetime) -> bool:
     """Whether a job is a repeat of one that still waits in the queue."""
     return job_delay(remediation, now) > _EARLY
@@ -125,7 +130,7 @@ def operation_answered(
     match answer:
         case answers.OperationRunning(status, retry_after):
             running = _attempt(remediation, operation_status=status)
-            return replace(running, due_at=now + _wait(retry_after), deferrals=0)
+            return replace(running, due_at=now + _wait(retry_after), slot_at=None, deferrals=0)
         case answers.OperationSucceeded(job_id):
             ended = _attempt(remediation, operation_status="Succeeded", job_id=job_id, ended_at=now)
             return _move(ended, Status.VERIFYING, now, "operation succeeded", due_at=now)
@@ -151,7 +156,7 @@ def instance_answered(
     """What the instance itself shows after the sync, the only proof of a heal; otherwise as `sync_answered`."""
     match answer:
         case answers.InstanceRead(state, _) if state in _CHANGING:
-            return replace(remediation, protection_state=state, due_at=now + POLL_DELAY)
+            return replace(remediation, protection_state=state, due_at=now + POLL_DELAY, slot_at=None)
         case answers.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
             if state == _VALID:

@@ -16,11 +16,14 @@ from shared.arm import ArmClient
 from shared.healer import Healer
 from shared.identity import Tokens, managed_identity
 from shared.jobs import JobQueue
+from shared.looks import Looks
+from shared.memory import Memory
 from shared.outcomes import OutcomeTopic
 from shared.pacing import Budget, Pacer
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 from shared.settings import Settings
+from shared.shard_jobs import ShardQueue
 from shared.signals import Signal
 from shared.store import Store
 from shared.tick import Tick
@@ -51,6 +54,7 @@ class App:
     healer: Healer
     tick: Tick
     queue: QueueClient
+    shard_queue: QueueClient
     clock: Clock
     azure: Simulator
 
@@ -85,6 +89,10 @@ class App:
         """The texts of the jobs that are visible."""
         return [message.content for message in self.queue.receive_messages(visibility_timeout=1)]
 
+    def shard_jobs(self) -> list[str]:
+        """The texts of the shard jobs."""
+        return [message.content for message in self.shard_queue.receive_messages(visibility_timeout=1)]
+
     def all_jobs(self) -> int:
         """How many jobs there are, delayed ones included."""
         return self.healer.jobs.depth()
@@ -98,39 +106,52 @@ class App:
 AppMaker = Callable[..., App]
 
 
-@pytest.fixture
-def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
-    """Makes the app with these settings; a second one shares storage with the first, like a second host."""
-    name = f"test{uuid4().hex}"
-    tables = TableServiceClient.from_connection_string(connection_string)
-    queue = QueueClient.from_connection_string(
+def queue_client(connection_string: str, name: str) -> QueueClient:
+    return QueueClient.from_connection_string(
         connection_string,
         name,
         message_encode_policy=TextBase64EncodePolicy(),
         message_decode_policy=TextBase64DecodePolicy(),
     )
+
+
+@pytest.fixture
+def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
+    """Makes the app with these settings; a second one shares storage with the first, like a second host."""
+    name = f"test{uuid4().hex}"
+    tables = TableServiceClient.from_connection_string(connection_string)
+    queue, shard_queue = (queue_client(connection_string, f"{name}-{suffix}") for suffix in ("jobs", "shards"))
     shared_clock = Clock()
 
-    def make(clock_ahead: timedelta = timedelta(), **changes: object) -> App:
+    def make(clock_ahead: timedelta = timedelta(), alone: int = 2_000, **changes: object) -> App:
         clock = shared_clock if not clock_ahead else lambda: shared_clock() + clock_ahead
-        settings = replace(Settings(), outcome_topic_endpoint=in_azure.ready["topicEndpoint"], **changes)  # type: ignore[arg-type] # named by each test
+        changes = {"outcome_topic_endpoint": in_azure.ready["topicEndpoint"], **changes}
+        settings = replace(Settings(), **changes)  # type: ignore[arg-type] # named by each test
         store = Store(tables.create_table_if_not_exists(name))
-        with suppress(ResourceExistsError):
-            queue.create_queue()
+        for client in (queue, shard_queue):
+            with suppress(ResourceExistsError):
+                client.create_queue()
         credential = managed_identity(None)
         tokens = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
-        budget = Budget(settings.arm_write_burst, settings.arm_writes_per_second)
-        writes = Pacer(budget, store.move_horizon, clock)
-        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, tokens, requests.Session(), writes, clock)
+        writes_budget = Budget(settings.arm_write_burst, settings.arm_writes_per_second)
+        reads_budget = Budget(settings.arm_read_burst, settings.arm_reads_per_second)
+        writes = Pacer("writes", writes_budget, store.move_horizon, clock)
+        reads = Pacer("reads", reads_budget, store.move_horizon, clock)
+        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, tokens, requests.Session(), writes, reads, clock)
         jobs = JobQueue(queue)
         topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
-        healer = Healer(store, arm, writes, jobs, settings, clock, lambda: 0.0)
-        return App(healer, Tick(store, arm, jobs, topic, settings, clock, lambda: 0.0), queue, shared_clock, in_azure)
+        memory = Memory()
+        looks = Looks(arm, reads, settings, clock, lambda: 0.0)
+        shards = ShardQueue(shard_queue)
+        healer = Healer(store, arm, writes, jobs, memory, settings, clock, lambda: 0.0)
+        tick = Tick(store, looks, memory, jobs, shards, topic, clock, lambda: 0.0, settings.poll_concurrency, alone)
+        return App(healer, tick, queue, shard_queue, shared_clock, in_azure)
 
     yield make
     tables.delete_table(name)
-    queue.delete_queue()
-    queue.close()
+    for client in (queue, shard_queue):
+        client.delete_queue()
+        client.close()
     tables.close()
 
 

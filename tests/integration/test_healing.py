@@ -64,8 +64,7 @@ def test_what_is_over_is_due_no_more(app: App) -> None:
 
 
 def test_without_a_topic_an_outcome_is_over_at_once(make_app: AppMaker) -> None:
-    app = make_app()
-    quiet = replace(app, tick=replace(app.tick, topic=None))
+    quiet = make_app(outcome_topic_endpoint=None)
     started = quiet.started()
     quiet.tick.run()
     assert (quiet.now(started).status, quiet.now(started).due_at) == (Status.HEALED, None)

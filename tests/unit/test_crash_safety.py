@@ -19,11 +19,14 @@ from shared.answers import ErrorDetail, Operation, error_detail
 from shared.arm import ArmClient
 from shared.healer import Healer
 from shared.jobs import JobQueue, SyncJob
+from shared.looks import Looks
+from shared.memory import Memory
 from shared.outcomes import NotPublished, OutcomeTopic
 from shared.pacing import Budget, Pacer
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
 from shared.settings import Settings
+from shared.shard_jobs import ShardJob, ShardQueue
 from shared.signals import Signal, SyncType
 from shared.tick import Tick
 from tests.memory_store import MemoryStore
@@ -37,7 +40,6 @@ SETTINGS = Settings(
     retry_delays=(timedelta(minutes=5),),
     cooldown=timedelta(),
     daily_cap=99,
-    poll_concurrency=1,
     outcome_topic_endpoint="https://topic.example",
 )
 
@@ -53,6 +55,7 @@ class World:
         self.now = NOW
         self.store = MemoryStore(self.boundary)
         self.queue: list[str] = []
+        self.shards: list[str] = []
         self.published: list[tuple[str, str]] = []
         self.outcomes: list[bool] = []
         self.throttled_calls = 0
@@ -86,6 +89,15 @@ class MemoryQueue:
         self._world.boundary()
         self._world.queue.append(job.to_message())
         self._world.boundary()
+
+
+class MemoryShards:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, job: ShardJob) -> None:
+        self._world.boundary()
+        self._world.shards.append(job.to_message())
 
 
 class MemoryTopic:
@@ -133,13 +145,17 @@ picks = st.integers(0, 5)
 class Host:
     """One process: healer and tick, with a memory of their own."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, alone: int) -> None:
         store, arm = world.store, cast(ArmClient, MemoryArm(world))
         jobs = cast(JobQueue, MemoryQueue(world))
         topic = cast(OutcomeTopic, MemoryTopic(world))
-        writes = Pacer(Budget(burst=2, per_second=1), store.move_horizon, world.clock)
-        self.healer = Healer(store, arm, writes, jobs, SETTINGS, world.clock, lambda: 0.5)
-        self.tick = Tick(store, arm, jobs, topic, SETTINGS, world.clock, lambda: 0.5)
+        writes = Pacer("writes", Budget(burst=2, per_second=1), store.move_horizon, world.clock)
+        reads = Pacer("reads", Budget(burst=2, per_second=1), store.move_horizon, world.clock)
+        looks = Looks(arm, reads, SETTINGS, world.clock, lambda: 0.5)
+        shards = cast(ShardQueue, MemoryShards(world))
+        memory = Memory()
+        self.healer = Healer(store, arm, writes, jobs, memory, SETTINGS, world.clock, lambda: 0.5)
+        self.tick = Tick(store, looks, memory, jobs, shards, topic, world.clock, lambda: 0.5, at_once=1, alone=alone)
 
 
 class CrashSafety(RuleBasedStateMachine):
@@ -148,7 +164,8 @@ class CrashSafety(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
-        self.host, self.other_host = Host(self.world), Host(self.world)
+        # One works through at most one due entry by itself, so that it hands over, too.
+        self.host, self.other_host = Host(self.world, alone=2_000), Host(self.world, alone=1)
         self.endings: dict[str, str] = {}
 
     def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
@@ -164,6 +181,14 @@ class CrashSafety(RuleBasedStateMachine):
         host.healer.submit(message)
         if not repeated and message in self.world.queue:
             self.world.queue.remove(message)
+
+    def take_shard(self, host: Host, pick: int, repeated: bool) -> None:
+        if not self.world.shards:
+            return
+        message = self.world.shards[pick % len(self.world.shards)]
+        host.tick.run_shard(message)
+        if not repeated and message in self.world.shards:
+            self.world.shards.remove(message)
 
     @rule(instance=instances)
     def a_signal_comes(self, instance: BackupInstanceId) -> None:
@@ -181,6 +206,10 @@ class CrashSafety(RuleBasedStateMachine):
     @rule()
     def the_timer_ticks(self) -> None:
         self.host.tick.run()
+
+    @rule(pick=picks, repeated=st.booleans())
+    def a_shard_is_delivered(self, pick: int, repeated: bool) -> None:
+        self.take_shard(self.host, pick, repeated)
 
     @rule()
     def the_timer_moves_to_the_other_host(self) -> None:
@@ -214,7 +243,7 @@ class CrashSafety(RuleBasedStateMachine):
         try:
             step()
         except Killed:
-            self.host = Host(self.world)
+            self.host = Host(self.world, self.host.tick.alone)
         finally:
             self.world.calm()
 
@@ -232,7 +261,10 @@ class CrashSafety(RuleBasedStateMachine):
             lambda pick, repeated: lambda: self.take_job(host, pick, repeated), picks, st.booleans()
         )
         signals = st.builds(lambda instance: lambda: self.take_signal(host, instance), instances)
-        return st.one_of(signals, jobs, st.just(host.tick.run))
+        shards: st.SearchStrategy[Callable[[], None]] = st.builds(
+            lambda pick, repeated: lambda: self.take_shard(host, pick, repeated), picks, st.booleans()
+        )
+        return st.one_of(signals, jobs, shards, st.just(host.tick.run))
 
     @invariant()
     def an_instance_has_one_active_remediation_at_most(self) -> None:
@@ -260,6 +292,8 @@ class CrashSafety(RuleBasedStateMachine):
         for _ in range(12):
             self.world.now += timedelta(minutes=6)
             self.host.tick.run()
+            while self.world.shards:
+                self.take_shard(self.host, 0, repeated=False)
             while self.world.queue:
                 self.take_job(self.host, 0, repeated=False)
         open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]

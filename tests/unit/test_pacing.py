@@ -54,7 +54,7 @@ def clock() -> Clock:
 def hosts(clock: Clock) -> list[Pacer]:
     """Two hosts on the same storage."""
     store = MemoryStore()
-    return [Pacer(BUDGET, store.move_horizon, clock) for _ in range(2)]
+    return [Pacer("writes", BUDGET, store.move_horizon, clock) for _ in range(2)]
 
 
 def seconds_until(slot: datetime, clock: Clock) -> float:

@@ -1,0 +1,75 @@
+"""A look at a remediation that is due: what is asked of whom, and how it moves on.
+
+One look is one step of the story. The tick takes many of them side by side and stores what they come to.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared import transitions
+from shared.answers import OperationUnknown
+from shared.arm import ArmClient
+from shared.pacing import Pacer
+from shared.policy import retry_delay, sync_type_of
+from shared.remediation import Remediation, Status
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Looks at what is due, with these parts."""
+
+    arm: ArmClient
+    reads: Pacer
+    settings: Settings
+    now: Callable[[], datetime]
+    random: Callable[[], float]
+
+    def look(self, current: Remediation) -> Remediation:
+        """Where the remediation stands after this look; itself if it is not due.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage, which keeps the read budget, cannot be reached.
+        """
+        if current.due_at is not None and current.due_at > self.now():
+            return current
+        after = self._next(current)
+        return transitions.closed(after, announce=self.settings.outcome_topic_endpoint is not None)
+
+    def _next(self, current: Remediation) -> Remediation:
+        if current.status.is_terminal:
+            return current
+        ended = transitions.overdue(current, self.settings.operation_timeout, self.now())
+        if ended is not None:
+            return ended
+        if current.status is Status.WAITING_TO_RETRY:
+            asked_for = current.attempts[0].sync_type
+            number = current.attempt.number + 1
+            return transitions.retried(current, sync_type_of(number, asked_for, self.settings), self.now())
+        if current.status is Status.QUEUED:
+            return transitions.requeued(current, self.now())
+        if current.status is Status.RUNNING:
+            current = self._ask(current, self._operation)
+        if current.status is Status.VERIFYING:
+            current = self._ask(current, self._instance)
+        return current
+
+    def _ask(self, current: Remediation, question: Callable[[Remediation], Remediation]) -> Remediation:
+        """Ask Azure, or wait for a slot of the subscription's read budget."""
+        if current.slot_at is None:
+            slot_at = self.reads.slot(current.instance.subscription_id)
+            if slot_at > self.now():
+                return transitions.look_postponed(current, slot_at)
+        return question(current)
+
+    def _operation(self, current: Remediation) -> Remediation:
+        operation = current.attempt.operation
+        answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
+        retry = retry_delay(current.attempt.number, self.settings)
+        return transitions.operation_answered(current, answer, self.now(), self.random(), retry)
+
+    def _instance(self, current: Remediation) -> Remediation:
+        answer = self.arm.read(current.instance)
+        retry = retry_delay(current.attempt.number, self.settings)
+        return transitions.instance_answered(current, answer, self.now(), self.random(), retry)

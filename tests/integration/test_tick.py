@@ -1,0 +1,148 @@
+"""What a tick looks at, what it remembers, and how it shares the work and the read budget."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.remediation import Remediation, Status
+from shared.resource_id import BackupInstanceId
+from shared.shard_jobs import ShardJob
+from shared.store import SHARDS, Store, shard_of
+from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
+
+ELSEWHERE = replace(INSTANCE, subscription_id=INSTANCE.subscription_id.replace("0", "1"))
+
+
+def started(app: App, instances: Sequence[BackupInstanceId], **behaviour: object) -> list[Remediation]:
+    """These instances have failed, and their sync calls have been answered."""
+    for instance in instances:
+        app.azure.put(str(instance), behaviour={**FAST, **behaviour})
+    opened = [app.open(instance) for instance in instances]
+    for remediation in opened:
+        app.submit(remediation)
+    return opened
+
+
+def many(count: int, like: BackupInstanceId = INSTANCE) -> list[BackupInstanceId]:
+    return [replace(like, name=f"disk-{number}") for number in range(count)]
+
+
+def statuses(app: App, remediations: Sequence[Remediation]) -> list[Status]:
+    return [app.now(remediation).status for remediation in remediations]
+
+
+def looks(app: App) -> int:
+    return app.calls().count("operationStatus")
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids that were read from storage by ticks."""
+    ids: list[str] = []
+    load_together = Store.load_together
+
+    def recorded(store: Store, remediation_ids: Sequence[str]) -> Any:
+        ids.extend(remediation_ids)
+        return load_together(store, remediation_ids)
+
+    monkeypatch.setattr(Store, "load_together", recorded)
+    return ids
+
+
+def test_what_this_process_has_stored_is_not_read_again(app: App, read: list[str]) -> None:
+    [remediation] = started(app, [INSTANCE])
+    app.tick.run()
+    assert (app.now(remediation).status, read) == (Status.HEALED, [])
+
+
+def test_what_another_host_has_stored_is_read(make_app: AppMaker, read: list[str]) -> None:
+    one, other = make_app(), make_app()
+    [remediation] = started(one, [INSTANCE])
+    other.tick.run()
+    assert (one.now(remediation).status, read) == (Status.HEALED, [remediation.id])
+
+
+def test_what_a_host_remembers_does_not_hide_what_another_has_made_of_it(make_app: AppMaker) -> None:
+    one, other = make_app(), make_app()
+    runs_on = {"status": 200, "headers": {"Retry-After": "1"}, "body": {"status": "Inprogress"}}
+    [remediation] = started(one, [INSTANCE], pollFaults=[runs_on, {"status": 503, "headers": {"Retry-After": "60"}}])
+    one.tick.run()  # looked at again soon: this host remembers it and stores nothing
+    other.tick.run()  # no answer: stored, to be looked at in a minute
+    one.clock.advance(seconds=90)
+    one.tick.run()
+    assert one.now(remediation).status is Status.HEALED
+
+
+def test_an_operator_who_cancels_during_a_wait_is_not_overruled_by_what_a_host_remembers(app: App) -> None:
+    [remediation] = started(app, [INSTANCE])
+    app.healer.cancel(remediation.id, "not now")
+    for _ in range(2):
+        app.clock.advance(seconds=30)
+        app.tick.run()
+    assert app.now(remediation).status is Status.CANCELLED
+
+
+def test_more_than_one_host_should_do_alone_is_handed_over_shard_by_shard(make_app: AppMaker) -> None:
+    timer, other = make_app(alone=3), make_app(alone=3)
+    remediations = started(timer, many(8))
+    timer.tick.run()
+    assert set(statuses(timer, remediations)) == {Status.RUNNING}
+    jobs = timer.shard_jobs()
+    assert len(jobs) == len({shard_of(one.id) for one in remediations})
+    for job in jobs:
+        other.tick.run_shard(job)
+    assert set(statuses(timer, remediations)) == {Status.HEALED}
+
+
+def test_a_shard_job_that_comes_late_is_left_to_the_next_tick(app: App) -> None:
+    [remediation] = started(app, [INSTANCE])
+    sent_at = app.clock() - timedelta(seconds=40)
+    app.tick.run_shard(ShardJob(shard_of(remediation.id), sent_at).to_message())
+    assert looks(app) == 0
+
+
+@pytest.mark.parametrize(
+    "message", ["", "{", "null", '{"v":2,"shard":"0","sentAt":"2026-01-01T00:00:00Z"}', '{"v":1,"shard":"9"}']
+)
+def test_junk_among_the_shard_jobs_is_told_and_dropped(
+    app: App, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.tick.run_shard(message)
+    assert "shard.invalid" in caplog.text
+
+
+def test_a_shard_that_this_process_works_on_already_is_left_alone(app: App) -> None:
+    started(app, [INSTANCE])
+    for shard in SHARDS:
+        app.tick.memory.turn(shard).acquire()
+    app.tick.run()
+    assert looks(app) == 0
+
+
+def test_looks_beyond_the_read_budget_wait_for_their_slots(make_app: AppMaker) -> None:
+    app = make_app(arm_read_burst=3, arm_reads_per_second=0.01)
+    started(app, many(6), operationSeconds=600)
+    app.tick.run()
+    assert looks(app) == 3
+    app.clock.advance(seconds=101)
+    app.tick.run()
+    assert looks(app) == 4
+
+
+def test_one_subscriptions_famine_of_reads_delays_no_other(make_app: AppMaker) -> None:
+    app = make_app(arm_read_burst=3, arm_reads_per_second=0.01)
+    started(app, many(12), operationSeconds=600)
+    [elsewhere] = started(app, [ELSEWHERE])
+    app.tick.run()
+    assert app.now(elsewhere).status is Status.HEALED
+
+
+def test_a_tick_tells_what_it_did(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    started(app, many(2))
+    caplog.set_level("INFO", logger="backup_autoheal")
+    app.tick.run()
+    [told] = [line for line in caplog.messages if '"tick.done"' in line]
+    assert '"due": 2, "looked": 2, "left": 0' in told
