@@ -16,12 +16,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dev import bench_heal, bench_start, bench_tick
+from dev import bench_heal, bench_pacing, bench_start, bench_tick
 from dev.bench_context import Context, Json, Part, check_system, load, machine
 from dev.bench_report import print_table, write_json, write_markdown, write_plots
 from dev.node import STATE, Node
 
-PARTS: tuple[Part, ...] = (bench_start.PART, bench_heal.PART, bench_tick.PART)
+PARTS: tuple[Part, ...] = (bench_start.PART, bench_heal.PART, bench_tick.PART, bench_pacing.PART)
 """In the order in which they run and are shown; a further question is one module more, and its PART here."""
 _RUNS = 3
 

@@ -20,6 +20,9 @@ Json = dict[str, Any]
 
 LATENCY_SECONDS = 0.05
 """Of each answer of the simulated Azure."""
+UNPACED_READS = {"ARM_READ_BURST": "100000", "ARM_READS_PER_SECOND": "100000"}
+UNPACED = {"ARM_WRITE_BURST": "100000", "ARM_WRITES_PER_SECOND": "100000", **UNPACED_READS}
+"""Pacing has a part of its own; elsewhere the app runs as freely as the SDK's poller, which has none."""
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 

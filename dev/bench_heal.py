@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dev.bench_context import Context, Json, Part, Row, cpu_seconds, median_of
+from dev.bench_context import UNPACED, Context, Json, Part, Row, cpu_seconds, median_of
 from dev.bench_work import (
     LogTail,
     arm_calls,
@@ -38,8 +38,6 @@ _GOALS = {2: 12.0, 10: 25.0}
 _CPU_GOAL = 20.0
 _CALLS_GOAL = 5.0
 _WARMING = 32
-_UNPACED = {"ARM_WRITE_BURST": "100000", "ARM_WRITES_PER_SECOND": "100000"}
-"""Pacing is another question: the SDK's poller has none, and here both are to run freely."""
 
 _IDLE_APP = """
 import azure.functions as func
@@ -63,7 +61,7 @@ def submit_sync(message: func.QueueMessage) -> None:
 def measure(context: Context) -> Json:
     """Both sides of each case, in turn, so that they meet the same neighbours on the machine."""
     count = _QUICK_COUNT if context.quick else _COUNT
-    with context.stack(**_UNPACED) as stack:
+    with context.stack(**UNPACED) as stack:
         _heal(stack, _WARMING, 0, 0)
         cases = {f"{operation}s": _case(context, stack, count, operation, again) for operation, again in _CASES}
         host = median_of([_idle(context, stack, count, run) for run in range(context.runs)])

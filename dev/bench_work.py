@@ -19,8 +19,8 @@ GROUP = "rg-bench"
 VAULT = "vault-bench"
 _ARM_KINDS = frozenset({"sync", "operationStatus", "operationResults", "instance"})
 _LOOK_SECONDS = 0.1
-_TICK = re.compile(
-    r"^\[(\S+)\] \w+ \S+ (Executing|Executed) 'Functions\.poll_operations'.*?Id=([0-9a-f-]+)(?:, Duration=(\d+)ms)?",
+_INVOCATION = re.compile(
+    r"^\[(\S+)\] \w+ \S+ (Executing|Executed) 'Functions\.(\w+)'.*?Id=([0-9a-f-]+)(?:, Duration=(\d+)ms)?",
     re.MULTILINE,
 )
 _LAST = 2**31
@@ -84,18 +84,23 @@ class LogTail:
         """How often these words were logged."""
         return self.text().count(words)
 
-    def ticks(self) -> list[tuple[datetime, int]]:
-        """When each tick that has ended began, and how many milliseconds it took."""
-        return list(_ended_ticks(self.text()))
+    def ticks(self, function: str = "poll_operations") -> list[tuple[datetime, int]]:
+        """When each tick (of the timer, or `poll_shard`) that has ended began, and its milliseconds."""
+        return list(_ended(self.text(), function))
+
+    def is_running(self, function: str) -> bool:
+        """Whether an invocation of the function has begun and not ended."""
+        text = self.text()
+        return text.count(f"Executing 'Functions.{function}'") > text.count(f"Executed 'Functions.{function}'")
 
 
-def _ended_ticks(text: str) -> Iterator[tuple[datetime, int]]:
+def _ended(text: str, wanted: str) -> Iterator[tuple[datetime, int]]:
     began: dict[str, datetime] = {}
-    for at, what, tick_id, duration in _TICK.findall(text):
-        if what == "Executing":
-            began[tick_id] = datetime.fromisoformat(at)
-        elif tick_id in began:
-            yield began.pop(tick_id), int(duration)
+    for at, what, function, invocation, duration in _INVOCATION.findall(text):
+        if what == "Executing" and function == wanted:
+            began[invocation] = datetime.fromisoformat(at)
+        elif invocation in began:
+            yield began.pop(invocation), int(duration)
 
 
 def wait_until(stack: Stack, condition: Callable[[], bool], what: str, seconds: float) -> None:

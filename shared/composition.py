@@ -112,13 +112,10 @@ def _memory() -> "Memory":
 
 @cache
 def _arm() -> "ArmClient":
-    import requests
-    from requests.adapters import HTTPAdapter
-
     from shared.arm import ArmClient
+    from shared.sessions import pooled_session
 
-    session = requests.Session()
-    session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
+    session = pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency)
     hosts = settings().arm_allowed_hosts
     return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), _reads(), utc_now)
 

@@ -16,10 +16,9 @@ from azure.storage.queue import (
     TextBase64DecodePolicy,
     TextBase64EncodePolicy,
 )
-from requests import Session
-from requests.adapters import HTTPAdapter
 
 from shared.identity import managed_identity
+from shared.sessions import pooled_session
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
 
 _PATIENCE: Mapping[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 20}
@@ -37,13 +36,14 @@ def table(name: str, environment: Mapping[str, str] = os.environ) -> TableClient
         InvalidSettings: no storage account is named.
         azure.core.exceptions.AzureError: it cannot be reached.
     """
-    options = {**_PATIENCE, **_TABLE_BACK_OFF, "transport": _transport()}
+    options = {**_PATIENCE, **_TABLE_BACK_OFF}
     connection = environment.get(STORAGE_CONNECTION)
     if connection:
-        service = TableServiceClient.from_connection_string(connection, **options)
+        transport = _transport(TableServiceClient.from_connection_string(connection).url)
+        service = TableServiceClient.from_connection_string(connection, **options, **transport)
     else:
         endpoint = _endpoint("table", environment)
-        service = TableServiceClient(endpoint, credential=_identity(environment), **options)
+        service = TableServiceClient(endpoint, credential=_identity(environment), **options, **_transport(endpoint))
     return service.create_table_if_not_exists(name)
 
 
@@ -73,13 +73,10 @@ def queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient
     return client
 
 
-def _transport() -> RequestsTransport:
+def _transport(url: str) -> dict[str, Any]:
     """As many connections kept open as a tick has looks at the same time, and the triggers beside it."""
-    session = Session()
-    adapter = HTTPAdapter(pool_maxsize=_CONNECTIONS)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return RequestsTransport(session=session)
+    session = pooled_session(url, _CONNECTIONS)
+    return {"transport": RequestsTransport(session=session), "connection_verify": session.verify}
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:

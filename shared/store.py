@@ -26,7 +26,6 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
-    AzureError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
@@ -36,7 +35,6 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from shared.clock import from_iso, from_millis, to_millis
 from shared.documents import CorruptDocument, from_document, to_document
-from shared.group_commit import GroupCommit
 from shared.remediation import Remediation, Status, id_prefix
 from shared.resource_id import BackupInstanceId
 
@@ -56,8 +54,6 @@ _CHANGES_PER_TRANSACTION = 33
 
 _CONFLICTS = frozenset({404, 409, 412})
 """Not there, there already, changed meanwhile: what a row's rivals leave behind."""
-_SPOILS_A_GROUP = _CONFLICTS | {400, _TOO_LARGE}
-"""Besides a conflict: the same row twice, or too much text. Each alone may be fine."""
 
 _Operation = tuple[str, Mapping[str, Any], dict[str, Any]]
 _Answers = Sequence[Mapping[str, Any]]
@@ -121,7 +117,6 @@ class Store:
     def __init__(self, table: TableClient) -> None:
         """Keep everything in this table."""
         self._table = table
-        self._commits = {shard: GroupCommit(self._write, _CHANGES_PER_TRANSACTION) for shard in SHARDS}
 
     def open(self, remediation: Remediation, owner: Owner | None) -> None:
         """Begin a remediation: owner, remediation and due entry in one transaction.
@@ -141,7 +136,7 @@ class Store:
         }
         claim: _Operation = ("create", own, {}) if owner is None else ("update", own, _only_if(owner.etag))
         entry = DueEntry(remediation.id, remediation.opened_at)
-        self._commit(remediation, [claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})])
+        self._commit([claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})])
 
     def owner(self, instance: BackupInstanceId) -> Owner | None:
         """Whose remediation is the instance's latest."""
@@ -196,7 +191,7 @@ class Store:
             entry_at, operations = after.due_at, _replacement(Change(stored, after), remove_old_entry=False)
         else:
             entry_at, operations = stored.entry_at, [_update(stored, _row(after, stored.entry_at))]
-        return Stored(after, str(self._commit(after, operations)[0]["etag"]), entry_at)
+        return Stored(after, str(self._commit(operations)[0]["etag"]), entry_at)
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
         """Store what a tick did, in large transactions, each change with its due entry moved.
@@ -288,41 +283,22 @@ class Store:
             select=["PartitionKey", "RowKey"],
         )
 
-    def _commit(self, remediation: Remediation, operations: Sequence[_Operation]) -> _Answers:
+    def _commit(self, operations: Sequence[_Operation]) -> _Answers:
         """Carry out these operations on rows of one remediation: all of them, or none.
 
         Raises:
             LostRace: somebody else changed one of the rows.
         """
         try:
-            return self._commits[shard_of(remediation.id)](operations)
-        except HttpResponseError as failure:
-            if failure.status_code in _CONFLICTS:
-                raise LostRace(str(failure)) from failure
-            raise
-
-    def _write(self, group: Sequence[Sequence[_Operation]]) -> Sequence[_Answers | Exception]:
-        """Write for several who do not know of each other; one that fails does not spoil it for the others."""
-        if len(group) == 1:
-            return [self._write_alone(group[0])]
-        try:
-            answers = self._table.submit_transaction(chain.from_iterable(group))
-        except TableTransactionError as failure:
-            if failure.status_code not in _SPOILS_A_GROUP:
-                raise
-            return [self._write_alone(operations) for operations in group]
-        ends = list(accumulate(len(operations) for operations in group))
-        return [answers[end - len(operations) : end] for operations, end in zip(group, ends, strict=True)]
-
-    def _write_alone(self, operations: Sequence[_Operation]) -> _Answers | Exception:
-        try:
             if len(operations) > 1:
                 return self._table.submit_transaction(operations)
             # Half the price of a transaction of one.
             [(_, row, condition)] = operations
             return [self._table.update_entity(row, **condition)]
-        except AzureError as failure:
-            return failure
+        except HttpResponseError as failure:
+            if failure.status_code in _CONFLICTS:
+                raise LostRace(str(failure)) from failure
+            raise
 
     def _save_together(self, changes: Sequence[Change]) -> list[Saved]:
         replacements = [_replacement(change) for change in changes]

@@ -5,13 +5,11 @@ remediation is that remediation's alone. Results are stored before anybody is to
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import chain, groupby
-from threading import Semaphore
 from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
@@ -33,7 +31,6 @@ _HOLD = timedelta(seconds=20)
 _REPORT_AGAIN = timedelta(hours=1)
 """Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _MOST_PER_SHARD = 4_000
-_READERS = 4
 _EVENTS_PER_CALL = 20
 
 Due = Mapping[str, Sequence[DueEntry]]
@@ -76,11 +73,14 @@ class Tick:
     """How many looks this process takes at the same time."""
     alone: int = 2_000
     """How many due entries one host works through by itself; more are shared with the others over the queue."""
-    _looking: Semaphore = field(init=False)
+    _storage_threads: ThreadPoolExecutor = field(init=False)
+    _lookers: ThreadPoolExecutor = field(init=False)
+    """For all shards that this process works on, so that its looks stay within `at_once`."""
 
     def __post_init__(self) -> None:
-        """However many shards this process works on, the looks stay within `at_once`."""
-        object.__setattr__(self, "_looking", Semaphore(self.at_once))
+        """Threads are started when they are first needed, and kept."""
+        object.__setattr__(self, "_storage_threads", ThreadPoolExecutor(min(len(SHARDS), self.at_once)))
+        object.__setattr__(self, "_lookers", ThreadPoolExecutor(self.at_once))
 
     def run(self) -> None:
         """One tick, by the timer.
@@ -89,12 +89,11 @@ class Tick:
             azure.core.exceptions.AzureError: storage cannot be reached; everything stays due.
         """
         started = self.now()
-        with ThreadPoolExecutor(len(SHARDS)) as side_by_side:
-            due = dict(zip(SHARDS, side_by_side.map(partial(self._due, until=started), SHARDS), strict=True))
+        due = self._due([shard for shard in SHARDS if not self.memory.turn(shard).locked()], started)
         if sum(map(len, due.values())) <= self.alone:
             self._work(due, started)
             return
-        for shard in (shard for shard in SHARDS if due[shard]):
+        for shard in (shard for shard, entries in due.items() if entries):
             self.shards.send(ShardJob(shard, started))
         self._tell(started, due, looked=0)
 
@@ -112,11 +111,12 @@ class Tick:
         started = self.now()
         if started - job.sent_at > _BUDGET:
             journal.info("shard.late", shard=job.shard, sentAt=job.sent_at)
-            return
-        self._work({job.shard: self._due(job.shard, started)}, started)
+        elif not self.memory.turn(job.shard).locked():
+            self._work(self._due([job.shard], started), started)
 
-    def _due(self, shard: str, until: datetime) -> list[DueEntry]:
-        return self.store.due(shard, until, _MOST_PER_SHARD)
+    def _due(self, shards: Sequence[str], until: datetime) -> Due:
+        entries = self._storage_threads.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), shards)
+        return dict(zip(shards, entries, strict=True))
 
     def _work(self, due: Due, started: datetime) -> None:
         with self._turns(due) as mine:
@@ -139,17 +139,14 @@ class Tick:
     def _see(self, due: Due, deadline: datetime) -> list[_Seen]:
         """Look at everything, each as soon as it is read."""
         looks: list[Future[_Seen]] = []
-        with (
-            ThreadPoolExecutor(min(_READERS, self.at_once)) as readers,
-            ThreadPoolExecutor(self.at_once) as lookers,
-        ):
-            try:
-                for known in readers.map(self._known, self._batches(due)):
-                    looks += [lookers.submit(self._look, one, deadline) for one in known]
-                return [look.result() for look in looks]
-            finally:
-                for look in looks:
-                    look.cancel()
+        try:
+            for known in self._storage_threads.map(self._known, self._batches(due)):
+                looks += [self._lookers.submit(self._look, one, deadline) for one in known]
+            return [look.result() for look in looks]
+        finally:
+            for look in looks:
+                look.cancel()
+            wait(looks)
 
     def _batches(self, due: Due) -> list[list[DueEntry]]:
         """What can be read together, soonest first; what need not be read comes before."""
@@ -170,14 +167,13 @@ class Tick:
         return [_Known(entry, change or read.get(entry.remediation_id)) for entry, change in recalled.items()]
 
     def _look(self, known: _Known, deadline: datetime) -> _Seen:
-        with self._looking:
-            if self.now() > deadline:
-                return _Seen(False, None)
-            try:
-                return _Seen(True, self._change(*known))
-            except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
-                journal.error("look.failed", remediationId=known.entry.remediation_id, reason=_name(failure))
-                return _Seen(True, None)
+        if self.now() > deadline:
+            return _Seen(False, None)
+        try:
+            return _Seen(True, self._change(*known))
+        except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
+            journal.error("look.failed", remediationId=known.entry.remediation_id, reason=_name(failure))
+            return _Seen(True, None)
 
     def _change(self, entry: DueEntry, row: Change | CorruptDocument | None) -> Change | None:
         """What is to be stored for the entry's remediation; None if nothing is."""
@@ -210,9 +206,8 @@ class Tick:
         waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
         to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
         by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
-        with ThreadPoolExecutor(len(SHARDS)) as side_by_side:
-            stored = side_by_side.map(self._store_shard, [list(group) for _, group in by_shard])
-            ended = list(chain(waiting, *stored))
+        stored = self._storage_threads.map(self._store_shard, [list(group) for _, group in by_shard])
+        ended = list(chain(waiting, *stored))
         return [one for one in ended if one.remediation.due_at is not None]
 
     def _store_shard(self, changes: Sequence[Change]) -> list[Stored]:

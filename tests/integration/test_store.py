@@ -263,7 +263,7 @@ def test_of_many_threads_that_open_for_one_instance_one_wins(table: TableClient)
         assert sum(threads.map(open_it, range(12))) == 1
 
 
-def test_who_loses_a_race_in_a_group_loses_alone(table: TableClient) -> None:
+def test_of_many_threads_only_those_lose_whose_row_has_changed(table: TableClient) -> None:
     store = Store(table)
     opened = [open_one(store, number) for number in range(24)]
     for stored in opened[::2]:
