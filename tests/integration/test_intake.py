@@ -5,12 +5,14 @@ from typing import Any
 
 import azure.functions as func
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from shared.alert_api import AlertApi
 from shared.jobs import SyncJob
 from shared.operations import OperationRules
 from shared.remediation import Status
 from shared.resource_id import BackupInstanceId
+from shared.store import Store
 from shared.sync_api import SyncApi
 from shared.vault_instances import VaultInstances
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
@@ -68,6 +70,26 @@ def test_each_instance_of_an_alert_is_opened_and_queued(app: App) -> None:
         (str(OTHER), "Open"),
     ]
     assert answer.jobs == [one["remediationId"] for one in results]
+
+
+def test_no_more_than_a_hundred_instances_of_an_alert_are_healed(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    answer = receive(app, alert(alertTargetIDs=[f"{INSTANCE}{number}" for number in range(130)]))
+    assert len(answer.jobs) == len(answer.document["instances"]) == 100
+    assert [record for record in caplog.records if "alert.too_many" in record.message]
+
+
+def test_what_an_alert_opened_before_storage_failed_is_queued(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    takes = iter([app.healer.store.open])
+
+    def open_once(*arguments: Any) -> None:
+        for take in takes:
+            take(*arguments)
+            return
+        raise ServiceRequestError("no connection")
+
+    monkeypatch.setattr(Store, "open", lambda _, *arguments: open_once(*arguments))
+    answer = receive(app, log_alert({"id": str(INSTANCE)}, {"id": str(OTHER)}))
+    assert (answer.status, answer.document["error"]["code"], len(answer.jobs)) == (503, "StorageUnavailable", 1)
 
 
 def test_an_alert_about_an_instance_that_is_healed_already_queues_nothing(app: App) -> None:

@@ -90,7 +90,17 @@ def test_a_page_that_is_none_is_a_refusal(page: object) -> None:
 
 @pytest.mark.parametrize(
     "strange",
-    [None, {}, instance(None), instance(""), instance(5), instance(instance_id="x"), instance(DISK, VAULT), []],
+    [
+        None,
+        {},
+        instance(None),
+        instance(""),
+        instance(5),
+        instance(instance_id="x"),
+        instance(DISK, VAULT),
+        instance(DISK, INSTANCE.replace("testvault", "other")),
+        [],
+    ],
 )
 def test_an_entry_without_an_id_or_a_resource_is_passed_over(strange: object) -> None:
     answer = listed(Session((200, {"value": [strange, instance()]})))
