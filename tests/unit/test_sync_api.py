@@ -208,6 +208,11 @@ def post_list(items: int, good: int) -> tuple[func.HttpResponse, list[str]]:
     return SyncApi(lambda: healer, lambda: NOW).sync(request, jobs), jobs.messages
 
 
+def test_many_keys_of_which_the_last_two_are_one_are_read_in_one_go() -> None:
+    keys = ",".join(f'"{number}":1' for number in range(20_000))
+    assert "stands twice" in refused(f'{{{keys},"x":1,"x":1}}'.encode())[1]["message"]
+
+
 def test_where_storage_fails_within_a_list_what_is_opened_is_queued_and_the_rest_says_so() -> None:
     response, jobs = post_list(5, good=2)
     results = json.loads(response.get_body())["items"]
