@@ -15,17 +15,21 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from azure.identity import ManagedIdentityCredential
 
+    from shared.alert_api import AlertApi
     from shared.arm import ArmClient
     from shared.healer import Healer
     from shared.http_api import HttpApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
     from shared.memory import Memory
+    from shared.operations import OperationRules
     from shared.pacing import Pacer
     from shared.retention import Retention
     from shared.shard_jobs import ShardQueue
     from shared.store import Store
+    from shared.sync_api import SyncApi
     from shared.tick import Tick
+    from shared.vault_instances import VaultInstances
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs tell of each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -46,6 +50,14 @@ def healer() -> "Healer":
     from shared.healer import Healer
 
     return Healer(_store(), _arm(), _writes(), _jobs(), _memory(), settings(), utc_now, random.random)
+
+
+@cache
+def operation_rules() -> "OperationRules":
+    """Which failed operations count as signals."""
+    from shared.operations import OperationRules
+
+    return OperationRules(settings().event_operations, settings().client_id)
 
 
 @cache
@@ -76,7 +88,30 @@ def http_api() -> "HttpApi":
     from shared.health import Health
     from shared.http_api import HttpApi
 
-    return HttpApi(healer, _store, Health(_store, _jobs, _tokens().current, utc_now), utc_now)
+    return HttpApi(_store, Health(_store, _jobs, _tokens().current, utc_now))
+
+
+@cache
+def sync_api() -> "SyncApi":
+    """The function behind `POST /api/sync`."""
+    from shared.sync_api import SyncApi
+
+    return SyncApi(healer, utc_now)
+
+
+@cache
+def alert_api() -> "AlertApi":
+    """The function behind `POST /api/alerts`."""
+    from shared.alert_api import AlertApi
+
+    return AlertApi(healer, _vaults, operation_rules(), utc_now)
+
+
+@cache
+def _vaults() -> "VaultInstances":
+    from shared.vault_instances import VaultInstances
+
+    return VaultInstances(_arm().instances, utc_now)
 
 
 @cache

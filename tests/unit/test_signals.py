@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.operations import OperationRules
 from shared.signals import NoSignal, Signal, SyncType, from_event, from_grid_event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -15,6 +16,7 @@ ID = (
 )
 ACTION_FAILURE = "Microsoft.Resources.ResourceActionFailure"
 WRITE_FAILURE = "Microsoft.Resources.ResourceWriteFailure"
+OUR_APP = "5a7a1b26-0000-4000-8000-000000000000"
 
 
 def failure(operation: object = "backup/action", resource: object = ID, **data: Any) -> dict[str, Any]:
@@ -35,10 +37,80 @@ def test_the_subject_names_the_instance_where_the_data_does_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("event_type", "operation"),
+    [
+        ("Microsoft.Resources.ResourceActionCancel", "backup/action"),
+        ("Microsoft.Resources.ResourceWriteCancel", "write"),
+    ],
+)
+def test_a_canceled_operation_on_an_instance_is_a_signal_that_says_so(event_type: str, operation: str) -> None:
+    signal = from_event(event_type, ID, failure(operation), NOW)
+    assert isinstance(signal, Signal)
+    assert signal.reason.endswith("was canceled")
+
+
+@pytest.mark.parametrize("event_type", ["Microsoft.Resources.ResourceActionSuccess", "Microsoft.Resources.X"])
+def test_another_word_of_resource_manager_is_no_signal(event_type: str) -> None:
+    assert isinstance(from_event(event_type, ID, failure(), NOW), NoSignal)
+
+
+def test_types_operations_and_ids_are_read_in_any_casing() -> None:
+    data = failure("BACKUP/ACTION", f"{ID}/backup".upper())
+    assert isinstance(from_event(ACTION_FAILURE.upper(), None, data, NOW), Signal)
+
+
+def test_the_subject_names_the_instance_where_the_data_names_something_else() -> None:
+    signal = from_event(ACTION_FAILURE, ID, failure(resource=ID.partition("/backupInstances")[0]), NOW)
+    assert isinstance(signal, Signal)
+    assert str(signal.instance) == ID
+
+
+def test_a_setting_says_which_failed_operations_count() -> None:
+    rules = OperationRules(counted=("*/backup/action",))
+    assert isinstance(from_event(ACTION_FAILURE, ID, failure("backup/action"), NOW, rules), Signal)
+    answer = from_event(WRITE_FAILURE, ID, failure("write"), NOW, rules)
+    assert isinstance(answer, NoSignal)
+    assert "EVENT_OPERATIONS" in answer.reason
+
+
+def test_no_setting_makes_a_sync_count() -> None:
+    rules = OperationRules(counted=("*",))
+    assert isinstance(from_event(ACTION_FAILURE, ID, failure("sync/action"), NOW, rules), NoSignal)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"claims": {"appid": OUR_APP.upper()}},
+        {"claims": f'{{"appid": "{OUR_APP}"}}'},
+        {"claims": {"azp": OUR_APP}},
+    ],
+)
+def test_what_this_app_did_itself_is_no_signal(who: dict[str, object]) -> None:
+    rules = OperationRules(own_client_id=OUR_APP)
+    answer = from_event(ACTION_FAILURE, ID, failure(**who), NOW, rules)
+    assert isinstance(answer, NoSignal)
+    assert "own doing" in answer.reason
+
+
+@pytest.mark.parametrize("claims", [None, "", "junk", "[]", 5, {"appid": 5}, {"appid": "somebody-else"}])
+@pytest.mark.parametrize("http_request", [None, "{}", {"method": "POST"}])
+def test_what_somebody_else_or_nobody_did_is_a_signal(claims: object, http_request: object) -> None:
+    rules = OperationRules(own_client_id=OUR_APP)
+    data = failure(claims=claims, httpRequest=http_request)
+    assert isinstance(from_event(ACTION_FAILURE, ID, data, NOW, rules), Signal)
+
+
+def test_without_an_identity_of_its_own_nothing_is_the_apps_doing() -> None:
+    assert isinstance(from_event(ACTION_FAILURE, ID, failure(claims={"appid": OUR_APP}), NOW), Signal)
+
+
+@pytest.mark.parametrize(
     "operation",
     [
         "sync/action",
         "SYNC/ACTION",
+        "sync",
         "restore/action",
         "validateRestore/action",
         "findRestorableTimeRanges/action",
@@ -114,7 +186,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 fields = st.dictionaries(
-    st.sampled_from(["operationName", "resourceUri", "backupInstanceId", "syncType", "reason"]), json_values
+    st.sampled_from(
+        ["operationName", "resourceUri", "backupInstanceId", "syncType", "reason", "claims", "authorization"]
+    ),
+    json_values | st.just("Microsoft.DataProtection/backupVaults/backupInstances/backup/action"),
 )
 
 
