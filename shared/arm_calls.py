@@ -21,6 +21,9 @@ _LONGEST_RETRY_AFTER = 3600.0
 _LARGEST_ERROR = 30_000
 _RETRY_LATER = frozenset({408, 429})
 
+NO_TOKEN = "TokenUnavailable"
+"""The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
+
 
 class ArmCalls:
     """Calls with the app's token on one pooled session."""
@@ -52,7 +55,7 @@ class ArmCalls:
             # A token may be refused before its time (a revoked session): one more, and only one.
             return send(self._tokens.instead_of(token)) if response.status_code == 401 else response
         except AzureError as cause:
-            return NotAnswered(error_detail("TokenUnavailable", f"no token: {cause}"))
+            return NotAnswered(error_detail(NO_TOKEN, f"no token: {cause}"))
         except requests.RequestException as cause:
             return NotAnswered(error_detail("NoResponse", f"{method} {url}: {type(cause).__name__}: {cause}"))
 
