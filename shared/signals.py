@@ -31,12 +31,14 @@ class Signal:
 
     instance: BackupInstanceId
     source: str
-    """Which way in it came: `Event` or `Request`."""
+    """Which way in it came: `Event`, `Request` or `Sweep`."""
     reason: str
     """For people: what failed, or why somebody asked."""
     occurred_at: datetime
     sync_type: SyncType | None = None
     """The sync asked for; None for the app's setting."""
+    not_before: datetime | None = None
+    """When its heal may begin; None for at once."""
 
 
 @dataclass(frozen=True, slots=True)
