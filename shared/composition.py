@@ -14,15 +14,18 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from azure.identity import ManagedIdentityCredential
+    from requests import Session
 
     from shared.arm import ArmClient
     from shared.healer import Healer
     from shared.http_api import HttpApi
+    from shared.http_sweep import SweepApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
-    from shared.pacing import Pacer
+    from shared.pacing import Budget, Pacer
     from shared.retention import Retention
     from shared.store import Store
+    from shared.sweep import Sweep
     from shared.tick import Tick
 
 for _chatty in ("azure.core", "azure.identity"):
@@ -66,6 +69,30 @@ def retention() -> "Retention":
 
 
 @cache
+def sweep() -> "Sweep":
+    """The use case of the sweep's timer and route."""
+    import time
+
+    from shared.arm_calls import ArmCalls
+    from shared.resource_graph import ResourceGraph
+    from shared.sweep import Sweep
+    from shared.turns import Turns
+
+    calls = ArmCalls(_tokens(), _session(), utc_now)
+    graph = ResourceGraph(settings().arm_endpoint, settings().sweep_subscriptions, calls, utc_now, time.sleep)
+    turns = Turns(_budget(), _store().move_horizon, _store().horizon, utc_now)
+    return Sweep(graph, healer(), turns, _jobs(), utc_now, random.random)
+
+
+@cache
+def sweep_api() -> "SweepApi":
+    """The function behind the sweep's route."""
+    from shared.http_sweep import SweepApi
+
+    return SweepApi(sweep)
+
+
+@cache
 def http_api() -> "HttpApi":
     """The functions behind the HTTP routes."""
     from shared.health import Health
@@ -92,23 +119,34 @@ def _jobs() -> "JobQueue":
 
 @cache
 def _arm() -> "ArmClient":
-    import requests
-    from requests.adapters import HTTPAdapter
-
     from shared.arm import ArmClient
 
-    session = requests.Session()
-    session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
     hosts = settings().arm_allowed_hosts
-    return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), utc_now)
+    return ArmClient(settings().arm_endpoint, hosts, _tokens(), _session(), _writes(), utc_now)
+
+
+@cache
+def _session() -> "Session":
+    from requests import Session
+    from requests.adapters import HTTPAdapter
+
+    session = Session()
+    session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
+    return session
 
 
 @cache
 def _writes() -> "Pacer":
-    from shared.pacing import Budget, Pacer
+    from shared.pacing import Pacer
 
-    budget = Budget(settings().arm_write_burst, settings().arm_writes_per_second)
-    return Pacer(budget, _store().move_horizon, utc_now)
+    return Pacer(_budget(), _store().move_horizon, utc_now)
+
+
+@cache
+def _budget() -> "Budget":
+    from shared.pacing import Budget
+
+    return Budget(settings().arm_write_burst, settings().arm_writes_per_second)
 
 
 @cache

@@ -14,7 +14,7 @@ from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
 from shared.pacing import Pacer
-from shared.policy import Drop, Open, judge, retry_delay, sync_type_of
+from shared.policy import Drop, Open, Verdict, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
 from shared.signals import NoSignal, Signal
@@ -35,7 +35,7 @@ class Intake:
     remediation: Remediation | None
     """The one that it opened or belongs to; None when it was dropped."""
     job: SyncJob | None = None
-    """To be enqueued by the caller, when it opened one."""
+    """To be enqueued by the caller: when it opened one, or hastened one that waited for its turn."""
     dropped: Drop | None = None
     """Why the policy lets the instance be."""
 
@@ -72,6 +72,20 @@ class Healer:
                 owner = self.store.owner(signal.instance)
                 latest = self._latest(owner)
         raise LostRace(f"{_RACES} times in a row somebody else changed {signal.instance}")
+
+    def weigh(self, signal: Signal) -> Verdict:
+        """What the policy would decide about a signal now; nothing is written.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        at_first_sight = judge(signal, None, (), self.settings, self.now())
+        if isinstance(at_first_sight, Drop):
+            return at_first_sight
+        owner = self.store.owner(signal.instance)
+        latest = self._latest(owner)
+        known = latest.remediation if latest else None
+        return judge(signal, known, owner.opened if owner else (), self.settings, self.now())
 
     def submit(self, message: str) -> None:
         """Carry out a sync job: one sync call, whose answer moves the remediation on.
@@ -134,9 +148,14 @@ class Healer:
 
     def _coalesce(self, signal: Signal, active: Stored) -> Intake:
         after = transitions.coalesced(active.remediation)
+        job = None
+        if signal.not_before is None and transitions.awaits_its_turn(after, self.now()):
+            # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
+            after = transitions.hastened(after, self.now())
+            job = SyncJob(after.id, after.attempt.number)
         self.store.save(active, after)
         journal.info("signal.coalesced", remediationId=after.id, signals=after.signals, reason=signal.reason)
-        return Intake(after)
+        return Intake(after, job)
 
     def _open(self, signal: Signal, owner: Owner | None) -> Intake:
         sync_type = sync_type_of(1, signal.sync_type or self.settings.sync_type, self.settings)
