@@ -57,6 +57,20 @@ def purge_remediations(timer: func.TimerRequest) -> None:
     composition.retention().purge()
 
 
+if SETTINGS.sweep_schedule:
+
+    @app.timer_trigger(arg_name="timer", schedule=SETTINGS.sweep_schedule)
+    def sweep_instances(timer: func.TimerRequest) -> None:
+        """Find the instances that are broken though no signal came, and heal them."""
+        composition.sweep().on_schedule()
+
+
+@app.route("sweep", methods=["POST"])
+def request_sweep(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/sweep`: sweep now, or say what a sweep would do."""
+    return composition.sweep_api().request(req)
+
+
 @app.route("sync", methods=["POST"])
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def request_sync(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpResponse:

@@ -1,8 +1,8 @@
 """A local Azure: `python -m dev.azure_simulator --port 0 --directory DIR`.
 
-Serves on one https port what the app talks to: Azure Resource Manager for Backup vaults, the managed identity
-endpoint, an Event Grid topic, and the control plane `/_simulator/...` that sets up instances and faults and
-tells what was asked. The certificate is signed by a throw-away CA in DIR.
+Serves on one https port what the app talks to: Azure Resource Manager for Backup vaults with Resource Graph, the
+managed identity endpoint, an Event Grid topic, and the control plane `/_simulator/...` that sets up instances and
+faults and tells what was asked. The certificate is signed by a throw-away CA in DIR.
 
 When it serves, one JSON line goes to stdout, and nothing else ever does:
 `{"ready": true, "url", "ca", "identityEndpoint", "identityHeader", "topicEndpoint"}`. SIGTERM and Ctrl-C end
@@ -32,6 +32,7 @@ from dev.simulated_arm import Arm
 from dev.simulated_backups import Backups
 from dev.simulated_connection import CutConnection, CuttableHttpProtocol
 from dev.simulated_control import Simulation, control_routes
+from dev.simulated_graph import Graph
 from dev.simulated_identity import ManagedIdentity, Tokens
 from dev.simulated_journal import Journal
 from dev.simulated_throttling import Throttling
@@ -50,8 +51,9 @@ def create_app(base_url: str, secrets: Secrets) -> Starlette:
     """The simulated Azure as an ASGI application; `base_url` is where its clients reach it."""
     vaults, tokens = Vaults(), Tokens(secrets.signing_key)
     throttling = Throttling()
-    simulation = Simulation(vaults, Backups(vaults, base_url), tokens, Topics(tokens), Journal(), throttling)
-    arm = Arm(vaults, tokens, simulation.backups, throttling)
+    backups, graph = Backups(vaults, base_url), Graph(vaults)
+    simulation = Simulation(vaults, backups, graph, tokens, Topics(tokens), Journal(), throttling)
+    arm = Arm(vaults, tokens, backups, graph, throttling)
     identity = ManagedIdentity(tokens, secrets.identity_header)
 
     async def token(request: Request, body: bytes) -> tuple[str, Response]:

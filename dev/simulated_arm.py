@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from dev.simulated_backups import Backups, Call
 from dev.simulated_errors import cloud_error, fault_response
+from dev.simulated_graph import Graph
 from dev.simulated_identity import ARM_AUDIENCES, TokenRefused, Tokens
 from dev.simulated_throttling import Throttling, Turn, kind_of
 from dev.simulated_vaults import Instance, InstanceId, Vaults
@@ -45,12 +46,11 @@ class _Route(NamedTuple):
     method: str
     path: re.Pattern[str]
     faults: str | None
-    handle: Callable[[Backups, Call], Response]
+    handle: Callable[[Any, Call], Response]
+    """A method of the resource provider, `Backups` or `Graph`."""
 
 
-def _route(
-    kind: str, method: str, path: str, faults: str | None, handle: Callable[[Backups, Call], Response]
-) -> _Route:
+def _route(kind: str, method: str, path: str, faults: str | None, handle: Callable[[Any, Call], Response]) -> _Route:
     return _Route(kind, method, re.compile(path, re.IGNORECASE), faults, handle)
 
 
@@ -72,6 +72,7 @@ _ROUTES = (
     _route("sync", "POST", _INSTANCE + "/sync", "syncFaults", Backups.sync),
     _route("instance", "GET", _INSTANCE, "readFaults", Backups.read),
     _route("instances", "GET", _VAULT + "/backupInstances", None, Backups.list),
+    _route("graph", "POST", r"/providers/Microsoft\.ResourceGraph/resources", None, Graph.resources),
 )
 
 
@@ -87,11 +88,12 @@ class _Target:
 class Arm:
     """Lets requests in as Resource Manager does, then hands them to the resource provider."""
 
-    def __init__(self, vaults: Vaults, tokens: Tokens, backups: Backups, throttling: Throttling) -> None:
-        """`backups` is Microsoft.DataProtection."""
+    def __init__(self, vaults: Vaults, tokens: Tokens, backups: Backups, graph: Graph, throttling: Throttling) -> None:
+        """`backups` is Microsoft.DataProtection, `graph` Microsoft.ResourceGraph."""
         self._vaults = vaults
         self._tokens = tokens
         self._backups = backups
+        self._graph = graph
         self._throttling = throttling
 
     async def answer(self, request: Request, body: bytes) -> tuple[str, Response]:
@@ -129,7 +131,8 @@ class Arm:
             return cloud_error(405, "HttpMethodNotSupported", message, {"Allow": target.route.method})
         if fault := self._vaults.next_fault(instance, target.route.faults):
             return fault_response(fault)
-        return target.route.handle(self._backups, Call(request, body, target.names, instance, time.time()))
+        provider = self._graph if target.route.kind == "graph" else self._backups
+        return target.route.handle(provider, Call(request, body, target.names, instance, time.time()))
 
     def _instance(self, target: _Target) -> Instance | None:
         names = target.names

@@ -20,6 +20,7 @@ from dev.simulated_behaviour import (
     seconds,
 )
 from dev.simulated_errors import cloud_error
+from dev.simulated_graph import Graph
 from dev.simulated_identity import Tokens
 from dev.simulated_journal import Journal
 from dev.simulated_throttling import Throttling, take_limits
@@ -41,6 +42,7 @@ class Simulation:
 
     vaults: Vaults
     backups: Backups
+    graph: Graph
     tokens: Tokens
     topics: Topics
     journal: Journal
@@ -50,6 +52,7 @@ class Simulation:
         """As freshly started; tokens that were issued stay good."""
         self.vaults.reset()
         self.backups.reset()
+        self.graph.reset()
         self.tokens.reset()
         self.topics.reset()
         self.journal.reset()
@@ -105,6 +108,8 @@ class _Control:
     def _apply(self, settings: Json) -> None:
         if "topicFaults" in settings:
             self._simulation.topics.set_faults(settings["topicFaults"])
+        if "graphFaults" in settings:
+            self._simulation.graph.set_faults(settings["graphFaults"])
         if "tokenLifetimeSeconds" in settings:
             self._simulation.tokens.lifetime_seconds = settings["tokenLifetimeSeconds"]
         if "pageSize" in settings:
@@ -162,6 +167,7 @@ def _switch(value: object) -> bool:
 
 _SETTINGS: dict[str, Callable[[object], Any]] = {
     "topicFaults": read_faults,
+    "graphFaults": read_faults,
     "tokenLifetimeSeconds": seconds,
     "pageSize": _page_size,
     "revokeTokens": _switch,

@@ -1,37 +1,28 @@
 """Azure Resource Manager, as far as healing needs it: sync, the operation behind it, the instance, its vault.
 
 Every method answers with a fact from `answers`; what cannot be known now is `NotAnswered`, never an exception.
-Redirects are off and URLs that ARM names are checked, because each request carries the token.
+URLs that ARM names are checked, because each request carries the token.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
 import requests
-from azure.core.exceptions import AzureError
 
 from shared import answers
-from shared.answers import ErrorDetail, ListedInstance, NotAnswered, Operation, error_detail
-from shared.identity import Tokens
+from shared.answers import ListedInstance, NotAnswered, Operation, error_detail
+from shared.arm_calls import ArmCalls, as_object, cloud_error, is_passing, json_object, whole_error
 from shared.operation_url import UnsafeOperationUrl, check_next_link, check_operation_url
 from shared.pacing import Pacer
 from shared.resource_id import BackupInstanceId, BackupVaultId, InvalidResourceId
 from shared.signals import SyncType
 
 API_VERSION = "2024-04-01"
-TIMEOUTS = (5.0, 30.0)
-"""Seconds to connect, and between two bytes."""
-_LONGEST_RETRY_AFTER = 3600.0
-_LARGEST_ERROR = 30_000
 _MOST_PAGES = 100
 """Of a vault's list of instances: many times what a vault may hold (5,000), and an end to links in a circle."""
-_RETRY_LATER = frozenset({408, 429})
 _UNCLEAR_READS = frozenset({401, 403, 409})
 """A new role assignment that does not act yet, and an instance in the middle of a change."""
 
@@ -43,12 +34,9 @@ class ArmClient:
         self,
         endpoint: str,
         allowed_hosts: Sequence[str],
-        tokens: Tokens,
-        session: requests.Session,
+        calls: ArmCalls,
         writes: Pacer,
         reads: Pacer,
-        now: Callable[[], datetime],
-        timeouts: tuple[float, float] = TIMEOUTS,
     ) -> None:
         """Call the endpoint with the token; poll there, on its subdomains and on the allowed hosts.
 
@@ -57,11 +45,8 @@ class ArmClient:
         host = urlsplit(endpoint).netloc.lower()
         self._endpoint = endpoint
         self._hosts = (host, f"*.{host}", *allowed_hosts)
-        self._tokens = tokens
-        self._session = session
+        self._calls = calls
         self._pacers = {"POST": (writes, "writes"), "GET": (reads, "reads")}
-        self._now = now
-        self._timeouts = timeouts
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> answers.SyncAnswer:
         """`POST .../sync` (REST reference, "Backup Instances - Sync Backup Instance").
@@ -70,7 +55,7 @@ class ArmClient:
             request_id: goes along as `x-ms-client-request-id`, for Azure's own logs.
         """
         url = f"{self._endpoint}{instance.url_path}/sync?api-version={API_VERSION}"
-        response = self._call(instance.subscription_id, "POST", url, request_id, {"syncType": sync_type.value})
+        response = self._send(instance.subscription_id, "POST", url, request_id, {"syncType": sync_type.value})
         if isinstance(response, NotAnswered):
             return response
         if response.status_code == 200:
@@ -78,12 +63,12 @@ class ArmClient:
         if response.status_code == 202:
             headers = response.headers
             operation = Operation(headers.get("Azure-AsyncOperation"), headers.get("Location"))
-            return answers.SyncAccepted(operation, self._retry_after(response))
+            return answers.SyncAccepted(operation, self._calls.retry_after(response))
         if response.status_code == 409:
-            return answers.SyncConflict(_cloud_error(response), self._retry_after(response))
-        if _is_passing(response.status_code):
-            return self._not_answered(response)
-        return answers.SyncRefused(response.status_code, _cloud_error(response))
+            return answers.SyncConflict(cloud_error(response), self._calls.retry_after(response))
+        if is_passing(response.status_code):
+            return self._calls.not_answered(response)
+        return answers.SyncRefused(response.status_code, cloud_error(response))
 
     def operation(self, instance: BackupInstanceId, operation: Operation) -> answers.OperationAnswer:
         """Look at an operation by the URL that ARM gave, once the guard has let it pass."""
@@ -94,26 +79,26 @@ class ArmClient:
             check_operation_url(url, instance, self._hosts)
         except UnsafeOperationUrl as unsafe:
             return answers.OperationFailed("Unknown", error_detail("UnsafeOperationUrl", str(unsafe)))
-        response = self._call(instance.subscription_id, "GET", url)
+        response = self._send(instance.subscription_id, "GET", url)
         if isinstance(response, NotAnswered):
             return response
         if response.status_code == 404:
             return answers.OperationUnknown()
         if response.status_code not in (200, 202, 204):
-            return self._not_answered(response)
+            return self._calls.not_answered(response)
         return self._status(response) if operation.status_url else self._result(response)
 
     def read(self, instance: BackupInstanceId) -> answers.InstanceAnswer:
         """`GET` the backup instance and its protection state."""
         url = f"{self._endpoint}{instance.url_path}?api-version={API_VERSION}"
-        response = self._call(instance.subscription_id, "GET", url)
+        response = self._send(instance.subscription_id, "GET", url)
         if isinstance(response, NotAnswered):
             return response
         if response.status_code == 200:
             return _instance(response)
-        if _is_passing(response.status_code) or response.status_code in _UNCLEAR_READS:
-            return self._not_answered(response)
-        return answers.InstanceRefused(response.status_code, _cloud_error(response))
+        if is_passing(response.status_code) or response.status_code in _UNCLEAR_READS:
+            return self._calls.not_answered(response)
+        return answers.InstanceRefused(response.status_code, cloud_error(response))
 
     def instances(self, vault: BackupVaultId) -> answers.VaultAnswer:
         """`GET .../backupInstances`: all instances of a vault, page by page along `nextLink`, each once checked."""
@@ -127,28 +112,19 @@ class ArmClient:
                     check_next_link(url, vault, self._hosts)
             except UnsafeOperationUrl as unsafe:
                 return answers.VaultRefused(200, error_detail("UnsafeNextLink", str(unsafe)))
-            response = self._call(vault.subscription_id, "GET", url)
+            response = self._send(vault.subscription_id, "GET", url)
             if isinstance(response, NotAnswered):
                 return response
-            if _is_passing(response.status_code) or response.status_code == 401:
-                return self._not_answered(response)
-            body = _json_object(response)
+            if is_passing(response.status_code) or response.status_code == 401:
+                return self._calls.not_answered(response)
+            body = json_object(response)
             if response.status_code != 200 or not isinstance(body.get("value"), list):
-                return answers.VaultRefused(response.status_code, _cloud_error(response))
+                return answers.VaultRefused(response.status_code, cloud_error(response))
             listed += _listed(body["value"], vault)
             url = body.get("nextLink") or None
         return answers.VaultRefused(200, error_detail("TooManyPages", f"more than {_MOST_PAGES} pages of instances"))
 
-    def _learn(self, subscription_id: str, method: str, response: requests.Response) -> None:
-        pacer, kind = self._pacers[method]
-        remaining = response.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
-        pacer.learn(
-            subscription_id,
-            int(remaining) if remaining.isascii() and remaining.isdigit() else None,
-            self._retry_after(response) if response.status_code == 429 else None,
-        )
-
-    def _call(
+    def _send(
         self,
         subscription_id: str,
         method: str,
@@ -156,81 +132,39 @@ class ArmClient:
         request_id: str | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> requests.Response | NotAnswered:
-        headers = {"x-ms-client-request-id": request_id} if request_id else None
-
-        def send(token: str) -> requests.Response:
-            return self._session.request(
-                method,
-                url,
-                json=body,
-                headers=headers,
-                auth=_Bearer(token),
-                timeout=self._timeouts,
-                allow_redirects=False,
-            )
-
-        try:
-            token = self._tokens.current()
-            response = send(token)
-            # A token may be refused before its time (a revoked session): one more, and only one.
-            if response.status_code == 401:
-                response = send(self._tokens.instead_of(token))
-        except AzureError as cause:
-            return NotAnswered(error_detail("TokenUnavailable", f"no token: {cause}"))
-        except requests.RequestException as cause:
-            return NotAnswered(error_detail("NoResponse", f"{method} {url}: {type(cause).__name__}: {cause}"))
-        self._learn(subscription_id, method, response)
+        """The response; what it says of the subscription's budget is learned."""
+        response = self._calls.send(method, url, request_id, body)
+        if isinstance(response, NotAnswered):
+            return response
+        pacer, kind = self._pacers[method]
+        remaining = response.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
+        pacer.learn(
+            subscription_id,
+            int(remaining) if remaining.isascii() and remaining.isdigit() else None,
+            self._calls.retry_after(response) if response.status_code == 429 else None,
+        )
         return response
 
     def _status(self, response: requests.Response) -> answers.OperationAnswer:
-        body = _json_object(response)
+        body = json_object(response)
         status = body.get("status")
         if not isinstance(status, str):
             return NotAnswered(error_detail("InvalidResponse", "the operation status has no status"))
-        job_id = _text(_object(body.get("properties")).get("jobId"))
+        job_id = _text(as_object(body.get("properties")).get("jobId"))
         match status.lower():
             case "succeeded":
                 return answers.OperationSucceeded(job_id)
             case "failed" | "canceled":
-                error = _whole_error(body.get("error"), f"Operation{status}", f"the operation is {status}")
+                error = whole_error(body.get("error"), f"Operation{status}", f"the operation is {status}")
                 return answers.OperationFailed(status, error, job_id)
             case _:
-                return answers.OperationRunning(status, self._retry_after(response))
+                return answers.OperationRunning(status, self._calls.retry_after(response))
 
     def _result(self, response: requests.Response) -> answers.OperationAnswer:
         """`Location` tells by its HTTP status alone: 202 while it runs, 200 or 204 when it is done."""
         if response.status_code == 202:
-            return answers.OperationRunning("Accepted", self._retry_after(response))
+            return answers.OperationRunning("Accepted", self._calls.retry_after(response))
         return answers.OperationSucceeded(None)
-
-    def _not_answered(self, response: requests.Response) -> NotAnswered:
-        return NotAnswered(_cloud_error(response), self._retry_after(response))
-
-    def _retry_after(self, response: requests.Response) -> float | None:
-        """Seconds, from `Retry-After` as a number or an HTTP date (RFC 9110, section 10.2.3)."""
-        text = response.headers.get("Retry-After", "").strip()
-        if not text:
-            return None
-        try:
-            seconds = float(text) if text.isascii() and text.isdigit() else self._seconds_until(text)
-        except (ValueError, TypeError, OverflowError):
-            return None
-        return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
-
-    def _seconds_until(self, http_date: str) -> float:
-        moment = parsedate_to_datetime(http_date)
-        return (moment.astimezone(UTC) - self._now()).total_seconds()
-
-
-class _Bearer(requests.auth.AuthBase):
-    """The token as `auth`, not as a header: a header would lose to what a .netrc names for the host."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 def client_request_id(remediation_id: str, attempt: int) -> str:
@@ -238,60 +172,23 @@ def client_request_id(remediation_id: str, attempt: int) -> str:
     return str(uuid5(NAMESPACE_URL, f"{remediation_id}/{attempt}"))
 
 
-def _is_passing(status: int) -> bool:
-    return status in _RETRY_LATER or status >= 500
-
-
 def _instance(response: requests.Response) -> answers.InstanceAnswer:
-    properties = _object(_json_object(response).get("properties"))
-    protection = _object(properties.get("protectionStatus"))
+    properties = as_object(json_object(response).get("properties"))
+    protection = as_object(properties.get("protectionStatus"))
     state = properties.get("currentProtectionState") or protection.get("status")
     if not isinstance(state, str):
         return NotAnswered(error_detail("InvalidResponse", "the backup instance shows no protection state"))
     found = protection.get("errorDetails") or properties.get("protectionErrorDetails")
-    return answers.InstanceRead(state, _whole_error(found, state, f"the instance is {state}") if found else None)
+    return answers.InstanceRead(state, whole_error(found, state, f"the instance is {state}") if found else None)
 
 
 def _listed(page: Sequence[object], vault: BackupVaultId) -> Iterator[ListedInstance]:
-    for one in map(_object, page):
-        source = _object(_object(one.get("properties")).get("dataSourceInfo")).get("resourceID")
+    for one in map(as_object, page):
+        source = as_object(as_object(one.get("properties")).get("dataSourceInfo")).get("resourceID")
         with suppress(InvalidResourceId):
             instance = BackupInstanceId.parse(one.get("id"))
             if isinstance(source, str) and source and instance.vault_id == vault:
                 yield ListedInstance(instance, source)
-
-
-def _cloud_error(response: requests.Response) -> ErrorDetail:
-    """ARM's error whole; where the body holds none, one that says so."""
-    return _whole_error(
-        _json_object(response).get("error"),
-        f"Http{response.status_code}",
-        f"{response.status_code} {response.reason} without an error in ARM's shape: {response.text[:500]}",
-    )
-
-
-def _whole_error(found: object, code: str, message: str) -> ErrorDetail:
-    error = {
-        "code": code,
-        "message": message,
-        **{key: value for key, value in _object(found).items() if value},
-    }
-    error["code"], error["message"] = str(error["code"]), str(error["message"])
-    if len(json.dumps(error)) <= _LARGEST_ERROR:
-        return error
-    cut = f"{error['message'][:4000]} [the error was too large to keep whole]"
-    return error_detail(error["code"][:200], cut)
-
-
-def _json_object(response: requests.Response) -> Mapping[str, Any]:
-    try:
-        return _object(response.json())
-    except (ValueError, RecursionError):
-        return {}
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str | None:

@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
     from shared.alert_api import AlertApi
     from shared.arm import ArmClient
+    from shared.arm_calls import ArmCalls
     from shared.healer import Healer
     from shared.http_api import HttpApi
+    from shared.http_sweep import SweepApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
     from shared.memory import Memory
     from shared.operations import OperationRules
-    from shared.pacing import Pacer
+    from shared.pacing import Budget, Pacer
     from shared.retention import Retention
     from shared.shard_jobs import ShardQueue
     from shared.store import Store
+    from shared.sweep import Sweep
     from shared.sync_api import SyncApi
     from shared.tick import Tick
     from shared.vault_instances import VaultInstances
@@ -80,6 +83,28 @@ def retention() -> "Retention":
     from shared.retention import Retention
 
     return Retention(_store(), settings(), utc_now)
+
+
+@cache
+def sweep() -> "Sweep":
+    """The use case of the sweep's timer and route."""
+    import time
+
+    from shared.resource_graph import ResourceGraph
+    from shared.sweep import Sweep
+    from shared.turns import Turns
+
+    graph = ResourceGraph(settings().arm_endpoint, settings().sweep_subscriptions, _calls(), utc_now, time.sleep)
+    turns = Turns(_budget(), _store().move_horizon, _store().horizon, utc_now)
+    return Sweep(graph, healer(), turns, _jobs(), utc_now, random.random)
+
+
+@cache
+def sweep_api() -> "SweepApi":
+    """The function behind the sweep's route."""
+    from shared.http_sweep import SweepApi
+
+    return SweepApi(sweep)
 
 
 @cache
@@ -148,19 +173,25 @@ def _memory() -> "Memory":
 @cache
 def _arm() -> "ArmClient":
     from shared.arm import ArmClient
+
+    hosts = settings().arm_allowed_hosts
+    return ArmClient(settings().arm_endpoint, hosts, _calls(), _writes(), _reads())
+
+
+@cache
+def _calls() -> "ArmCalls":
+    from shared.arm_calls import ArmCalls
     from shared.sessions import pooled_session
 
     session = pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency)
-    hosts = settings().arm_allowed_hosts
-    return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), _reads(), utc_now)
+    return ArmCalls(_tokens(), session, utc_now)
 
 
 @cache
 def _writes() -> "Pacer":
-    from shared.pacing import Budget, Pacer
+    from shared.pacing import Pacer
 
-    budget = Budget(settings().arm_write_burst, settings().arm_writes_per_second)
-    return Pacer("writes", budget, _store().move_horizon, utc_now)
+    return Pacer("writes", _budget(), _store().move_horizon, utc_now)
 
 
 @cache
@@ -169,6 +200,13 @@ def _reads() -> "Pacer":
 
     budget = Budget(settings().arm_read_burst, settings().arm_reads_per_second, block=50)
     return Pacer("reads", budget, _store().move_horizon, utc_now)
+
+
+@cache
+def _budget() -> "Budget":
+    from shared.pacing import Budget
+
+    return Budget(settings().arm_write_burst, settings().arm_writes_per_second)
 
 
 @cache

@@ -36,7 +36,7 @@ class Intake:
     remediation: Remediation | None
     """The one that it opened or belongs to; None when it was dropped."""
     job: SyncJob | None = None
-    """To be enqueued by the caller, when it opened one."""
+    """To be enqueued by the caller: when it opened one, or hastened one that waited for its turn."""
     dropped: Drop | None = None
     """Why the policy lets the instance be."""
 
@@ -90,8 +90,7 @@ class Healer:
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        owner = self.store.owner(signal.instance)
-        verdict = self._judge(signal, owner, self._latest(owner))
+        verdict = self.weigh(signal)
         match verdict:
             case Open():
                 return Preview(verdict, self._first_sync_type(signal))
@@ -99,6 +98,18 @@ class Healer:
                 return Preview(verdict, active.attempt.sync_type)
             case Drop():
                 return Preview(verdict, None)
+
+    def weigh(self, signal: Signal) -> Verdict:
+        """What the policy would decide about a signal now; nothing is written.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        at_first_sight = judge(signal, None, (), self.settings, self.now())
+        if isinstance(at_first_sight, Drop):
+            return at_first_sight
+        owner = self.store.owner(signal.instance)
+        return self._judge(signal, owner, self._latest(owner))
 
     def submit(self, message: str) -> None:
         """Carry out a sync job: one sync call, whose answer moves the remediation on.
@@ -170,6 +181,11 @@ class Healer:
 
     def _coalesce(self, signal: Signal, active: Stored) -> Intake:
         after = transitions.coalesced(active.remediation)
+        job = None
+        if signal.not_before is None and transitions.awaits_its_turn(after, self.now()):
+            # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
+            after = transitions.hastened(after, self.now())
+            job = SyncJob(after.id, after.attempt.number)
         self.store.save(active, after)
         journal.info(
             "signal.coalesced",
@@ -178,7 +194,7 @@ class Healer:
             reason=signal.reason,
             clientRequestId=signal.client_request_id,
         )
-        return Intake(after)
+        return Intake(after, job)
 
     def _open(self, signal: Signal, owner: Owner | None) -> Intake:
         fresh = transitions.opened(signal, self._first_sync_type(signal), self.now())

@@ -96,17 +96,30 @@ def _schedule(text: str) -> str:
     return text
 
 
+def _schedule_or_off(text: str) -> str | None:
+    return None if text.lower() == "off" else _schedule(text)
+
+
+def _subscriptions(text: str) -> tuple[str, ...]:
+    ids = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    for subscription_id in ids:
+        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", subscription_id):
+            raise ValueError("expected subscription ids (UUIDs) separated by commas")
+    return ids
+
+
 def _text(text: str) -> str:
     return text
 
 
-def _knob(variable: str, default: Any, read: Callable[[str], Any], meaning: str) -> Any:
-    return field(default=default, metadata={"variable": variable, "read": read, "meaning": meaning})
+def _knob(variable: str, default: Any, read: Callable[[str], Any], meaning: str, empty: str = "") -> Any:
+    """A setting; `empty` is the text that an empty variable stands for, if it does not count as absent."""
+    return field(default=default, metadata={"variable": variable, "read": read, "meaning": meaning, "empty": empty})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator can turn. An empty variable counts as absent."""
+    """What an operator can turn. An empty variable counts as absent, but an empty `SWEEP_SCHEDULE` is `off`."""
 
     arm_endpoint: str = _knob(
         "ARM_ENDPOINT", "https://management.azure.com", _https_url, "Azure Resource Manager of the cloud."
@@ -178,6 +191,19 @@ class Settings:
     arm_read_burst: int = _knob(
         "ARM_READ_BURST", 250, _count, "Looks at once in one subscription: Resource Manager's full bucket."
     )
+    sweep_schedule: str | None = _knob(
+        "SWEEP_SCHEDULE",
+        "0 7 * * * *",
+        _schedule_or_off,
+        "When the sweep looks for broken instances (NCRONTAB with six fields); empty or off: never by itself.",
+        empty="off",
+    )
+    sweep_subscriptions: tuple[str, ...] = _knob(
+        "SWEEP_SUBSCRIPTIONS",
+        (),
+        _subscriptions,
+        "Ids of the subscriptions that are swept, separated by commas; all that the identity can read if not set.",
+    )
     retention_days: int = _knob("RETENTION_DAYS", 90, _count, "Ended remediations are kept so many days.")
     outcome_topic_endpoint: str | None = _knob(
         "OUTCOME_TOPIC_ENDPOINT",
@@ -196,7 +222,8 @@ class Settings:
         values: dict[str, Any] = {}
         wrong: list[str] = []
         for knob in fields(cls):
-            text = environment.get(knob.metadata["variable"], "").strip()
+            given = environment.get(knob.metadata["variable"])
+            text = "" if given is None else given.strip() or knob.metadata["empty"]
             if not text:
                 continue
             try:

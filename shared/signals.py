@@ -37,7 +37,7 @@ class Signal:
 
     instance: BackupInstanceId
     source: str
-    """Which way in it came: `Event`, `Alert` or `Request`."""
+    """Which way in it came: `Event`, `Alert`, `Request` or `Sweep`."""
     reason: str
     """For people: what failed, or why somebody asked."""
     occurred_at: datetime
@@ -45,6 +45,8 @@ class Signal:
     """The sync asked for; None for the app's setting."""
     client_request_id: str | None = None
     """What the caller calls the request (`x-ms-client-request-id`); printable ASCII."""
+    not_before: datetime | None = None
+    """When its heal may begin; None for at once."""
 
 
 @dataclass(frozen=True, slots=True)

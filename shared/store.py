@@ -8,7 +8,8 @@ change in one transaction. Few shards make large transactions, which cost a frac
     r:{remediation id}      the remediation, as a JSON document
     d:{millis}:{id}         due entry: look at this remediation at that time
 
-Beside them, in a partition of its own, a row for each subscription's write budget (see `pacing`).
+Beside them, in a partition of its own, a row for each subscription's write budget (see `pacing`), and one for
+the sweep's share of it (see `turns`).
 
 Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest first.
 
@@ -231,10 +232,7 @@ class Store:
             LostRace: other hosts kept taking slots first.
         """
         for _ in range(_RACES):
-            try:
-                row = self._table.get_entity(_PACING, bucket)
-            except ResourceNotFoundError:
-                row = None
+            row = self._pacing(bucket)
             before = from_iso(row["Horizon"]) if row else None
             after = {"PartitionKey": _PACING, "RowKey": bucket, "Horizon": move(before).isoformat()}
             try:
@@ -246,6 +244,11 @@ class Store:
                 continue
             return before
         raise LostRace(f"{_RACES} times in a row another host took slots of {bucket}")
+
+    def horizon(self, bucket: str) -> datetime | None:
+        """Where the horizon of a bucket is; None for a bucket that was never used."""
+        row = self._pacing(bucket)
+        return from_iso(row["Horizon"]) if row else None
 
     def purge(self, shard: str, opened_before: datetime) -> int:
         """Remove what has ended of the remediations that were opened before then, in large transactions.
@@ -282,6 +285,12 @@ class Store:
             results_per_page=min(page, 1000),
             select=["PartitionKey", "RowKey"],
         )
+
+    def _pacing(self, bucket: str) -> Any:
+        try:
+            return self._table.get_entity(_PACING, bucket)
+        except ResourceNotFoundError:
+            return None
 
     def _commit(self, operations: Sequence[_Operation]) -> _Answers:
         """Carry out these operations on rows of one remediation: all of them, or none.

@@ -36,7 +36,8 @@ _PERMANENT = frozenset({400, 404, 405, 422})
 
 
 def opened(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
-    """The remediation that an accepted signal begins; its first sync job is to be queued."""
+    """The remediation that an accepted signal begins; its first sync job is to be queued, until its turn has come."""
+    begins = max(now, signal.not_before or now)
     return Remediation(
         id=new_id(signal.instance, now),
         instance=signal.instance,
@@ -45,8 +46,8 @@ def opened(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
         reason=signal.reason,
         signals=1,
         opened_at=now,
-        due_at=now + QUEUE_PATIENCE,
-        attempts=(Attempt(1, sync_type, queued_at=now),),
+        due_at=begins + QUEUE_PATIENCE,
+        attempts=(Attempt(1, sync_type, queued_at=begins),),
         history=(Transition(now, None, Status.QUEUED, signal.reason),),
         client_request_id=signal.client_request_id,
     )
@@ -55,6 +56,17 @@ def opened(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
 def coalesced(remediation: Remediation) -> Remediation:
     """One more signal for an instance that is being healed: counted, nothing else."""
     return replace(remediation, signals=remediation.signals + 1)
+
+
+def awaits_its_turn(remediation: Remediation, now: datetime) -> bool:
+    """Whether nothing but its turn keeps its first sync job back: no slot is taken, no call was made."""
+    is_fresh = remediation.status is Status.QUEUED and remediation.slot_at is None and not remediation.deferrals
+    return is_fresh and comes_too_early(remediation, now)
+
+
+def hastened(remediation: Remediation, now: datetime) -> Remediation:
+    """What waits for its turn begins at once; its sync job is to be queued again."""
+    return replace(_attempt(remediation, queued_at=now), due_at=now + QUEUE_PATIENCE)
 
 
 def awaits(remediation: Remediation, attempt: int) -> bool:

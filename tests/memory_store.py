@@ -94,6 +94,10 @@ class MemoryStore(Store):
         self._boundary()
         return before
 
+    def horizon(self, bucket: str) -> datetime | None:
+        self._boundary()
+        return self._horizons.get(bucket)
+
     def remediations(self) -> list[Remediation]:
         """Everything that was ever opened."""
         return [stored.remediation for stored in self._rows.values()]

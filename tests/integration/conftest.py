@@ -13,6 +13,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.arm import ArmClient
+from shared.arm_calls import ArmCalls
 from shared.healer import Healer
 from shared.identity import Tokens, managed_identity
 from shared.jobs import JobQueue
@@ -137,7 +138,8 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
         reads_budget = Budget(settings.arm_read_burst, settings.arm_reads_per_second)
         writes = Pacer("writes", writes_budget, store.move_horizon, clock)
         reads = Pacer("reads", reads_budget, store.move_horizon, clock)
-        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, tokens, requests.Session(), writes, reads, clock)
+        calls = ArmCalls(tokens, requests.Session(), clock)
+        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, calls, writes, reads)
         jobs = JobQueue(queue)
         topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
         memory = Memory()

@@ -245,7 +245,7 @@ def test_without_an_identity_endpoint_nothing_is_lost(app: App, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", "https://localhost:1/msi/token")
         anew = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
-        patch.setattr(app.healer.arm, "_tokens", anew)
+        patch.setattr(app.healer.arm._calls, "_tokens", anew)
         opened = app.started()
         error = app.now(opened).error
     assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
@@ -290,5 +290,5 @@ def test_no_token_reaches_the_log(app: App, caplog: pytest.LogCaptureFixture) ->
     caplog.set_level("DEBUG")
     app.started(syncFaults=[{"status": 401}])
     app.tick.run()
-    token = app.healer.arm._tokens.current()
+    token = app.healer.arm._calls._tokens.current()
     assert token not in caplog.text

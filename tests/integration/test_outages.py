@@ -11,6 +11,7 @@ from azure.core.exceptions import AzureError
 
 from shared import identity, storage
 from shared.arm import ArmClient
+from shared.arm_calls import ArmCalls
 from shared.identity import Tokens, managed_identity
 from shared.remediation import Remediation, Status
 from shared.store import Store
@@ -25,10 +26,9 @@ _TABLES = r"TableEndpoint=http://[^:]+:(?P<port>\d+)"
 def with_azure_at(app: App, port: int, timeouts: tuple[float, float] = (0.2, 0.2)) -> App:
     """The app, whose Resource Manager is at this port of the machine."""
     arm = app.healer.arm
-    tokens, (writes, _), (reads, _) = arm._tokens, arm._pacers["POST"], arm._pacers["GET"]
-    there = ArmClient(
-        f"https://localhost:{port}", (), tokens, requests.Session(), writes, reads, app.clock, timeouts=timeouts
-    )
+    (writes, _), (reads, _) = arm._pacers["POST"], arm._pacers["GET"]
+    calls = ArmCalls(arm._calls._tokens, requests.Session(), app.clock, timeouts)
+    there = ArmClient(f"https://localhost:{port}", (), calls, writes, reads)
     looks = replace(app.tick.looks, arm=there)
     return replace(app, healer=replace(app.healer, arm=there), tick=replace(app.tick, looks=looks))
 
@@ -88,7 +88,7 @@ def test_an_identity_endpoint_that_keeps_silent_holds_no_job_for_long(
     with silent_port() as port, monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
         patch.setattr(identity, "_PATIENCE", {**identity._PATIENCE, "read_timeout": 0.2})
-        patch.setattr(app.healer.arm, "_tokens", Tokens(lambda: managed_identity(None), ARM_AUDIENCE))
+        patch.setattr(app.healer.arm._calls, "_tokens", Tokens(lambda: managed_identity(None), ARM_AUDIENCE))
         app.submit(opened)
     assert app.now(opened).status is Status.QUEUED
     assert "TokenUnavailable" in error_of(app, opened)

@@ -18,6 +18,7 @@ PURE = [
     "answers",
     "clock",
     "documents",
+    "findings",
     "operations",
     "policy",
     "remediation",
@@ -69,6 +70,17 @@ def test_a_cold_start_loads_no_library_before_it_is_needed() -> None:
         [sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("schedule", "runs"), [("0 7 * * * *", True), ("", False), ("off", False)])
+def test_the_sweep_runs_by_itself_unless_it_is_turned_off(schedule: str, runs: bool) -> None:
+    script = "import function_app; print([f.get_function_name() for f in function_app.app.get_functions()])"
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "SWEEP_SCHEDULE": schedule}
+    functions = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ("sweep_instances" in functions.stdout) is runs
+    assert "request_sweep" in functions.stdout
 
 
 def test_the_triggers_fit_on_a_page() -> None:

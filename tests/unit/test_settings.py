@@ -14,6 +14,19 @@ def test_an_empty_variable_counts_as_absent() -> None:
     assert Settings.from_environment({"POLL_SCHEDULE": " "}).poll_schedule == "*/30 * * * * *"
 
 
+@pytest.mark.parametrize("text", ["", " ", "off", "OFF"])
+def test_an_empty_sweep_schedule_turns_the_sweep_off(text: str) -> None:
+    assert Settings.from_environment({"SWEEP_SCHEDULE": text}).sweep_schedule is None
+
+
+def test_swept_subscriptions_are_a_list() -> None:
+    ids = "04CF684A-d41f-4550-9f70-7708a3a2283b, 14cf684a-d41f-4550-9f70-7708a3a2283b,"
+    assert Settings.from_environment({"SWEEP_SUBSCRIPTIONS": ids}).sweep_subscriptions == (
+        "04cf684a-d41f-4550-9f70-7708a3a2283b",
+        "14cf684a-d41f-4550-9f70-7708a3a2283b",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "duration"),
     [
@@ -55,6 +68,8 @@ def test_allowed_hosts_are_a_list() -> None:
         ("POLL_CONCURRENCY", "0"),
         ("POLL_CONCURRENCY", "many"),
         ("OUTCOME_TOPIC_ENDPOINT", "topic.example"),
+        ("SWEEP_SCHEDULE", "never"),
+        ("SWEEP_SUBSCRIPTIONS", "production"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from shared import answers, remediation, transitions
 from shared.documents import CorruptDocument, from_document, to_document
 from shared.remediation import Remediation, Status
-from shared.signals import SyncType
+from shared.signals import Signal, SyncType
 from shared.transitions import POLL_DELAY, QUEUE_PATIENCE
 from tests.unit.episodes import (
     ACCEPTED,
@@ -24,6 +24,13 @@ from tests.unit.episodes import (
     verifying,
 )
 
+TURN = NOW + timedelta(minutes=20)
+
+
+def waiting_for_its_turn() -> Remediation:
+    signal = Signal(INSTANCE, "Sweep", "found in ProtectionError", NOW, not_before=TURN)
+    return transitions.opened(signal, SyncType.DEFAULT, NOW)
+
 
 def test_a_signal_opens_a_queued_remediation_with_its_first_attempt() -> None:
     fresh = queued()
@@ -32,6 +39,37 @@ def test_a_signal_opens_a_queued_remediation_with_its_first_attempt() -> None:
 
 def test_an_opened_remediation_is_due_even_if_its_job_gets_lost() -> None:
     assert queued().due_at == NOW + QUEUE_PATIENCE
+
+
+def test_a_remediation_that_begins_later_is_due_when_its_turn_has_come() -> None:
+    waits = waiting_for_its_turn()
+    assert waits.due_at == TURN + QUEUE_PATIENCE
+    assert transitions.job_delay(waits, NOW) == TURN - NOW
+
+
+def test_the_wait_for_its_turn_does_not_count_as_its_attempt() -> None:
+    waits = waiting_for_its_turn()
+    assert transitions.overdue(waits, timedelta(minutes=10), TURN + timedelta(minutes=9)) is None
+    assert transitions.overdue(waits, timedelta(minutes=10), TURN + timedelta(minutes=10)) is not None
+
+
+def test_a_turn_that_has_passed_is_now() -> None:
+    signal = Signal(INSTANCE, "Sweep", "found", NOW, not_before=NOW - timedelta(minutes=1))
+    assert transitions.opened(signal, SyncType.DEFAULT, NOW).due_at == NOW + QUEUE_PATIENCE
+
+
+def test_only_what_waits_for_its_turn_can_be_hastened() -> None:
+    waits = waiting_for_its_turn()
+    assert transitions.awaits_its_turn(waits, NOW)
+    throttled = transitions.sync_answered(queued(), answers.NotAnswered(ERROR, 600.0), NOW, 0.0, None)
+    others = [queued(), running(), throttled, transitions.postponed(queued(), TURN)]
+    assert not any(transitions.awaits_its_turn(other, NOW) for other in others)
+    assert not transitions.awaits_its_turn(waits, TURN)
+
+
+def test_what_is_hastened_begins_at_once() -> None:
+    hastened = transitions.hastened(waiting_for_its_turn(), LATER)
+    assert (hastened.due_at, hastened.attempt.queued_at) == (LATER + QUEUE_PATIENCE, LATER)
 
 
 def test_a_lost_attempt_waits_for_the_next_with_its_error() -> None:

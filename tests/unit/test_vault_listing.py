@@ -10,6 +10,7 @@ import requests
 
 from shared.answers import NotAnswered, VaultAnswer, VaultListed, VaultRefused
 from shared.arm import ArmClient
+from shared.arm_calls import ArmCalls
 from shared.identity import Tokens
 from shared.pacing import Budget, Pacer
 from shared.resource_id import BackupVaultId
@@ -50,7 +51,8 @@ def listed(session: Session) -> VaultAnswer:
         return None
 
     writes, reads = (Pacer(kind, Budget(99, 9), unshared, lambda: NOW) for kind in ("writes", "reads"))
-    client = ArmClient(ENDPOINT, (), cast(Tokens, Token()), cast(requests.Session, session), writes, reads, lambda: NOW)
+    calls = ArmCalls(cast(Tokens, Token()), cast(requests.Session, session), lambda: NOW)
+    client = ArmClient(ENDPOINT, (), calls, writes, reads)
     return client.instances(BackupVaultId.parse(VAULT))
 
 

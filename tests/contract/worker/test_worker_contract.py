@@ -52,6 +52,7 @@ def worker(connection_string: str) -> Iterator[Worker]:
             patch.setenv("IDENTITY_ENDPOINT", f"https://localhost:{closed}/msi/token")
             patch.setenv("IDENTITY_HEADER", "header")
             patch.delenv("OUTCOME_TOPIC_ENDPOINT", raising=False)
+            patch.delenv("SWEEP_SCHEDULE", raising=False)
             patch.syspath_prepend(REPOSITORY)
             # The app's modules keep what they read from the environment, of another test perhaps.
             for module in app_modules():
@@ -159,6 +160,10 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "poll_operations": tick,
     "poll_shard": lambda worker: on_message(worker, "poll_shard", "no shard job at all"),
     "purge_remediations": lambda worker: tick(worker, "purge_remediations"),
+    "sweep_instances": lambda worker: tick(worker, "sweep_instances"),
+    "request_sweep": lambda worker: on_request(
+        worker, "request_sweep", http_request("POST", "https://app.test/api/sweep")
+    ),
     "request_sync": lambda worker: request_sync(worker, {"backupInstanceId": instance_id()}),
     "receive_alert": lambda worker: receive_alert(worker, instance_id()),
     "get_remediation": lambda worker: get_remediation(worker, "nothing"),
@@ -191,6 +196,8 @@ def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
         ("poll_shard", [("queueTrigger", "IN")]),
         ("poll_operations", [("timerTrigger", "IN")]),
         ("purge_remediations", [("timerTrigger", "IN")]),
+        ("sweep_instances", [("timerTrigger", "IN")]),
+        ("request_sweep", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("request_sync", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("receive_alert", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),

@@ -1,0 +1,263 @@
+"""The sweep on real storage and a simulated Resource Graph."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from azure.data.tables import TableClient
+
+from dev.stack import Stack
+from shared.arm_calls import ArmCalls
+from shared.identity import Tokens, managed_identity
+from shared.pacing import Budget
+from shared.remediation import Status
+from shared.resource_graph import BrokenInstances, GraphAnswer, ResourceGraph
+from shared.sweep import NotSwept, Sweep
+from shared.turns import Turns
+from tests.integration.conftest import FAST, App, AppMaker
+from tests.integration.hosts import KillableHost, until
+from tests.simulator import ARM_AUDIENCE, SUBSCRIPTION, VAULT, Json, Simulator
+
+OTHER = SUBSCRIPTION.replace("0", "1")
+THROTTLED = {"status": 429, "headers": {"Retry-After": "3"}}
+DOWN = {"status": 503}
+
+
+class Sleeps:
+    """How long was slept, without having slept."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+def sleeps() -> Sleeps:
+    return Sleeps()
+
+
+def graph_of(app: App, sleeps: Sleeps, subscriptions: tuple[str, ...] = ()) -> ResourceGraph:
+    tokens = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
+    calls = ArmCalls(tokens, requests.Session(), app.clock)
+    return ResourceGraph(app.azure.url, subscriptions, calls, app.clock, sleeps)
+
+
+def sweep_of(app: App, sleeps: Sleeps, subscriptions: tuple[str, ...] = ()) -> Sweep:
+    store = app.healer.store
+    turns = Turns(Budget(200, 10), store.move_horizon, store.horizon, app.clock)
+    graph = graph_of(app, sleeps, subscriptions)
+    return Sweep(graph, app.healer, turns, app.healer.jobs, app.clock, lambda: 0.5)
+
+
+@pytest.fixture
+def sweep(app: App, sleeps: Sleeps) -> Sweep:
+    return sweep_of(app, sleeps)
+
+
+@pytest.fixture
+def ask(app: App, sleeps: Sleeps) -> Callable[[], GraphAnswer]:
+    graph = graph_of(app, sleeps)
+    return lambda: graph.broken(app.clock() + timedelta(seconds=30))
+
+
+def put(azure: Simulator, *names: str, vault: str = VAULT, **properties: object) -> list[str]:
+    """Broken instances, unless the properties say otherwise."""
+    ids = [f"{vault}/backupInstances/{name}" for name in names]
+    azure.control("PUT", "instances", [{"id": each, "behaviour": FAST, **properties} for each in ids])
+    return ids
+
+
+def found(answer: GraphAnswer) -> list[str]:
+    assert isinstance(answer, BrokenInstances), answer
+    return [str(finding.instance) for finding in answer.findings]
+
+
+def queries(azure: Simulator) -> list[Json]:
+    return [entry["body"] for entry in azure.journal("graph")]
+
+
+def test_a_swept_instance_is_healed(app: App, sweep: Sweep) -> None:
+    put(app.azure, "broken", protectionState="ConfiguringProtectionFailed")
+    put(app.azure, "well", protectionState="ProtectionConfigured")
+    [opened] = sweep.run().opened
+    [job] = app.jobs()
+    app.healer.submit(job)
+    app.tick.run()
+    stored = app.healer.store.load(str(opened.remediation_id))
+    assert stored is not None
+    assert (stored.remediation.status, stored.remediation.source) == (Status.HEALED, "Sweep")
+    assert len(app.azure.journal("sync")) == 1
+
+
+def test_the_next_sweep_leaves_what_is_being_healed(app: App, sweep: Sweep) -> None:
+    put(app.azure, "a", "b")
+    assert len(sweep.run().opened) == 2
+    assert sweep.run().left_by_code == {"AlreadyActive": 2}
+
+
+def test_a_dry_run_leaves_storage_as_it_was(app: App, sweep: Sweep) -> None:
+    put(app.azure, "a", "b")
+    sweep.run()
+    put(app.azure, "c")
+    before = rows(app)
+    swept = sweep.preview()
+    assert ([str(each.instance)[-1] for each in swept.opened], len(swept.left)) == (["c"], 2)
+    assert rows(app) == before
+    assert app.all_jobs() == 2
+
+
+def rows(app: App) -> list[tuple[str, str, str | None]]:
+    table: TableClient = app.healer.store._table
+    return [(row["PartitionKey"], row["RowKey"], row.metadata["etag"]) for row in table.list_entities()]
+
+
+def test_the_turns_of_a_sweep_are_kept_in_storage(make_app: AppMaker, sleeps: Sleeps) -> None:
+    app = make_app()
+    put(app.azure, *(f"bi-{number}" for number in range(60)))
+    here, other_host = sweep_of(app, sleeps).run(), sweep_of(make_app(), sleeps)
+    put(app.azure, "later")
+    assert other_host.run().opened[0].begins_at > max(each.begins_at for each in here.opened)
+
+
+def test_all_pages_are_read(app: App, ask: Callable[[], GraphAnswer]) -> None:
+    ids = put(app.azure, *(f"bi-{number:04d}" for number in range(1001)))
+    assert found(ask()) == ids
+    assert [body["options"].get("$skipToken") is None for body in queries(app.azure)] == [True, False]
+
+
+def test_without_subscriptions_all_that_can_be_read_are_asked(app: App, ask: Callable[[], GraphAnswer]) -> None:
+    ids = put(app.azure, "here") + put(app.azure, "there", vault=VAULT.replace(SUBSCRIPTION, OTHER))
+    assert sorted(found(ask())) == sorted(ids)
+    assert all("subscriptions" not in body for body in queries(app.azure))
+
+
+def test_only_the_named_subscriptions_are_asked(app: App, sleeps: Sleeps) -> None:
+    put(app.azure, "here")
+    there = put(app.azure, "there", vault=VAULT.replace(SUBSCRIPTION, OTHER))
+    assert found(graph_of(app, sleeps, (OTHER,)).broken(app.clock())) == there
+
+
+def test_more_than_a_thousand_subscriptions_are_asked_in_parts(app: App, sleeps: Sleeps) -> None:
+    here = put(app.azure, "here")
+    there = put(app.azure, "there", vault=VAULT.replace(SUBSCRIPTION, OTHER))
+    many = [f"{number:08x}-0000-0000-0000-000000000000" for number in range(999)]
+    assert found(graph_of(app, sleeps, (SUBSCRIPTION, *many, OTHER)).broken(app.clock())) == [*here, *there]
+    assert [len(body["subscriptions"]) for body in queries(app.azure)] == [1000, 1]
+
+
+@pytest.mark.parametrize(
+    ("faults", "waits"),
+    [
+        ([THROTTLED], [3]),
+        ([{"status": 429, "headers": {"x-ms-user-quota-resets-after": "00:00:04"}}], [4]),
+        ([{"status": 429, "headers": {"x-ms-user-quota-resets-after": "soon"}}], [5]),
+        ([DOWN, {"kind": "reset"}], [2, 4]),
+    ],
+)
+def test_a_query_that_gets_no_answer_is_asked_again(
+    app: App, sleeps: Sleeps, ask: Callable[[], GraphAnswer], faults: list[Json], waits: list[float]
+) -> None:
+    ids = put(app.azure, "a")
+    app.azure.set(graphFaults=faults)
+    assert found(ask()) == ids
+    assert sleeps.seconds == waits
+
+
+def test_a_used_up_quota_is_waited_for_before_the_next_page(
+    app: App, sleeps: Sleeps, ask: Callable[[], GraphAnswer]
+) -> None:
+    row = {"id": put(app.azure, "a")[0], "protectionState": "ProtectionError"}
+    headers = {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": "00:00:03"}
+    pages = [{"data": [row], "$skipToken": "x"}, {"data": []}]
+    app.azure.set(graphFaults=[{"status": 200, "headers": headers, "body": page} for page in pages])
+    assert len(found(ask())) == 1
+    assert sleeps.seconds == [3]
+
+
+@pytest.mark.parametrize("faults", [[{"status": 429, "headers": {"Retry-After": "60"}}], [DOWN] * 4])
+def test_there_is_no_sweep_while_resource_graph_does_not_answer(app: App, sweep: Sweep, faults: list[Json]) -> None:
+    put(app.azure, "a")
+    app.azure.set(graphFaults=[*faults, {"status": 429, "headers": {"Retry-After": "3600"}}])
+    with pytest.raises(NotSwept) as raised:
+        sweep.run()
+    assert raised.value.refused is None
+    assert app.all_jobs() == 0
+
+
+def test_a_refusal_is_not_asked_again_and_kept_whole(app: App, sweep: Sweep) -> None:
+    error = {"code": "AuthorizationFailed", "message": "no", "details": [{"code": "NoScope", "message": "none"}]}
+    app.azure.set(graphFaults=[{"status": 403, "body": {"error": error}}])
+    with pytest.raises(NotSwept) as raised:
+        sweep.run()
+    assert (raised.value.refused, raised.value.error) == (403, error)
+    assert len(queries(app.azure)) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["junk", [], {}, {"data": {}}, {"data": None}, {"data": [], "$skipToken": 5}],
+)
+def test_an_answer_that_is_none_opens_nothing(app: App, sweep: Sweep, body: object) -> None:
+    app.azure.set(graphFaults=[{"status": 200, "body": body}] * 2)
+    with pytest.raises(NotSwept) as raised:
+        sweep.run()
+    assert raised.value.error["code"] == "InvalidResponse"
+
+
+def test_a_page_that_names_itself_as_the_next_ends_the_query(app: App, sweep: Sweep) -> None:
+    app.azure.set(graphFaults=[{"status": 200, "body": {"data": [], "$skipToken": "again"}}] * 3)
+    with pytest.raises(NotSwept):
+        sweep.run()
+    assert len(queries(app.azure)) == 2
+
+
+def test_rows_that_name_no_broken_instance_are_skipped_with_a_line_in_the_log(
+    app: App, sweep: Sweep, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = {"id": put(app.azure, "a")[0], "protectionState": "ProtectionError"}
+    hostile = [None, 5, {}, {**good, "id": VAULT}, {**good, "id": "\n{forged}"}, {**good, "protectionState": []}]
+    app.azure.set(graphFaults=[{"status": 200, "body": {"data": [*hostile, good]}}])
+    swept = sweep.run()
+    assert (len(swept.opened), swept.unreadable) == (1, len(hostile))
+    assert len([each for each in caplog.messages if "sweep.row_skipped" in each]) == len(hostile)
+    assert all("\n" not in message for message in caplog.messages)
+
+
+def test_an_answer_that_is_not_about_everything_is_told(
+    app: App, ask: Callable[[], GraphAnswer], caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"x-ms-tenant-subscription-limit-hit": "true"}
+    app.azure.set(graphFaults=[{"status": 200, "headers": headers, "body": {"data": []}}])
+    assert found(ask()) == []
+    assert any("sweep.incomplete" in message for message in caplog.messages)
+
+
+def test_the_route_sweeps_and_says_what_became_of_each_finding(stack: Stack, simulator: Simulator) -> None:
+    vault = f"{VAULT}-{time.time_ns()}"
+    [instance] = put(simulator, "bi", vault=vault)
+
+    dry = stack.host.call("POST", "/api/sweep?dryRun=true", None)
+    assert (dry.status_code, dry.json()["opened"]["value"][0]["backupInstanceId"]) == (200, instance)
+    assert not simulator.journal("sync")
+
+    swept = stack.host.call("POST", "/api/sweep", None)
+    assert (swept.status_code, swept.json()["found"]) == (202, 1)
+    remediation = f"/api/remediations/{swept.json()['opened']['value'][0]['remediationId']}"
+    until(lambda: stack.host.call("GET", remediation, None).json()["status"] == "Healed", "healed", 30)
+
+
+def test_the_timer_sweeps(stack: Stack, simulator: Simulator, tmp_path: Path) -> None:
+    [instance] = put(simulator, "bi", vault=f"{VAULT}-{time.time_ns()}")
+    host = KillableHost("sweeper", tmp_path, {**stack.app_settings(), "SWEEP_SCHEDULE": "* * * * * *"})
+    host.start()
+    try:
+        host.wait()
+        until(lambda: [each for each in simulator.events() if each["subject"] == instance], "an outcome", 30)
+    finally:
+        host.service.stop()
+    assert simulator.events()[0]["type"] == "BackupAutoheal.Remediation.Healed"
