@@ -13,10 +13,12 @@ from shared.clock import utc_now
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from azure.data.tables import TableClient
     from azure.identity import ManagedIdentityCredential
 
     from shared.arm import ArmClient
     from shared.healer import Healer
+    from shared.history import History
     from shared.http_api import HttpApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
@@ -66,6 +68,14 @@ def retention() -> "Retention":
 
 
 @cache
+def history() -> "History":
+    """What was and is healed: for lists and for the page."""
+    from shared.history import History
+
+    return History(_table(), _store(), utc_now)
+
+
+@cache
 def http_api() -> "HttpApi":
     """The functions behind the HTTP routes."""
     from shared.health import Health
@@ -76,10 +86,17 @@ def http_api() -> "HttpApi":
 
 @cache
 def _store() -> "Store":
-    from shared import storage
-    from shared.store import TABLE, Store
+    from shared.store import Store
 
-    return Store(storage.table(TABLE))
+    return Store(_table())
+
+
+@cache
+def _table() -> "TableClient":
+    from shared import storage
+    from shared.store import TABLE
+
+    return storage.table(TABLE)
 
 
 @cache

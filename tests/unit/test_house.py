@@ -13,7 +13,17 @@ import pytest
 from shared.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
-PURE = ["answers", "clock", "documents", "policy", "remediation", "resource_id", "signals", "transitions"]
+PURE = [
+    "answers",
+    "clock",
+    "documents",
+    "policy",
+    "remediation",
+    "resource_id",
+    "signals",
+    "summaries",
+    "transitions",
+]
 HEAVY = ["azure.identity", "azure.data.tables", "azure.storage.queue", "azure.eventgrid", "pydantic", "requests"]
 
 
