@@ -1,5 +1,7 @@
 """Backup Autoheal: the triggers. Names, schedules and bindings are here; what they do is in `shared/`."""
 
+from typing import List  # noqa: UP035 # of lists, the queue binding of azure-functions takes this spelling only
+
 import azure.functions as func
 
 from shared import composition, signals
@@ -9,6 +11,9 @@ from shared.settings import STORAGE_CONNECTION
 SETTINGS = composition.settings()
 """Read at start: a setting that cannot be used stops the app here, with one message that lists every such one."""
 
+Jobs = List[str]  # noqa: UP006
+"""Several queue messages."""
+
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
@@ -16,7 +21,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def on_backup_failure(event: func.EventGridEvent, jobs: func.Out[str]) -> None:
     """A backup failed, says an event: open a remediation and queue its sync job."""
-    intake = composition.healer().intake(signals.from_grid_event(event, utc_now()))
+    signal = signals.from_grid_event(event, utc_now(), composition.operation_rules())
+    intake = composition.healer().intake(signal)
     if intake and intake.job:
         jobs.set(intake.job.to_message())
 
@@ -47,9 +53,16 @@ def purge_remediations(timer: func.TimerRequest) -> None:
 
 @app.route("sync", methods=["POST"])
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
-def request_sync(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
-    """`POST /api/sync`: heal this instance."""
-    return composition.http_api().sync(req, jobs)
+def request_sync(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpResponse:
+    """`POST /api/sync`: heal this instance, or these."""
+    return composition.sync_api().sync(req, jobs)
+
+
+@app.route("alerts", methods=["POST"])
+@app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+def receive_alert(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpResponse:
+    """`POST /api/alerts`: an action group says that backups failed."""
+    return composition.alert_api().receive(req, jobs)
 
 
 @app.route("remediations/{id}", methods=["GET"])

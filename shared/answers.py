@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shared.resource_id import BackupInstanceId
+
 ErrorDetail = Mapping[str, Any]
 """ARM's error as it came: `{code, message, target?, details?, additionalInfo?, ...}`, code and message are text."""
 
@@ -115,3 +117,30 @@ class InstanceRefused:
 
 
 InstanceAnswer = InstanceRead | InstanceRefused | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInstance:
+    """An instance as its vault lists it."""
+
+    id: BackupInstanceId
+    resource_id: str
+    """`properties.dataSourceInfo.resourceID`: the ARM id of what it protects."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultListed:
+    """All instances of a vault."""
+
+    instances: tuple[ListedInstance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VaultRefused:
+    """ARM will not list the vault, and asking again will not change that (not found, no permission)."""
+
+    status: int
+    error: ErrorDetail
+
+
+VaultAnswer = VaultListed | VaultRefused | NotAnswered

@@ -1,11 +1,12 @@
-"""Azure Resource Manager, as far as healing needs it: sync, the operation behind it, the instance.
+"""Azure Resource Manager, as far as healing needs it: sync, the operation behind it, the instance, its vault.
 
 Every method answers with a fact from `answers`; what cannot be known now is `NotAnswered`, never an exception.
 Redirects are off and URLs that ARM names are checked, because each request carries the token.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,11 +17,11 @@ import requests
 from azure.core.exceptions import AzureError
 
 from shared import answers
-from shared.answers import ErrorDetail, NotAnswered, Operation, error_detail
+from shared.answers import ErrorDetail, ListedInstance, NotAnswered, Operation, error_detail
 from shared.identity import Tokens
-from shared.operation_url import UnsafeOperationUrl, check_operation_url
+from shared.operation_url import UnsafeOperationUrl, check_next_link, check_operation_url
 from shared.pacing import Pacer
-from shared.resource_id import BackupInstanceId
+from shared.resource_id import BackupInstanceId, BackupVaultId, InvalidResourceId
 from shared.signals import SyncType
 
 API_VERSION = "2024-04-01"
@@ -28,6 +29,8 @@ _TIMEOUTS = (5, 30)
 """Seconds to connect and between two bytes."""
 _LONGEST_RETRY_AFTER = 3600.0
 _LARGEST_ERROR = 30_000
+_MOST_PAGES = 100
+"""Of a vault's list of instances: many times what a vault may hold (5,000), and an end to links in a circle."""
 _RETRY_LATER = frozenset({408, 429})
 _UNCLEAR_READS = frozenset({401, 403, 409})
 """A new role assignment that does not act yet, and an instance in the middle of a change."""
@@ -108,6 +111,30 @@ class ArmClient:
         if _is_passing(response.status_code) or response.status_code in _UNCLEAR_READS:
             return self._not_answered(response)
         return answers.InstanceRefused(response.status_code, _cloud_error(response))
+
+    def instances(self, vault: BackupVaultId) -> answers.VaultAnswer:
+        """`GET .../backupInstances`: all instances of a vault, page by page along `nextLink`, each once checked."""
+        listed: list[ListedInstance] = []
+        url: object = f"{self._endpoint}{vault.url_path}/backupInstances?api-version={API_VERSION}"
+        for page in range(_MOST_PAGES):
+            if not isinstance(url, str):
+                return answers.VaultListed(tuple(listed))
+            try:
+                if page:
+                    check_next_link(url, vault, self._hosts)
+            except UnsafeOperationUrl as unsafe:
+                return answers.VaultRefused(200, error_detail("UnsafeNextLink", str(unsafe)))
+            response = self._call("GET", url)
+            if isinstance(response, NotAnswered):
+                return response
+            if _is_passing(response.status_code):
+                return self._not_answered(response)
+            body = _json_object(response)
+            if response.status_code != 200 or not isinstance(body.get("value"), list):
+                return answers.VaultRefused(response.status_code, _cloud_error(response))
+            listed += _listed(body["value"], vault)
+            url = body.get("nextLink") or None
+        return answers.VaultRefused(200, error_detail("TooManyPages", f"more than {_MOST_PAGES} pages of instances"))
 
     def _learn(self, instance: BackupInstanceId, response: requests.Response) -> None:
         remaining = response.headers.get("x-ms-ratelimit-remaining-subscription-writes", "")
@@ -205,6 +232,15 @@ def _instance(response: requests.Response) -> answers.InstanceAnswer:
         return NotAnswered(error_detail("InvalidResponse", "the backup instance shows no protection state"))
     found = protection.get("errorDetails") or properties.get("protectionErrorDetails")
     return answers.InstanceRead(state, _whole_error(found, state, f"the instance is {state}") if found else None)
+
+
+def _listed(page: Sequence[object], vault: BackupVaultId) -> Iterator[ListedInstance]:
+    for one in map(_object, page):
+        source = _object(_object(one.get("properties")).get("dataSourceInfo")).get("resourceID")
+        with suppress(InvalidResourceId):
+            instance = BackupInstanceId.parse(one.get("id"))
+            if isinstance(source, str) and source and instance.vault_id == vault:
+                yield ListedInstance(instance, source)
 
 
 def _cloud_error(response: requests.Response) -> ErrorDetail:

@@ -9,6 +9,7 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING
 
+from shared import journal
 from shared.clock import utc_now
 from shared.settings import Settings
 
@@ -16,16 +17,20 @@ if TYPE_CHECKING:
     from azure.data.tables import TableClient
     from azure.identity import ManagedIdentityCredential
 
+    from shared.alert_api import AlertApi
     from shared.arm import ArmClient
     from shared.healer import Healer
     from shared.history import History
     from shared.http_api import HttpApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
+    from shared.operations import OperationRules
     from shared.pacing import Pacer
     from shared.retention import Retention
     from shared.store import Store
+    from shared.sync_api import SyncApi
     from shared.tick import Tick
+    from shared.vault_instances import VaultInstances
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs tell of each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -46,6 +51,14 @@ def healer() -> "Healer":
     from shared.healer import Healer
 
     return Healer(_store(), _arm(), _writes(), _jobs(), settings(), utc_now, random.random)
+
+
+@cache
+def operation_rules() -> "OperationRules":
+    """Which failed operations count as signals."""
+    from shared.operations import OperationRules
+
+    return OperationRules(settings().event_operations, _own_ids)
 
 
 @cache
@@ -81,7 +94,30 @@ def http_api() -> "HttpApi":
     from shared.health import Health
     from shared.http_api import HttpApi
 
-    return HttpApi(healer, _store, Health(_store, _jobs, _tokens().current, utc_now), utc_now)
+    return HttpApi(_store, Health(_store, _jobs, _tokens().current, utc_now))
+
+
+@cache
+def sync_api() -> "SyncApi":
+    """The function behind `POST /api/sync`."""
+    from shared.sync_api import SyncApi
+
+    return SyncApi(healer, utc_now)
+
+
+@cache
+def alert_api() -> "AlertApi":
+    """The function behind `POST /api/alerts`."""
+    from shared.alert_api import AlertApi
+
+    return AlertApi(healer, _vaults, operation_rules(), utc_now)
+
+
+@cache
+def _vaults() -> "VaultInstances":
+    from shared.vault_instances import VaultInstances
+
+    return VaultInstances(_arm().instances, utc_now)
 
 
 @cache
@@ -134,6 +170,19 @@ def _tokens() -> "Tokens":
 
     audience = settings().arm_audience or settings().arm_endpoint
     return Tokens(lambda: managed_identity(settings().client_id), audience)
+
+
+def _own_ids() -> frozenset[str]:
+    """The ids of the app's identity, as far as they can be known now."""
+    from azure.core.exceptions import AzureError
+
+    client_id = settings().client_id
+    named = frozenset({client_id} if client_id else ())
+    try:
+        return named | _tokens().own_ids()
+    except AzureError as cause:
+        journal.warning("identity.unknown", reason=f"{type(cause).__name__}: {cause}"[:500])
+        return named
 
 
 @cache

@@ -14,10 +14,10 @@ from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
 from shared.pacing import Pacer
-from shared.policy import Drop, Open, judge, retry_delay, sync_type_of
+from shared.policy import Coalesce, Drop, Open, Verdict, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
-from shared.signals import NoSignal, Signal
+from shared.signals import NoSignal, Signal, SyncType
 from shared.store import LostRace, Owner, Store, Stored
 
 _RACES = 8
@@ -38,6 +38,15 @@ class Intake:
     """To be enqueued by the caller, when it opened one."""
     dropped: Drop | None = None
     """Why the policy lets the instance be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of a signal if it came now."""
+
+    verdict: Verdict
+    sync_type: SyncType | None
+    """The sync that its remediation would call, or calls; None when it would be dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,22 @@ class Healer:
                 owner = self.store.owner(signal.instance)
                 latest = self._latest(owner)
         raise LostRace(f"{_RACES} times in a row somebody else changed {signal.instance}")
+
+    def preview(self, signal: Signal) -> Preview:
+        """What `intake` would do with this signal; nothing is written.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        owner = self.store.owner(signal.instance)
+        verdict = self._judge(signal, owner, self._latest(owner))
+        match verdict:
+            case Open():
+                return Preview(verdict, self._first_sync_type(signal))
+            case Coalesce(active):
+                return Preview(verdict, active.attempt.sync_type)
+            case Drop():
+                return Preview(verdict, None)
 
     def submit(self, message: str) -> None:
         """Carry out a sync job: one sync call, whose answer moves the remediation on.
@@ -122,28 +147,45 @@ class Healer:
             self._save(stored, transitions.poisoned(stored.remediation, message[:_SHOWN], self.now()))
 
     def _admit(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Intake:
-        known = latest.remediation if latest else None
-        verdict = judge(signal, known, owner.opened if owner else (), self.settings, self.now())
+        verdict = self._judge(signal, owner, latest)
         if isinstance(verdict, Drop):
             subject = str(signal.instance)
-            journal.info("signal.dropped", backupInstanceId=subject, code=verdict.code, reason=verdict.reason)
+            journal.info(
+                "signal.dropped",
+                backupInstanceId=subject,
+                code=verdict.code,
+                reason=verdict.reason,
+                clientRequestId=signal.client_request_id,
+            )
             return Intake(None, dropped=verdict)
         if latest is None or isinstance(verdict, Open):
             return self._open(signal, owner)
         return self._coalesce(signal, latest)
 
+    def _judge(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Verdict:
+        known = latest.remediation if latest else None
+        return judge(signal, known, owner.opened if owner else (), self.settings, self.now())
+
     def _coalesce(self, signal: Signal, active: Stored) -> Intake:
         after = transitions.coalesced(active.remediation)
         self.store.save(active, after)
-        journal.info("signal.coalesced", remediationId=after.id, signals=after.signals, reason=signal.reason)
+        journal.info(
+            "signal.coalesced",
+            remediationId=after.id,
+            signals=after.signals,
+            reason=signal.reason,
+            clientRequestId=signal.client_request_id,
+        )
         return Intake(after)
 
     def _open(self, signal: Signal, owner: Owner | None) -> Intake:
-        sync_type = sync_type_of(1, signal.sync_type or self.settings.sync_type, self.settings)
-        fresh = transitions.opened(signal, sync_type, self.now())
+        fresh = transitions.opened(signal, self._first_sync_type(signal), self.now())
         self.store.open(fresh, owner)
         journal.transitions(None, fresh)
         return Intake(fresh, SyncJob(fresh.id, fresh.attempt.number))
+
+    def _first_sync_type(self, signal: Signal) -> SyncType:
+        return sync_type_of(1, signal.sync_type or self.settings.sync_type, self.settings)
 
     def _latest(self, owner: Owner | None) -> Stored | None:
         if owner is None:
@@ -178,7 +220,7 @@ class Healer:
 
     def _sync(self, before: Remediation) -> Step:
         attempt = before.attempt
-        request_id = client_request_id(before.id, attempt.number)
+        request_id = before.client_request_id or client_request_id(before.id, attempt.number)
         answer = self.arm.sync(before.instance, attempt.sync_type, request_id)
         retry, now, jitter = retry_delay(attempt.number, self.settings), self.now(), self.random()
         return lambda current: transitions.sync_answered(current, answer, now, jitter, retry)

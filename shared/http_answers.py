@@ -34,21 +34,32 @@ def answered(serve: Callable[[], func.HttpResponse]) -> func.HttpResponse:
         journal.info("request.refused", code=refusal.code, target=refusal.target, reason=refusal.message)
         return refused(refusal)
     except (AzureError, LostRace) as cause:
-        reason = f"storage cannot be used now: {type(cause).__name__}: {cause}"[:500]
-        journal.error("request.failed", reason=reason)
-        response = refused(Refusal(503, "StorageUnavailable", reason))
+        unavailable = storage_refusal(cause)
+        journal.error("request.failed", reason=unavailable.message)
+        response = refused(unavailable)
         response.headers["Retry-After"] = "10"
         return response
 
 
+def storage_refusal(cause: Exception) -> Refusal:
+    """What is answered where storage cannot be reached, or others keep winning the same race."""
+    return Refusal(503, "StorageUnavailable", f"storage cannot be used now: {type(cause).__name__}: {cause}"[:500])
+
+
 def refused(refusal: Refusal) -> func.HttpResponse:
+    """The refusal as a response."""
+    return json_answer(refusal.status, error_document(refusal))
+
+
+def error_document(refusal: Refusal) -> dict[str, Any]:
+    """The refusal in ARM's shape."""
     error = {
         "code": refusal.code,
         "message": refusal.message,
         "target": refusal.target,
         "details": list(refusal.details),
     }
-    return json_answer(refusal.status, {"error": error})
+    return {"error": error}
 
 
 def json_answer(

@@ -45,6 +45,8 @@ def _transition(remediation: Remediation, transition: Transition) -> None:
         "attempt": remediation.attempt.number,
         "reason": transition.reason,
     }
+    if remediation.client_request_id:
+        fields["clientRequestId"] = remediation.client_request_id
     if transition.after.is_terminal:
         fields["protectionState"] = remediation.protection_state
         fields["error"] = remediation.error

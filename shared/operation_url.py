@@ -1,10 +1,10 @@
-"""The guard before an operation URL: the token goes to Azure Resource Manager and nowhere else."""
+"""The guard before a URL that ARM names: the token goes to Azure Resource Manager and nowhere else."""
 
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from shared.resource_id import BackupInstanceId
+from shared.resource_id import BackupInstanceId, BackupVaultId
 
 _PROVIDERS = "/providers/"
 _PROVIDER = "microsoft.dataprotection/"
@@ -29,23 +29,38 @@ def check_operation_url(url: str, instance: BackupInstanceId, hosts: Sequence[st
     Raises:
         UnsafeOperationUrl: it is not.
     """
+    _check("operation URL", url, instance.subscription_id, hosts)
+
+
+def check_next_link(url: str, vault: BackupVaultId, hosts: Sequence[str]) -> None:
+    """Let a URL pass that ARM may have given for the next page of this vault's instances.
+
+    The same rules as for an operation URL; the path may spell the vault in any way that ARM likes.
+
+    Raises:
+        UnsafeOperationUrl: it is not.
+    """
+    _check("next link", url, vault.subscription_id, hosts)
+
+
+def _check(what: str, url: str, subscription_id: str, hosts: Sequence[str]) -> None:
     shown = ascii(url[:_SHOWN])
     if not url.lower().startswith("https://"):
-        raise UnsafeOperationUrl(f"the operation URL {shown} is not https")
+        raise UnsafeOperationUrl(f"the {what} {shown} is not https")
     if not _URL.fullmatch(url):
-        raise UnsafeOperationUrl(f"the operation URL {shown} is malformed")
+        raise UnsafeOperationUrl(f"the {what} {shown} is malformed")
     parts = urlsplit(url)
     if not _is_allowed(parts.netloc.lower(), hosts):
         raise UnsafeOperationUrl(
-            f"the operation URL {shown} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS"
+            f"the {what} {shown} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS"
         )
     path = parts.path.lower()
     if _CLIMBING.search(path):
-        raise UnsafeOperationUrl(f"the operation URL {shown} climbs in its path")
-    if not path.startswith(f"/subscriptions/{instance.subscription_id.lower()}/"):
-        raise UnsafeOperationUrl(f"the operation URL {shown} is not in the instance's subscription")
+        raise UnsafeOperationUrl(f"the {what} {shown} climbs in its path")
+    if not path.startswith(f"/subscriptions/{subscription_id.lower()}/"):
+        raise UnsafeOperationUrl(f"the {what} {shown} is not in the subscription that was asked about")
     if not path.partition(_PROVIDERS)[2].startswith(_PROVIDER):
-        raise UnsafeOperationUrl(f"the operation URL {shown} is no operation of Microsoft.DataProtection")
+        raise UnsafeOperationUrl(f"the {what} {shown} is nothing of Microsoft.DataProtection")
 
 
 def _is_allowed(host: str, hosts: Sequence[str]) -> bool:

@@ -88,6 +88,8 @@ class Remediation:
     """Why it did not heal, or the newest hindrance on the way."""
     ended_at: datetime | None = None
     published_at: datetime | None = None
+    client_request_id: str | None = None
+    """What the caller who opened it calls the request (`x-ms-client-request-id`), when there was one."""
 
     @property
     def attempt(self) -> Attempt:

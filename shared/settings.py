@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.operations import INSTANCES
 from shared.signals import SyncType, read_sync_type
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
@@ -150,6 +151,13 @@ class Settings:
     )
     exclude: tuple[str, ...] = _knob(
         "EXCLUDE", (), _globs, "Globs on ARM ids, separated by commas: these instances are left alone."
+    )
+    event_operations: tuple[str, ...] = _knob(
+        "EVENT_OPERATIONS",
+        (f"{INSTANCES}*",),
+        _globs,
+        "Globs on operation names, separated by commas: these operations start a heal when they fail. Sync, restore "
+        "and validation never do.",
     )
     operation_timeout: timedelta = _knob(
         "OPERATION_TIMEOUT", timedelta(hours=6), _positive_duration, "An attempt that lasts longer ends as TimedOut."

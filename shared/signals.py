@@ -1,21 +1,27 @@
 """What says "this backup instance failed": events and requests become a Signal, or the reason why not."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from shared.operations import OperationRules, why_not
 from shared.resource_id import BackupInstanceId, InvalidResourceId
 
-RESOURCE_FAILURES = frozenset({"Microsoft.Resources.ResourceActionFailure", "Microsoft.Resources.ResourceWriteFailure"})
-"""The Resource Manager events that are read (Event Grid, "Azure subscription as a source")."""
+_ALL_OPERATIONS = OperationRules()
+_RESOURCE_FAILURES = {
+    "microsoft.resources.resourceactionfailure": "failed",
+    "microsoft.resources.resourcewritefailure": "failed",
+    "microsoft.resources.resourceactioncancel": "was canceled",
+    "microsoft.resources.resourcewritecancel": "was canceled",
+}
+"""The Resource Manager events that are read (Event Grid, "Azure subscription as a source"), in lower case.
 
-_PROVIDER = "microsoft.dataprotection"
-_INSTANCES = f"{_PROVIDER}/backupvaults/backupinstances/"
-# A failing sync is itself a failed action on the instance: healing it would go round in circles.
-# Restores and validations fail for reasons of their own and leave the instance's protection as it was.
-_NOT_BACKUP = ("sync/", "restore/", "rehydrate/", "validate", "findrestorabletimeranges/")
+What was canceled counts too: the instance is without that backup, or half configured, and a `Default` sync of
+an instance that is well does nothing.
+"""
 
 
 class SyncType(StrEnum):
@@ -31,12 +37,14 @@ class Signal:
 
     instance: BackupInstanceId
     source: str
-    """Which way in it came: `Event` or `Request`."""
+    """Which way in it came: `Event`, `Alert` or `Request`."""
     reason: str
     """For people: what failed, or why somebody asked."""
     occurred_at: datetime
     sync_type: SyncType | None = None
     """The sync asked for; None for the app's setting."""
+    client_request_id: str | None = None
+    """What the caller calls the request (`x-ms-client-request-id`); printable ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class GridEvent(Protocol):
         """The event's data."""
 
 
-def from_grid_event(event: GridEvent, now: datetime) -> Signal | NoSignal:
+def from_grid_event(event: GridEvent, now: datetime, rules: OperationRules = _ALL_OPERATIONS) -> Signal | NoSignal:
     """Read what the Event Grid trigger hands over; `now` stands in for an event that tells no time.
 
     An Event Grid event has `event_type` and `event_time`, a CloudEvent `type` and `time`.
@@ -66,23 +74,31 @@ def from_grid_event(event: GridEvent, now: datetime) -> Signal | NoSignal:
     occurred_at = getattr(event, "event_time", None) or getattr(event, "time", None) or now
     if occurred_at.tzinfo is None:
         occurred_at = occurred_at.replace(tzinfo=UTC)
-    return from_event(event_type, event.subject, event.get_json(), occurred_at)
+    return from_event(event_type, event.subject, event.get_json(), occurred_at, rules)
 
 
-def from_event(event_type: object, subject: object, data: object, occurred_at: datetime) -> Signal | NoSignal:
+def from_event(
+    event_type: object,
+    subject: object,
+    data: object,
+    occurred_at: datetime,
+    rules: OperationRules = _ALL_OPERATIONS,
+) -> Signal | NoSignal:
     """Read an event of either schema (Event Grid or CloudEvents 1.0).
 
-    Two kinds are signals: Resource Manager's failures of an operation on a backup instance, and any other
-    event whose data carries `backupInstanceId` (with optional `syncType` and `reason`).
+    Two kinds are signals: Resource Manager's word that an operation on a backup instance failed or was canceled,
+    where the rules count that operation; and any other event whose data carries `backupInstanceId` (with
+    optional `syncType` and `reason`).
     """
     if not isinstance(event_type, str) or not event_type:
         return NoSignal("the event has no type")
     if not isinstance(data, Mapping):
-        return NoSignal(f"the data of the {event_type} event is not an object")
-    if event_type in RESOURCE_FAILURES:
-        return _from_resource_failure(event_type, subject, data, occurred_at)
+        return NoSignal(f"the data of the {one_line(event_type)} event is not an object")
+    if event_type.lower() in _RESOURCE_FAILURES:
+        return _from_resource_failure(_RESOURCE_FAILURES[event_type.lower()], subject, data, occurred_at, rules)
     if "backupInstanceId" not in data:
-        return NoSignal(f"the {event_type} event is no failure of Resource Manager and has no data.backupInstanceId")
+        shown = one_line(event_type)
+        return NoSignal(f"the {shown} event is no failure of Resource Manager and has no data.backupInstanceId")
     return _from_custom_event(event_type, data, occurred_at)
 
 
@@ -101,22 +117,31 @@ def read_sync_type(value: object) -> SyncType | None:
 
 
 def _from_resource_failure(
-    event_type: str, subject: object, data: Mapping[str, Any], occurred_at: datetime
+    what: str, subject: object, data: Mapping[str, Any], occurred_at: datetime, rules: OperationRules
 ) -> Signal | NoSignal:
     operation = data.get("operationName")
     if not isinstance(operation, str):
         return NoSignal("data.operationName is missing or not text")
-    if not operation.lower().startswith(_INSTANCES):
-        return NoSignal(f"{_short(operation)} is no operation on a backup instance")
-    if operation.lower().removeprefix(_INSTANCES).startswith(_NOT_BACKUP):
-        return NoSignal(f"{_short(operation)} says nothing about the protection of the instance")
-    named = data.get("resourceUri") or subject
+    uncounted = why_not(operation, data, rules)
+    if uncounted:
+        return NoSignal(uncounted)
     try:
-        instance = BackupInstanceId.parse(named)
+        instance = _instance_of(data.get("resourceUri"), subject)
     except InvalidResourceId as invalid:
         return NoSignal(f"data.resourceUri: {invalid}")
-    reason = f"{_short(operation)} failed"
-    return Signal(instance, "Event", reason, occurred_at)
+    return Signal(instance, "Event", f"{one_line(operation)} {what}", occurred_at)
+
+
+def _instance_of(resource_uri: object, subject: object) -> BackupInstanceId:
+    """The resource as the data names it; where that is nothing, or no backup instance, as the subject does."""
+    try:
+        return BackupInstanceId.parse(resource_uri or subject)
+    except InvalidResourceId:
+        if not resource_uri:
+            raise
+        with suppress(InvalidResourceId):
+            return BackupInstanceId.parse(subject)
+        raise
 
 
 def _from_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: datetime) -> Signal | NoSignal:
@@ -127,13 +152,13 @@ def _from_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: da
         return NoSignal(f"data.backupInstanceId: {invalid}")
     except ValueError as invalid:
         return NoSignal(f"data.{invalid}")
-    reason = data.get("reason", f"{_short(event_type)} event")
+    reason = data.get("reason", f"{one_line(event_type)} event")
     if not isinstance(reason, str):
         return NoSignal("data.reason is not text")
-    return Signal(instance, "Event", _short(reason), occurred_at, sync_type)
+    return Signal(instance, "Event", one_line(reason), occurred_at, sync_type)
 
 
-def _short(text: str) -> str:
+def one_line(text: str) -> str:
     """Foreign text on its way into log, storage and page: of bounded length, without what cannot be written."""
     printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return printable if len(printable) <= 500 else printable[:500] + "..."

@@ -48,6 +48,7 @@ def opened(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
         due_at=now + QUEUE_PATIENCE,
         attempts=(Attempt(1, sync_type, queued_at=now),),
         history=(Transition(now, None, Status.QUEUED, signal.reason),),
+        client_request_id=signal.client_request_id,
     )
 
 

@@ -14,9 +14,11 @@ from shared.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
 PURE = [
+    "alerts",
     "answers",
     "clock",
     "documents",
+    "operations",
     "policy",
     "remediation",
     "resource_id",

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.operation_url import UnsafeOperationUrl, check_operation_url
+from shared.operation_url import UnsafeOperationUrl, check_next_link, check_operation_url
 from shared.resource_id import BackupInstanceId
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
@@ -65,3 +65,24 @@ def test_the_default_port_makes_no_difference() -> None:
 def test_any_text_as_a_host_is_refused(host: str) -> None:
     with pytest.raises(UnsafeOperationUrl):
         check_operation_url(f"https://{host}.example{BELOW}", INSTANCE, HOSTS)
+
+
+LINK = f"https://management.azure.com{BELOW}/backupVaults/testvault/backupInstances?api-version=x&$skipToken=ZTA4%3D"
+
+
+def test_a_next_link_of_arm_passes() -> None:
+    check_next_link(LINK, INSTANCE.vault_id, HOSTS)
+
+
+@pytest.mark.parametrize(
+    ("link", "reason"),
+    [
+        (LINK.replace("management.azure.com", "evil.example"), "next link .* host"),
+        (LINK.replace("https", "http"), "not https"),
+        (LINK.replace(SUBSCRIPTION, "14cf684a-d41f-4550-9f70-7708a3a2283b"), "subscription"),
+        (LINK.replace("DataProtection", "KeyVault"), "Microsoft.DataProtection"),
+    ],
+)
+def test_a_next_link_that_could_carry_the_token_elsewhere_is_refused(link: str, reason: str) -> None:
+    with pytest.raises(UnsafeOperationUrl, match=reason):
+        check_next_link(link, INSTANCE.vault_id, HOSTS)

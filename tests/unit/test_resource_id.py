@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.resource_id import BackupInstanceId, InvalidResourceId
+from shared.resource_id import BackupInstanceId, BackupVaultId, InvalidResourceId
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 ID = (
@@ -91,3 +91,20 @@ def test_any_name_is_an_id_or_refused(name: str) -> None:
     except InvalidResourceId:
         return
     assert made.url_path.isascii()
+
+
+def test_a_vault_is_read_in_any_casing_with_anything_behind_it() -> None:
+    vault = ID.partition("/backupInstances")[0]
+    assert BackupVaultId.parse(f"{vault.upper()}/backupJobs/1") == BackupVaultId.parse(vault)
+    assert str(BackupVaultId.parse(vault)) == vault
+    assert BackupInstanceId.parse(ID).vault_id == BackupVaultId.parse(vault)
+
+
+@pytest.mark.parametrize("text", [None, "", "/", ID.partition("/testvault")[0], ID.replace("DataProtection", "Other")])
+def test_what_names_no_vault_is_refused(text: object) -> None:
+    with pytest.raises(InvalidResourceId):
+        BackupVaultId.parse(text)
+
+
+def test_a_vaults_names_cannot_change_the_path_of_a_url() -> None:
+    assert BackupVaultId(SUBSCRIPTION, "a b", "v").url_path.count("a%20b") == 1

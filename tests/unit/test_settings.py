@@ -66,3 +66,8 @@ def test_one_message_lists_every_bad_value() -> None:
     with pytest.raises(InvalidSettings) as invalid:
         Settings.from_environment({"SYNC_TYPE": "x", "POLL_CONCURRENCY": "y"})
     assert all(name in str(invalid.value) for name in ("SYNC_TYPE", "POLL_CONCURRENCY"))
+
+
+def test_the_operations_that_count_are_globs_in_any_casing() -> None:
+    settings = Settings.from_environment({"EVENT_OPERATIONS": "*/Backup/action, */write"})
+    assert settings.event_operations == ("*/backup/action", "*/write")

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.operations import OperationRules
 from shared.signals import NoSignal, Signal, SyncType, from_event, from_grid_event
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -15,6 +16,7 @@ ID = (
 )
 ACTION_FAILURE = "Microsoft.Resources.ResourceActionFailure"
 WRITE_FAILURE = "Microsoft.Resources.ResourceWriteFailure"
+OUR_APP, OUR_OBJECT = "5a7a1b26-0000-4000-8000-000000000000", "0f9e1b26-0000-4000-8000-00000000000a"
 
 
 def failure(operation: object = "backup/action", resource: object = ID, **data: Any) -> dict[str, Any]:
@@ -32,6 +34,83 @@ def test_a_failed_operation_on_an_instance_is_a_signal(event_type: str, operatio
 def test_the_subject_names_the_instance_where_the_data_does_not() -> None:
     signal = from_event(ACTION_FAILURE, f"{ID}/backup".upper(), failure(resource=None), NOW)
     assert isinstance(signal, Signal)
+
+
+@pytest.mark.parametrize(
+    ("event_type", "operation"),
+    [
+        ("Microsoft.Resources.ResourceActionCancel", "backup/action"),
+        ("Microsoft.Resources.ResourceWriteCancel", "write"),
+    ],
+)
+def test_a_canceled_operation_on_an_instance_is_a_signal_that_says_so(event_type: str, operation: str) -> None:
+    signal = from_event(event_type, ID, failure(operation), NOW)
+    assert isinstance(signal, Signal)
+    assert signal.reason.endswith("was canceled")
+
+
+@pytest.mark.parametrize("event_type", ["Microsoft.Resources.ResourceActionSuccess", "Microsoft.Resources.X"])
+def test_another_word_of_resource_manager_is_no_signal(event_type: str) -> None:
+    assert isinstance(from_event(event_type, ID, failure(), NOW), NoSignal)
+
+
+def test_types_operations_and_ids_are_read_in_any_casing() -> None:
+    data = failure("BACKUP/ACTION", f"{ID}/backup".upper())
+    assert isinstance(from_event(ACTION_FAILURE.upper(), None, data, NOW), Signal)
+
+
+def test_the_subject_names_the_instance_where_the_data_names_something_else() -> None:
+    signal = from_event(ACTION_FAILURE, ID, failure(resource=ID.partition("/backupInstances")[0]), NOW)
+    assert isinstance(signal, Signal)
+    assert str(signal.instance) == ID
+
+
+def test_a_setting_says_which_failed_operations_count() -> None:
+    rules = OperationRules(counted=("*/backup/action",))
+    assert isinstance(from_event(ACTION_FAILURE, ID, failure("backup/action"), NOW, rules), Signal)
+    answer = from_event(WRITE_FAILURE, ID, failure("write"), NOW, rules)
+    assert isinstance(answer, NoSignal)
+    assert "EVENT_OPERATIONS" in answer.reason
+
+
+def test_no_setting_makes_a_sync_count() -> None:
+    rules = OperationRules(counted=("*",))
+    assert isinstance(from_event(ACTION_FAILURE, ID, failure("sync/action"), NOW, rules), NoSignal)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"claims": {"appid": OUR_APP.upper()}},
+        {"claims": f'{{"appid": "{OUR_APP}"}}'},
+        {"claims": {"http://schemas.microsoft.com/identity/claims/objectidentifier": OUR_OBJECT}},
+        {"claims": {"oid": OUR_OBJECT}},
+        {"authorization": {"evidence": {"principalId": OUR_OBJECT.replace("-", "")}}},
+        {"authorization": f'{{"evidence": {{"principalId": "{OUR_OBJECT}"}}}}'},
+    ],
+)
+def test_what_this_app_did_itself_is_no_signal(who: dict[str, object]) -> None:
+    rules = OperationRules(own_ids=lambda: frozenset({OUR_APP, OUR_OBJECT}))
+    answer = from_event(ACTION_FAILURE, ID, failure(**who), NOW, rules)
+    assert isinstance(answer, NoSignal)
+    assert "own doing" in answer.reason
+
+
+@pytest.mark.parametrize("claims", [None, "", "junk", "[]", 5, {"appid": 5}, {"appid": "somebody-else"}])
+@pytest.mark.parametrize("http_request", [None, "{}", {"method": "POST"}])
+def test_what_somebody_else_or_nobody_did_is_a_signal(claims: object, http_request: object) -> None:
+    rules = OperationRules(own_ids=lambda: frozenset({OUR_APP}))
+    data = failure(claims=claims, httpRequest=http_request)
+    assert isinstance(from_event(ACTION_FAILURE, ID, data, NOW, rules), Signal)
+
+
+def test_the_own_identity_is_asked_for_only_where_it_decides() -> None:
+    def unexpected() -> frozenset[str]:
+        raise AssertionError
+
+    rules = OperationRules(own_ids=unexpected)
+    from_event(ACTION_FAILURE, ID, failure("sync/action", claims={"appid": OUR_APP}), NOW, rules)
+    from_event(ACTION_FAILURE, ID, failure(), NOW, rules)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +193,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 fields = st.dictionaries(
-    st.sampled_from(["operationName", "resourceUri", "backupInstanceId", "syncType", "reason"]), json_values
+    st.sampled_from(
+        ["operationName", "resourceUri", "backupInstanceId", "syncType", "reason", "claims", "authorization"]
+    ),
+    json_values | st.just("Microsoft.DataProtection/backupVaults/backupInstances/backup/action"),
 )
 
 

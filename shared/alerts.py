@@ -1,0 +1,221 @@
+"""What an Azure Monitor alert says in the common alert schema: which backup instances failed, or why it is no signal.
+
+The schema: Microsoft Learn, "Common alert schema definitions". Which field names the backup instance differs
+by workload and kind of alert (built-in alerts of Azure Backup, metric, log search and activity log alerts), so
+every text of the fields that can name a resource is read, and what has the form of an ARM id counts.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from shared.answers import ListedInstance
+from shared.clock import from_iso
+from shared.operations import INSTANCES, OperationRules, as_object, why_not
+from shared.resource_id import BackupInstanceId, BackupVaultId, InvalidResourceId
+from shared.signals import Signal, one_line
+
+MOST_INSTANCES = 100
+"""Instances of one alert that are healed; more say that something else is wrong."""
+_MOST_VAULTS = 5
+_MOST_TEXTS = 5_000
+_SCHEMA = "azuremonitorcommonalertschema"
+_RECOVERY_SERVICES = "/providers/microsoft.recoveryservices/"
+_BEFORE_ID = re.compile(r"[,;\s]+(?=/subscriptions/)", re.IGNORECASE)
+_ORIGIN = re.compile(r"https://[^/\s]+(?=/subscriptions/)", re.IGNORECASE)
+_RESOURCE = re.compile(r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/[^/\s]+/[^/\s]+/\S+", re.IGNORECASE)
+_WENT_WELL = frozenset({"started", "accepted", "succeeded"})
+
+Id = TypeVar("Id")
+
+
+class NotAnAlert(ValueError):
+    """The body is no alert of Azure Monitor; the message says what is missing, `target` where."""
+
+    def __init__(self, target: str, reason: str) -> None:
+        """`target` is the path of the field."""
+        super().__init__(reason)
+        self.target = target
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """An alert that starts nothing."""
+
+    code: str
+    """`Resolved`, `OtherSchema`, `OtherCondition`, `OtherService`, `RecoveryServicesVault`, `NoBackupFailure`,
+    `NoBackupInstance` or `VaultNotReadable`."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A fired alert about backups in Backup vaults."""
+
+    reason: str
+    """For people: the rule and what it says."""
+    occurred_at: datetime
+    instances: tuple[BackupInstanceId, ...]
+    """The instances that it names; where there are none, the vaults and resources lead to them."""
+    vaults: tuple[BackupVaultId, ...]
+    resources: tuple[str, ...]
+    """Ids of other ARM resources, in lower case; the protected one is among them."""
+
+    def signals(self, instances: Iterable[BackupInstanceId]) -> tuple[Signal, ...]:
+        """One signal for each of these instances."""
+        return tuple(Signal(instance, "Alert", self.reason, self.occurred_at) for instance in instances)
+
+
+def read_alert(body: object, now: datetime, rules: OperationRules) -> Alert | Ignored:
+    """Read the body that an action group sends; `now` stands in for an alert that tells no time.
+
+    Raises:
+        NotAnAlert: it is no alert of Azure Monitor, whatever the schema.
+    """
+    if not isinstance(body, Mapping):
+        raise NotAnAlert("schemaId", f"expected an alert as a JSON object, got {type(body).__name__}")
+    other_schema = _other_schema(body)
+    if other_schema:
+        return other_schema
+    data = _member(body, "data", "data")
+    essentials = _member(data, "essentials", "data.essentials")
+    condition = essentials.get("monitorCondition")
+    if not isinstance(condition, str):
+        raise NotAnAlert("data.essentials.monitorCondition", "expected Fired or Resolved as text")
+    if condition.lower() == "resolved":
+        return Ignored("Resolved", "the alert is resolved: nothing is to be healed")
+    if condition.lower() != "fired":
+        return Ignored("OtherCondition", f"monitorCondition is {one_line(condition)}: only Fired alerts are signals")
+    context = as_object(data.get("alertContext"))
+    named = (essentials.get("alertTargetIDs"), essentials.get("configurationItems"), data.get("customProperties"))
+    texts = [text for part in (*named, context) for text in _texts(part)][:_MOST_TEXTS]
+    return _no_failure(essentials, context, texts, rules) or _read(essentials, texts, now)
+
+
+def matching(listed: Sequence[ListedInstance], resources: Sequence[str]) -> tuple[BackupInstanceId, ...]:
+    """The instances of a vault that protect one of these resources: the resource itself, or what stands above it."""
+    protected = {
+        "/".join(parts[:end]) for parts in (one.split("/") for one in resources) for end in range(len(parts) + 1)
+    }
+    return tuple(instance.id for instance in listed if _normal(instance.resource_id) in protected)
+
+
+def _other_schema(body: Mapping[str, Any]) -> Ignored | None:
+    schema = body.get("schemaId")
+    if isinstance(schema, str) and schema.lower() == _SCHEMA:
+        return None
+    is_classic = isinstance(body.get("status"), str) and isinstance(body.get("context"), Mapping)
+    if not isinstance(schema, str) and not is_classic:
+        raise NotAnAlert("schemaId", "schemaId is missing: expected azureMonitorCommonAlertSchema")
+    shown = one_line(schema) if isinstance(schema, str) else "that of a classic alert"
+    return Ignored(
+        "OtherSchema", f"the schema is {shown}: turn on the common alert schema in the action group's receiver"
+    )
+
+
+def _member(parent: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
+    member = parent.get(name)
+    if not isinstance(member, Mapping):
+        raise NotAnAlert(path, f"{path} is missing or not an object")
+    return member
+
+
+def _no_failure(
+    essentials: Mapping[str, Any], context: Mapping[str, Any], texts: Sequence[str], rules: OperationRules
+) -> Ignored | None:
+    """What is about backup instances, but not about a backup that failed."""
+    if _is(essentials.get("monitoringService"), "azure backup"):
+        # The built-in alerts (Microsoft Learn, "Azure Monitor based alerts for Azure Backup"): those of the category
+        # Security tell what somebody did on purpose, and of the jobs some are restores.
+        if _is(context.get("category"), "security"):
+            return Ignored("NoBackupFailure", "a security alert of Azure Backup is no failed backup")
+        if str(essentials.get("alertRule")).lower().startswith("restore"):
+            return Ignored("NoBackupFailure", "a failed restore says nothing about the protection of the instance")
+    metrics = [criterion.get("metricName") for criterion in _criteria(context)]
+    if metrics and all(_is(metric, "restorehealthevent") for metric in metrics):
+        return Ignored("NoBackupFailure", "a failed restore says nothing about the protection of the instance")
+    operations = [text for text in texts if text.lower().startswith(INSTANCES)]
+    if operations and str(context.get("status")).lower() in _WENT_WELL:
+        return Ignored("NoBackupFailure", f"{operations[0][:200]!a} did not fail")
+    uncounted = [why_not(operation, context, rules) for operation in operations]
+    if uncounted and all(uncounted):
+        return Ignored("NoBackupFailure", str(uncounted[0]))
+    return None
+
+
+def _read(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime) -> Alert | Ignored:
+    ids = [one for text in texts for one in _ids(text)]
+    instances = _parsed(ids, BackupInstanceId.parse, MOST_INSTANCES + 1)
+    vaults = _parsed(ids, BackupVaultId.parse, _MOST_VAULTS)
+    resources = tuple(dict.fromkeys(_normal(one) for one in ids if _RESOURCE.fullmatch(one)))
+    if not instances and not vaults:
+        return _nothing_to_heal(essentials, ids)
+    reason = ": ".join(
+        text for text in (essentials.get("alertRule"), essentials.get("description")) if isinstance(text, str) and text
+    )
+    occurred_at = _moment(essentials.get("firedDateTime")) or now
+    return Alert(one_line(reason or "Azure Monitor alert"), occurred_at, instances, vaults, resources)
+
+
+def _nothing_to_heal(essentials: Mapping[str, Any], ids: Sequence[str]) -> Ignored:
+    target = str(essentials.get("targetResourceType")).lower()
+    if target.startswith("microsoft.recoveryservices/") or any(_RECOVERY_SERVICES in one.lower() for one in ids):
+        reason = "it is about a Recovery Services vault: only instances of Backup vaults can be synced"
+        return Ignored("RecoveryServicesVault", reason)
+    service = essentials.get("monitoringService")
+    if not _is(service, "azure backup"):
+        shown = one_line(service) if isinstance(service, str) else "no service"
+        return Ignored("OtherService", f"it is of {shown} and names no backup instance and no Backup vault")
+    return Ignored("NoBackupInstance", "it names no backup instance and no Backup vault")
+
+
+def _criteria(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    criteria = as_object(context.get("condition")).get("allOf")
+    return [one for one in criteria if isinstance(one, Mapping)] if isinstance(criteria, list) else []
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text inside a value, in the order of appearance; without recursion, since anybody may nest deeply."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            waiting.extend(reversed(list(value.values())))
+        elif isinstance(value, list):
+            waiting.extend(reversed(value))
+
+
+def _ids(text: str) -> list[str]:
+    """The ARM ids that a text is made of: one, several in a row, or one behind the address of Resource Manager."""
+    return [_ORIGIN.sub("", one, count=1) for one in _BEFORE_ID.split(text.strip())]
+
+
+def _parsed(ids: Iterable[str], parse: Callable[[object], Id], most: int) -> tuple[Id, ...]:
+    found: dict[Id, None] = {}
+    for one in ids:
+        try:
+            found.setdefault(parse(one))
+        except InvalidResourceId:
+            continue
+        if len(found) == most:
+            break
+    return tuple(found)
+
+
+def _normal(resource_id: str) -> str:
+    return resource_id.strip().rstrip("/").lower()
+
+
+def _is(value: object, expected: str) -> bool:
+    return isinstance(value, str) and value.lower() == expected
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        return from_iso(text) if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,53 @@
+"""The instances of a vault that protect a resource, for alerts that name nothing but vault and resource.
+
+A vault's list is kept for a few minutes: when a region fails, hundreds of alerts come about the same vaults.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared.alerts import matching
+from shared.answers import NotAnswered, VaultAnswer, VaultListed, VaultRefused
+from shared.resource_id import BackupInstanceId, BackupVaultId
+
+_KEPT = timedelta(minutes=5)
+_TRUSTED = timedelta(seconds=30)
+"""A list that does not have the resource is asked for anew unless it is this fresh: the instance may be new."""
+_MOST_VAULTS = 100
+
+Found = tuple[BackupInstanceId, ...] | VaultRefused | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    listed: VaultListed
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VaultInstances:
+    """Looks into vaults. Two threads at once may list the same vault: that costs a read, and a lock would too."""
+
+    list_vault: Callable[[BackupVaultId], VaultAnswer]
+    now: Callable[[], datetime]
+    _kept: dict[BackupVaultId, _Kept] = field(default_factory=dict)
+
+    def protecting(self, resources: Sequence[str], vault: BackupVaultId) -> Found:
+        """The instances of this vault whose protected resource is one of these, ids in lower case."""
+        kept = self._kept.get(vault)
+        if kept is not None and self.now() - kept.at < _KEPT:
+            found = matching(kept.listed.instances, resources)
+            if found or self.now() - kept.at < _TRUSTED:
+                return found
+        answer = self.list_vault(vault)
+        if not isinstance(answer, VaultListed):
+            return answer
+        self._keep(vault, answer)
+        return matching(answer.instances, resources)
+
+    def _keep(self, vault: BackupVaultId, listed: VaultListed) -> None:
+        self._kept.pop(vault, None)
+        for oldest in list(self._kept)[: len(self._kept) - _MOST_VAULTS + 1]:
+            self._kept.pop(oldest, None)
+        self._kept[vault] = _Kept(listed, self.now())
