@@ -128,7 +128,7 @@ class ArmClient:
             response = self._call("GET", url)
             if isinstance(response, NotAnswered):
                 return response
-            if _is_passing(response.status_code):
+            if _is_passing(response.status_code) or response.status_code == 401:
                 return self._not_answered(response)
             body = _json_object(response)
             if response.status_code != 200 or not isinstance(body.get("value"), list):

@@ -9,7 +9,6 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shared import journal
 from shared.clock import utc_now
 from shared.settings import Settings
 from shared.version import VERSION
@@ -60,7 +59,7 @@ def operation_rules() -> "OperationRules":
     """Which failed operations count as signals."""
     from shared.operations import OperationRules
 
-    return OperationRules(settings().event_operations, _own_ids)
+    return OperationRules(settings().event_operations, settings().client_id)
 
 
 @cache
@@ -189,19 +188,6 @@ def _tokens() -> "Tokens":
 
     audience = settings().arm_audience or settings().arm_endpoint
     return Tokens(lambda: managed_identity(settings().client_id), audience)
-
-
-def _own_ids() -> frozenset[str]:
-    """The ids of the app's identity, as far as they can be known now."""
-    from azure.core.exceptions import AzureError
-
-    client_id = settings().client_id
-    named = frozenset({client_id} if client_id else ())
-    try:
-        return named | _tokens().own_ids()
-    except AzureError as cause:
-        journal.warning("identity.unknown", reason=f"{type(cause).__name__}: {cause}"[:500])
-        return named
 
 
 @cache

@@ -123,6 +123,15 @@ def request_sync(worker: Worker, body: Any) -> Invocation:
     return on_request(worker, "request_sync", http_request("POST", "https://app.test/api/sync", encoded))
 
 
+def receive_alert(worker: Worker, *instances: str) -> Invocation:
+    body = {
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "data": {"essentials": {"monitorCondition": "Fired", "alertTargetIDs": instances}, "alertContext": {}},
+    }
+    request = http_request("POST", "https://app.test/api/alerts", json.dumps(body).encode())
+    return on_request(worker, "receive_alert", request)
+
+
 def get_remediation(worker: Worker, remediation_id: str) -> Invocation:
     url = f"https://app.test/api/remediations/{remediation_id}"
     return on_request(worker, "get_remediation", http_request("GET", url, params={"id": remediation_id}))
@@ -161,6 +170,7 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "poll_operations": tick,
     "purge_remediations": lambda worker: tick(worker, "purge_remediations"),
     "request_sync": lambda worker: request_sync(worker, {"backupInstanceId": instance_id()}),
+    "receive_alert": lambda worker: receive_alert(worker, instance_id()),
     "get_remediation": lambda worker: get_remediation(worker, "nothing"),
     "get_remediations": lambda worker: get(worker, "get_remediations", "remediations"),
     "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
@@ -196,6 +206,7 @@ def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
         ("purge_remediations", [("timerTrigger", "IN")]),
         ("request_sync", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_remediations", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("receive_alert", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("cancel_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("get_health", [("http", "OUT"), ("httpTrigger", "IN")]),
@@ -243,7 +254,22 @@ def test_request_is_accepted(worker: Worker) -> None:
 
 def test_request_queues_a_sync_job(worker: Worker) -> None:
     answer = request_sync(worker, {"backupInstanceId": instance_id()})
-    assert json.loads(job_of(answer))["remediationId"] == answer.document["id"]
+    (job,) = answer.list_output("jobs")
+    assert json.loads(job)["remediationId"] == answer.document["id"]
+
+
+def test_list_of_requests_queues_a_sync_job_for_each(worker: Worker) -> None:
+    items = [{"backupInstanceId": instance_id()} for _ in range(2)]
+    assert len(request_sync(worker, {"items": items}).list_output("jobs")) == 2
+
+
+def test_alert_queues_a_sync_job_for_each_of_its_instances(worker: Worker) -> None:
+    answer = receive_alert(worker, instance_id(), instance_id())
+    assert len(answer.list_output("jobs")) == len(answer.document["instances"]) == 2
+
+
+def test_alert_that_names_no_instance_queues_nothing(worker: Worker) -> None:
+    assert receive_alert(worker, "/subscriptions").outputs == {}
 
 
 def test_accepted_request_names_where_to_look(worker: Worker) -> None:

@@ -83,6 +83,10 @@ class Invocation:
         """An output of type string, or None when the function set none."""
         return str(self.outputs[name].string) if name in self.outputs else None
 
+    def list_output(self, name: str) -> list[str]:
+        """An output of several messages; empty when the function set none."""
+        return list(json.loads(self.outputs[name].json)) if name in self.outputs else []
+
     @property
     def status(self) -> str:
         """The HTTP status that the function answered."""
