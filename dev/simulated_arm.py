@@ -73,6 +73,7 @@ _ROUTES = (
     _route("instance", "GET", _INSTANCE, "readFaults", Backups.read),
     _route("instances", "GET", _VAULT + "/backupInstances", None, Backups.list),
     _route("graph", "POST", r"/providers/Microsoft\.ResourceGraph/resources", None, Graph.resources),
+    _route("subscriptions", "GET", "/subscriptions", None, Backups.subscriptions),
 )
 
 

@@ -147,6 +147,10 @@ class Vaults:
         """Every instance of every vault."""
         return [instance for instances in self._instances.values() for instance in instances.values()]
 
+    def subscriptions(self) -> list[str]:
+        """All in which there is a vault, sorted."""
+        return sorted({key[0] for key in self._instances})
+
     def has_subscription(self, subscription: str) -> bool:
         """Whether any vault is in it."""
         return any(key[0] == subscription.lower() for key in self._instances)

@@ -21,6 +21,7 @@ from shared.resource_id import BackupInstanceId, BackupVaultId, InvalidResourceI
 from shared.signals import SyncType
 
 API_VERSION = "2024-04-01"
+_SUBSCRIPTIONS_VERSION = "2022-12-01"
 _MOST_PAGES = 100
 """Of a vault's list of instances: many times what a vault may hold (5,000), and an end to links in a circle."""
 _UNCLEAR_READS = frozenset({401, 403, 409})
@@ -123,6 +124,19 @@ class ArmClient:
             listed += _listed(body["value"], vault)
             url = body.get("nextLink") or None
         return answers.VaultRefused(200, error_detail("TooManyPages", f"more than {_MOST_PAGES} pages of instances"))
+
+    def reach(self) -> answers.Reached | NotAnswered:
+        """`GET /subscriptions`, which any identity may ask (REST reference, "Subscriptions - List")."""
+        response = self._calls.send("GET", f"{self._endpoint}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}")
+        if isinstance(response, NotAnswered):
+            return response
+        if response.status_code in (403, 429):
+            # Not its word that counts here, but that it was said to our token.
+            return answers.Reached(None)
+        if response.status_code != 200:
+            return self._calls.not_answered(response)
+        listed = json_object(response).get("value")
+        return answers.Reached(len(listed) if isinstance(listed, list) else None)
 
     def _send(
         self,

@@ -11,25 +11,29 @@ from typing import TYPE_CHECKING
 
 from shared.clock import utc_now
 from shared.settings import Settings
+from shared.version import VERSION
 
 if TYPE_CHECKING:
+    from azure.data.tables import TableClient
     from azure.identity import ManagedIdentityCredential
 
     from shared.alert_api import AlertApi
     from shared.arm import ArmClient
     from shared.arm_calls import ArmCalls
     from shared.healer import Healer
+    from shared.history import History
     from shared.http_api import HttpApi
-    from shared.http_sweep import SweepApi
     from shared.identity import Tokens
     from shared.jobs import JobQueue
     from shared.memory import Memory
     from shared.operations import OperationRules
     from shared.pacing import Budget, Pacer
+    from shared.remediations_api import RemediationsApi
     from shared.retention import Retention
     from shared.shard_jobs import ShardQueue
     from shared.store import Store
     from shared.sweep import Sweep
+    from shared.sweep_api import SweepApi
     from shared.sync_api import SyncApi
     from shared.tick import Tick
     from shared.vault_instances import VaultInstances
@@ -102,18 +106,34 @@ def sweep() -> "Sweep":
 @cache
 def sweep_api() -> "SweepApi":
     """The function behind the sweep's route."""
-    from shared.http_sweep import SweepApi
+    from shared.sweep_api import SweepApi
 
     return SweepApi(sweep)
 
 
 @cache
+def history() -> "History":
+    """What was and is healed: for lists and for the page."""
+    from shared.history import History
+
+    return History(_table(), _store(), utc_now)
+
+
+@cache
 def http_api() -> "HttpApi":
-    """The functions behind the HTTP routes."""
+    """The functions behind the routes about the API itself."""
     from shared.health import Health
     from shared.http_api import HttpApi
 
-    return HttpApi(_store, Health(_store, _jobs, _tokens().current, utc_now))
+    return HttpApi(Health(_store, _jobs, _poison, lambda: _tokens().current(), lambda: _arm().reach(), utc_now))
+
+
+@cache
+def remediations_api() -> "RemediationsApi":
+    """The functions behind `/api/remediations`."""
+    from shared.remediations_api import RemediationsApi
+
+    return RemediationsApi(healer, _store, history)
 
 
 @cache
@@ -141,10 +161,17 @@ def _vaults() -> "VaultInstances":
 
 @cache
 def _store() -> "Store":
-    from shared import storage
-    from shared.store import TABLE, Store
+    from shared.store import Store
 
-    return Store(storage.table(TABLE))
+    return Store(_table())
+
+
+@cache
+def _table() -> "TableClient":
+    from shared import storage
+    from shared.store import TABLE
+
+    return storage.table(TABLE)
 
 
 @cache
@@ -153,6 +180,14 @@ def _jobs() -> "JobQueue":
     from shared.jobs import SYNC_JOBS, JobQueue
 
     return JobQueue(storage.queue(SYNC_JOBS))
+
+
+@cache
+def _poison() -> "JobQueue":
+    from shared import storage
+    from shared.jobs import POISON_JOBS, JobQueue
+
+    return JobQueue(storage.queue(POISON_JOBS))
 
 
 @cache
@@ -180,10 +215,13 @@ def _arm() -> "ArmClient":
 
 @cache
 def _calls() -> "ArmCalls":
+    from requests.utils import default_user_agent
+
     from shared.arm_calls import ArmCalls
     from shared.sessions import pooled_session
 
     session = pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency)
+    session.headers["User-Agent"] = f"backup-autoheal/{VERSION} {default_user_agent()}"
     return ArmCalls(_tokens(), session, utc_now)
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from shared import answers
 from shared.answers import ErrorDetail
-from shared.clock import to_millis
+from shared.clock import from_millis, to_millis
 from shared.resource_id import BackupInstanceId
 from shared.signals import SyncType
 
@@ -108,6 +108,11 @@ def new_id(instance: BackupInstanceId, opened_at: datetime) -> str:
 def id_prefix(opened_at: datetime) -> str:
     """How the ids begin of all remediations that were opened in this millisecond."""
     return f"{(1 << _ID_BITS) - 1 - to_millis(opened_at):012x}"
+
+
+def opened_at_of(remediation_id: str) -> datetime:
+    """When the remediation with this id was opened, to the millisecond."""
+    return from_millis((1 << _ID_BITS) - 1 - int(remediation_id[:12], 16))
 
 
 def is_remediation_id(value: object) -> bool:

@@ -5,7 +5,7 @@ change in one transaction. Few shards make large transactions, which cost a frac
 2,000 rows a second ("Scalability and performance targets for Table storage").
 
     o:{instance key}        owner: the instance's latest remediation
-    r:{remediation id}      the remediation, as a JSON document
+    r:{remediation id}      the remediation, as a JSON document; beside it what lists ask for (see `history`)
     d:{millis}:{id}         due entry: look at this remediation at that time
 
 Beside them, in a partition of its own, a row for each subscription's write budget (see `pacing`), and one for
@@ -38,6 +38,7 @@ from shared.clock import from_iso, from_millis, to_millis
 from shared.documents import CorruptDocument, from_document, to_document
 from shared.remediation import Remediation, Status, id_prefix
 from shared.resource_id import BackupInstanceId
+from shared.summaries import summary_of, to_text
 
 TABLE = "remediations"
 TOGETHER = 12
@@ -158,7 +159,7 @@ class Store:
             row = self._table.get_entity(shard_of(remediation_id), f"r:{remediation_id}")
         except ResourceNotFoundError:
             return None
-        return _stored(row)
+        return stored_in(row)
 
     def load_together(self, remediation_ids: Sequence[str]) -> dict[str, Stored | CorruptDocument]:
         """Some remediations of one shard, no more than `TOGETHER`, in one query: a seventh of as many point reads.
@@ -174,7 +175,7 @@ class Store:
         found: dict[str, Stored | CorruptDocument] = {}
         for row in self._table.query_entities(f"{partition} and {in_range} and ({any_of})"):
             try:
-                found[row["RowKey"].removeprefix("r:")] = _stored(row)
+                found[row["RowKey"].removeprefix("r:")] = stored_in(row)
             except CorruptDocument as corrupt:
                 found[row["RowKey"].removeprefix("r:")] = corrupt
         return found
@@ -376,13 +377,21 @@ def _row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
         "RowKey": f"r:{remediation.id}",
         "Status": remediation.status.value,
         "EntryAt": f"{to_millis(entry_at):013d}",
+        "Subscription": remediation.instance.subscription_id.lower(),
+        "InstanceKey": remediation.instance.key,
+        "Summary": to_text(summary_of(remediation)),
     }
     for number, start in enumerate(range(0, len(text), _CHUNK)):
         row[f"Document{number}"] = text[start : start + _CHUNK]
     return row
 
 
-def _stored(row: Mapping[str, Any]) -> Stored:
+def stored_in(row: Mapping[str, Any]) -> Stored:
+    """The remediation in a whole `r:` row.
+
+    Raises:
+        CorruptDocument: the row cannot be read.
+    """
     chunks = (row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row)
     try:
         remediation = from_document(json.loads("".join(chunks)))

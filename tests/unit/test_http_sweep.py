@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.http_sweep import SweepApi
 from shared.resource_id import BackupInstanceId
 from shared.sweep import Left, NotSwept, Opened, Sweep, Swept
+from shared.sweep_api import SweepApi
 from tests.unit.episodes import INSTANCE, NOW
 
 ERROR = {"code": "AuthorizationFailed", "message": "no", "additionalInfo": [{"type": "t", "info": {"a": 1}}]}

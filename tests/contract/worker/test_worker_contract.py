@@ -138,8 +138,19 @@ def get_remediation(worker: Worker, remediation_id: str) -> Invocation:
     return on_request(worker, "get_remediation", http_request("GET", url, params={"id": remediation_id}))
 
 
-def get_health(worker: Worker) -> Invocation:
-    return on_request(worker, "get_health", http_request("GET", "https://app.test/api/health"))
+def get(worker: Worker, function: str, path: str) -> Invocation:
+    """A request without parameters of its own."""
+    return on_request(worker, function, http_request("GET", f"https://app.test/api/{path}"))
+
+
+def cancel_remediation(worker: Worker, remediation_id: str) -> Invocation:
+    url = f"https://app.test/api/remediations/{remediation_id}/cancel"
+    return on_request(worker, "cancel_remediation", http_request("POST", url, params={"id": remediation_id}))
+
+
+def unserved_request(worker: Worker, method: str, path: str) -> Invocation:
+    url = f"https://app.test/api/{path}"
+    return on_request(worker, "unserved_request", http_request(method, url, params={"path": path}))
 
 
 def tick(worker: Worker, function: str = "poll_operations") -> Invocation:
@@ -167,7 +178,11 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "request_sync": lambda worker: request_sync(worker, {"backupInstanceId": instance_id()}),
     "receive_alert": lambda worker: receive_alert(worker, instance_id()),
     "get_remediation": lambda worker: get_remediation(worker, "nothing"),
-    "get_health": get_health,
+    "get_remediations": lambda worker: get(worker, "get_remediations", "remediations"),
+    "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
+    "get_health": lambda worker: get(worker, "get_health", "health"),
+    "get_openapi": lambda worker: get(worker, "get_openapi", "openapi.json"),
+    "unserved_request": lambda worker: unserved_request(worker, "GET", "nothing"),
 }
 
 
@@ -199,9 +214,13 @@ def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
         ("sweep_instances", [("timerTrigger", "IN")]),
         ("request_sweep", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("request_sync", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
+        ("get_remediations", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("receive_alert", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("cancel_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("get_health", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("get_openapi", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("unserved_request", [("http", "OUT"), ("httpTrigger", "IN")]),
     ],
 )
 def test_worker_reports_the_bindings_to_the_host(
@@ -283,3 +302,24 @@ def test_remediation_is_shown(worker: Worker) -> None:
 
 def test_unknown_remediation_is_not_found(worker: Worker) -> None:
     assert get_remediation(worker, "nothing").status == "404"
+
+
+def test_remediations_are_listed_newest_first(worker: Worker) -> None:
+    opened = request_sync(worker, {"backupInstanceId": instance_id()}).document
+    assert get(worker, "get_remediations", "remediations").document["value"][0]["id"] == opened["id"]
+
+
+def test_remediation_is_cancelled_without_a_body(worker: Worker) -> None:
+    opened = request_sync(worker, {"backupInstanceId": instance_id()}).document
+    assert cancel_remediation(worker, opened["id"]).document["status"] == "Cancelled"
+
+
+def test_health_answers_though_azure_does_not(worker: Worker) -> None:
+    answer = get(worker, "get_health", "health")
+    checks = answer.document["checks"]
+    assert (answer.status, checks["storage"]["status"], checks["token"]["status"]) == ("503", "ok", "unavailable")
+
+
+def test_wrong_method_is_answered_with_those_that_fit(worker: Worker) -> None:
+    answer = unserved_request(worker, "GET", "sync")
+    assert (answer.status, answer.headers["allow"]) == ("405", "OPTIONS, POST")

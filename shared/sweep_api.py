@@ -7,8 +7,11 @@ from typing import Any
 
 import azure.functions as func
 
+from shared.api_operations import STORAGE_UNAVAILABLE, Answer, DryRunQuery, Operation
 from shared.clock import to_iso
 from shared.http_answers import Refusal, answered, json_answer, refused
+from shared.http_queries import asks_for_dry_run
+from shared.resources import SweepResource
 from shared.sweep import Left, NotSwept, Opened, Sweep, Swept
 
 _SHOWN = 1000
@@ -30,19 +33,12 @@ class SweepApi:
         return answered(lambda: self._request(request))
 
     def _request(self, request: func.HttpRequest) -> func.HttpResponse:
-        is_dry_run = _dry_run(request.params)
+        is_dry_run = asks_for_dry_run(request)
         try:
             swept = self.sweep().preview() if is_dry_run else self.sweep().run()
         except NotSwept as failure:
             return _not_swept(failure)
         return json_answer(200 if is_dry_run else 202, _document(swept, is_dry_run))
-
-
-def _dry_run(query: Mapping[str, str]) -> bool:
-    text = query.get("dryRun", "false")
-    if text.lower() not in ("true", "false"):
-        raise Refusal(400, "InvalidRequest", f"dryRun is true or false, got {ascii(text)[:100]}", "dryRun")
-    return text.lower() == "true"
 
 
 def _not_swept(failure: NotSwept) -> func.HttpResponse:
@@ -86,3 +82,23 @@ def _show_opened(opened: Opened) -> dict[str, Any]:
 
 def _show_left(left: Left) -> dict[str, Any]:
     return {"backupInstanceId": str(left.instance), "code": left.code, "reason": left.reason}
+
+
+OPERATIONS = (
+    Operation(
+        name="request_sweep",
+        method="POST",
+        path="sweep",
+        summary="Find the instances that are broken though no signal came, and heal them.",
+        query=DryRunQuery,
+        answers={
+            200: Answer("What a sweep would open now, and what it would leave.", SweepResource),
+            202: Answer("What was opened, and what was left.", SweepResource),
+        },
+        refusals={
+            400: "`dryRun` is neither `true` nor `false`.",
+            502: "Resource Graph refused the query; its error is in `details`.",
+            503: f"Resource Graph does not answer now. {STORAGE_UNAVAILABLE[503]}",
+        },
+    ),
+)

@@ -1,0 +1,207 @@
+"""Reading many remediations on real table storage: pages, filters, and what is kept in memory of late."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+
+from shared import history, transitions
+from shared.history import Filters, History, Page
+from shared.remediation import Remediation, Status
+from shared.resource_id import BackupInstanceId
+from shared.signals import Signal, SyncType
+from shared.store import SHARDS, Change, Store, shard_of
+from shared.summaries import summary_of
+from tests.unit.episodes import ACCEPTED, INSTANCE, NOW
+
+HOUR = timedelta(hours=1)
+OTHER_SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
+Opening = Callable[..., Remediation]
+
+
+@pytest.fixture
+def table(connection_string: str) -> Iterator[TableClient]:
+    """A table of this test's own."""
+    service = TableServiceClient.from_connection_string(connection_string)
+    with service.create_table(f"test{uuid4().hex}") as table:
+        yield table
+        table.delete_table()
+
+
+@pytest.fixture
+def store(table: TableClient) -> Store:
+    return Store(table)
+
+
+@pytest.fixture
+def past(table: TableClient, store: Store) -> History:
+    return History(table, store, lambda: NOW)
+
+
+@pytest.fixture
+def opened(store: Store) -> Opening:
+    """Opens a remediation, so many hours ago, of an instance of that name."""
+
+    def open_one(name: str, hours_ago: float = 0, subscription: str = INSTANCE.subscription_id) -> Remediation:
+        at = NOW - hours_ago * HOUR
+        instance = BackupInstanceId(subscription, INSTANCE.resource_group, INSTANCE.vault, name)
+        fresh = transitions.opened(Signal(instance, "Event", "failed", at), SyncType.DEFAULT, at)
+        store.open(fresh, store.owner(instance))
+        return fresh
+
+    return open_one
+
+
+def ids(page: Page) -> list[str]:
+    return [stored.remediation.id for stored in page.items]
+
+
+def moved(store: Store, remediation: Remediation, after: Callable[[Remediation], Remediation]) -> Remediation:
+    """The remediation, one step on, stored."""
+    stored = store.load(remediation.id)
+    assert stored is not None
+    changed = after(stored.remediation)
+    assert list(store.save_all([Change(stored, changed)]))
+    return changed
+
+
+def cancelled(remediation: Remediation) -> Remediation:
+    return transitions.cancelled(remediation, "enough", NOW)
+
+
+def without_summaries(table: TableClient) -> None:
+    """As an older app left them."""
+    for row in list(table.query_entities("RowKey gt 'r:' and RowKey lt 'r;'")):
+        row.pop("Summary")
+        table.update_entity(row, UpdateMode.REPLACE)
+
+
+def test_a_page_shows_the_newest_first_whatever_their_shard(past: History, opened: Opening) -> None:
+    made = [opened(f"bi-{number}", hours_ago=number % 7 * 24 + number).id for number in range(12)]
+    assert ids(past.page(Filters(), 50)) == sorted(made)
+
+
+def test_the_pages_together_show_everything_once(past: History, opened: Opening) -> None:
+    made = {opened(f"bi-{number}", hours_ago=number * 50).id for number in range(11)}
+    seen: list[str] = []
+    after = None
+    for _ in range(6):
+        page = past.page(Filters(), 2, after)
+        seen += ids(page)
+        after = page.after
+    assert (len(seen), set(seen), after) == (11, made, None)
+
+
+def test_a_full_page_that_is_the_last_names_no_next_one(past: History, opened: Opening) -> None:
+    opened("bi-1"), opened("bi-2")
+    assert past.page(Filters(), 2).after is None
+
+
+def test_what_is_opened_while_somebody_turns_pages_moves_nothing(past: History, opened: Opening) -> None:
+    made = [opened(f"bi-{number}", hours_ago=number + 1).id for number in range(4)]
+    first = past.page(Filters(), 2)
+    opened("bi-new")
+    assert ids(first) + ids(past.page(Filters(), 2, first.after)) == made
+
+
+def test_a_status_filter_finds_what_is_years_old(past: History, store: Store, opened: Opening) -> None:
+    opened("bi-1")
+    old = moved(store, opened("bi-2", hours_ago=20_000), cancelled)
+    assert ids(past.page(Filters(statuses=frozenset({Status.CANCELLED, Status.FAILED})), 50)) == [old.id]
+
+
+def test_a_subscription_filter_takes_any_casing(past: History, opened: Opening) -> None:
+    opened("bi-1")
+    wanted = opened("bi-2", subscription=OTHER_SUBSCRIPTION.upper())
+    assert ids(past.page(Filters(subscription_id=OTHER_SUBSCRIPTION), 50)) == [wanted.id]
+
+
+def test_an_instance_filter_finds_all_of_its_remediations_in_any_casing(
+    past: History, store: Store, opened: Opening
+) -> None:
+    first = moved(store, opened("bi-1", hours_ago=500), cancelled)
+    second = opened("BI-1")
+    opened("bi-2")
+    assert ids(past.page(Filters(instance=replace(INSTANCE, name="bi-1")), 50)) == [second.id, first.id]
+
+
+def test_since_includes_its_own_millisecond_and_nothing_before(past: History, opened: Opening) -> None:
+    wanted = opened("bi-1", hours_ago=1)
+    opened("bi-2", hours_ago=1.000_001)
+    assert ids(past.page(Filters(since=NOW - HOUR), 50)) == [wanted.id]
+
+
+@pytest.mark.parametrize("since", [datetime(1, 1, 1, tzinfo=NOW.tzinfo), datetime(9999, 12, 31, tzinfo=NOW.tzinfo)])
+def test_any_time_can_be_asked_for(past: History, opened: Opening, since: datetime) -> None:
+    opened("bi-1")
+    assert len(past.page(Filters(since=since, statuses=frozenset({Status.QUEUED})), 50).items) == (since < NOW)
+
+
+def test_all_filters_together_are_not_too_many_for_storage(past: History, opened: Opening) -> None:
+    made = opened("bi-1")
+    filters = Filters(frozenset(Status) - {Status.HEALED}, made.instance, made.instance.subscription_id, NOW - HOUR)
+    assert ids(past.page(filters, 50)) == [made.id]
+
+
+def test_a_search_that_would_read_too_much_is_continued_by_the_next_page(
+    past: History, opened: Opening, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = moved(store, opened("bi-1", hours_ago=300), cancelled)
+    filters = Filters(statuses=frozenset({Status.CANCELLED}))
+    monkeypatch.setattr(history, "_MOST_READS", 4)
+    pages = [past.page(filters, 50)]
+    while pages[-1].after is not None:
+        pages.append(past.page(filters, 50, pages[-1].after))
+    assert len(pages) > 2
+    assert [found for page in pages for found in ids(page)] == [old.id]
+
+
+def test_a_record_that_cannot_be_read_hides_no_other(past: History, table: TableClient, opened: Opening) -> None:
+    corrupt, sound = opened("bi-1"), opened("bi-2")
+    row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
+    table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
+    assert ids(past.page(Filters(), 50)) == [sound.id]
+    assert [summary.id for summary in past.summaries(NOW - HOUR)] == [sound.id]
+
+
+def test_rows_of_an_older_app_are_listed(past: History, table: TableClient, opened: Opening) -> None:
+    made = sorted(opened(f"bi-{number}").id for number in range(30))
+    without_summaries(table)
+    assert [summary.id for summary in past.summaries(NOW - HOUR)] == made
+    assert ids(past.page(Filters(), 50)) == made
+
+
+def test_summaries_say_what_the_remediations_say(past: History, store: Store, opened: Opening) -> None:
+    ended = moved(store, opened("bi-1"), cancelled)
+    running = moved(store, opened("bi-2", 0.5), lambda each: transitions.sync_answered(each, ACCEPTED, NOW, 0.0, None))
+    assert past.summaries(NOW - HOUR) == [summary_of(ended), summary_of(running)]
+
+
+def test_summaries_of_a_later_look_show_what_changed_meanwhile(past: History, store: Store, opened: Opening) -> None:
+    first = opened("bi-1", hours_ago=1)
+    past.summaries(NOW - 2 * HOUR)
+    second = opened("bi-2")
+    moved(store, first, cancelled)
+    assert [summary.status for summary in past.summaries(NOW - 2 * HOUR)] == [Status.QUEUED, Status.CANCELLED]
+    assert past.summaries(NOW - 2 * HOUR)[0].id == second.id
+
+
+def test_summaries_reach_back_as_far_as_each_look_asks(past: History, opened: Opening) -> None:
+    for days in (0, 3, 9):
+        opened(f"bi-{days}", hours_ago=24 * days)
+    looks = [len(past.summaries(NOW - days * 24 * HOUR)) for days in (1, 10, 4)]
+    assert looks == [1, 3, 2]
+
+
+def test_only_the_newest_summaries_are_kept(past: History, opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.recent.MOST", 8)
+    made = sorted(opened(f"bi-{number}", hours_ago=number).id for number in range(24))
+    kept = [summary.id for summary in past.summaries(NOW - 100 * HOUR)]
+    opened("bi-new", hours_ago=-1)
+    later = [summary.id for summary in past.summaries(NOW - 100 * HOUR)]
+    of_each_shard = [one for shard in SHARDS for one in [each for each in made if shard_of(each) == shard][:2]]
+    assert kept == sorted(of_each_shard)
+    assert len(later) <= 8
