@@ -75,3 +75,10 @@ def get_remediation(req: func.HttpRequest) -> func.HttpResponse:
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/health`: whether the app can do its work."""
     return composition.http_api().healthy()
+
+
+@app.route("dashboard", methods=["GET", "POST"])
+@app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+def get_dashboard(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+    """`GET /api/dashboard`: the page. Its forms come here too: a function's own key opens no other function."""
+    return composition.dashboard().answer(req, jobs)
