@@ -116,6 +116,13 @@ def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
     return composition.http_api().describe(req)
 
 
+@app.route("dashboard", methods=["GET", "POST"])
+@app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+def get_dashboard(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+    """`GET /api/dashboard`: the page. Its forms come here too: a function's own key opens no other function."""
+    return composition.dashboard().answer(req, jobs)
+
+
 # Its name is the last by the alphabet: in that order the host tries the routes (azure-functions-host issue 9876).
 @app.route("{*path}")
 def unserved_request(req: func.HttpRequest) -> func.HttpResponse:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.alert_api import AlertApi
     from shared.arm import ArmClient
     from shared.arm_calls import ArmCalls
+    from shared.dashboard.page import Dashboard
     from shared.healer import Healer
     from shared.history import History
     from shared.http_api import HttpApi
@@ -150,6 +151,14 @@ def alert_api() -> "AlertApi":
     from shared.alert_api import AlertApi
 
     return AlertApi(healer, _vaults, operation_rules(), utc_now)
+
+
+@cache
+def dashboard() -> "Dashboard":
+    """The function behind `/api/dashboard`."""
+    from shared.dashboard.page import Dashboard
+
+    return Dashboard(healer, history, _store, settings(), utc_now)
 
 
 @cache

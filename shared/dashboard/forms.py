@@ -1,0 +1,81 @@
+"""What the page's forms send: bytes that anybody may have sent, on their way to plain fields. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from shared.resource_id import BackupInstanceId, InvalidResourceId
+from shared.signals import SyncType, read_sync_type
+
+TYPE = "application/x-www-form-urlencoded"
+_LARGEST = 16 * 1024
+"""Bytes; a form is a few hundred."""
+_MOST_FIELDS = 20
+LONGEST_REASON = 500
+"""Characters."""
+
+
+class InvalidForm(ValueError):
+    """The form cannot be used; the message says which field, why and what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncForm:
+    """The form "Sync now"."""
+
+    instance: BackupInstanceId
+    sync_type: SyncType | None
+    """None for the app's setting."""
+    reason: str
+
+
+def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
+    """The fields of a posted form, without the space around them; of a repeated one the last.
+
+    Raises:
+        InvalidForm: no form, or one of a size that the page never sends.
+    """
+    if content_type.partition(";")[0].strip().lower() != TYPE:
+        raise InvalidForm(f"expected a form ({TYPE}), got {ascii(content_type)[:100]}")
+    if len(body) > _LARGEST:
+        raise InvalidForm(f"the form has {len(body)} bytes, at most {_LARGEST} are read")
+    try:
+        text = body.decode()
+        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except ValueError as cause:
+        raise InvalidForm(f"the form cannot be read: {cause}") from cause
+    return {name: value.strip() for name, value in fields}
+
+
+def read_sync(fields: Mapping[str, str]) -> SyncForm:
+    """The form "Sync now".
+
+    Raises:
+        InvalidForm: a field is missing or cannot be used.
+    """
+    named = fields.get("backupInstanceId", "")
+    if not named:
+        raise InvalidForm("Backup instance: give the instance's Azure resource id")
+    try:
+        instance = BackupInstanceId.parse(named)
+    except InvalidResourceId as invalid:
+        raise InvalidForm(f"Backup instance: {invalid}") from invalid
+    try:
+        sync_type = read_sync_type(fields.get("syncType") or None)
+    except ValueError as invalid:
+        raise InvalidForm(f"Sync type: {invalid}") from invalid
+    return SyncForm(instance, sync_type, read_reason(fields, "requested on the dashboard"))
+
+
+def read_reason(fields: Mapping[str, str], default: str) -> str:
+    """The field "Reason", which may be left empty.
+
+    Raises:
+        InvalidForm: it is too long, or holds what cannot be shown.
+    """
+    reason = fields.get("reason", "") or default
+    if len(reason) > LONGEST_REASON:
+        raise InvalidForm(f"Reason: it has {len(reason)} characters, at most {LONGEST_REASON} are kept")
+    if not reason.isprintable():
+        raise InvalidForm("Reason: it holds a character that cannot be shown")
+    return reason

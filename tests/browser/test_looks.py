@@ -1,0 +1,93 @@
+"""How the page looks and reads in real Chromium: light, dark, on a phone, with nothing and with much on it."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.conftest import LOOKS, OpenTab, Seen
+from tests.browser.views import VIEWS, empty, large, small
+
+_OPEN_ALL = "for (const each of document.querySelectorAll('details')) each.open = true"
+
+
+def show(open_tab: OpenTab, view: str, look: str) -> Seen:
+    """Open a view, with all that can be unfolded."""
+    make, query = VIEWS[view]
+    seen = open_tab(look)
+    seen.show(make(), **query)
+    seen.tab.evaluate(_OPEN_ALL)
+    return seen
+
+
+def serious_violations(seen: Seen) -> list[tuple[str, list[str]]]:
+    """What axe-core calls serious or critical: each rule with the places where it is broken."""
+    violations = Axe().run(seen.tab).response["violations"]
+    serious = [found for found in violations if found["impact"] in ("serious", "critical")]
+    return [(found["id"], [node["html"] for node in found["nodes"]]) for found in serious]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("view", ["empty", "small", "failed", "running"])
+def test_axe_finds_nothing_serious(open_tab: OpenTab, view: str, look: str) -> None:
+    assert serious_violations(show(open_tab, view, look)) == []
+
+
+@pytest.mark.parametrize("view", ["no match", "not found"])
+def test_axe_finds_nothing_serious_in_a_page_without_rows(open_tab: OpenTab, view: str) -> None:
+    assert serious_violations(show(open_tab, view, "light")) == []
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_nothing_is_wider_than_a_phone(open_tab: OpenTab, view: str) -> None:
+    seen = show(open_tab, view, "phone")
+    assert seen.tab.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("view", ["large", "failed", "running"])
+def test_the_console_stays_silent(open_tab: OpenTab, view: str) -> None:
+    assert show(open_tab, view, "light").problems == []
+
+
+def test_the_empty_page_says_that_all_is_quiet(open_tab: OpenTab) -> None:
+    seen = open_tab()
+    seen.show(empty())
+    expect(seen.tab.get_by_text("All is quiet.")).to_be_visible()
+
+
+def test_the_style_is_let_in_by_the_pages_own_policy(open_tab: OpenTab) -> None:
+    seen = open_tab()
+    seen.show(small())
+    assert seen.tab.evaluate("getComputedStyle(document.querySelector('.pill')).borderTopLeftRadius") == "99px"
+
+
+def test_dark_is_dark_and_light_is_light(open_tab: OpenTab) -> None:
+    grounds = []
+    for look in ("light", "dark"):
+        seen = open_tab(look)
+        seen.show(small())
+        grounds.append(seen.tab.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert grounds == ["rgb(244, 246, 248)", "rgb(14, 18, 23)"]
+
+
+def test_a_chart_has_its_numbers_in_a_table(open_tab: OpenTab) -> None:
+    seen = open_tab()
+    seen.show(large(500))
+    seen.tab.get_by_text("As a table").first.click()
+    table = seen.tab.get_by_role("table").first
+    expect(table.get_by_role("row")).to_have_count(15)
+
+
+def test_the_keyboard_alone_reaches_the_content_first(open_tab: OpenTab) -> None:
+    seen = open_tab()
+    seen.show(small())
+    seen.tab.keyboard.press("Tab")
+    expect(seen.tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_the_keyboard_alone_opens_the_sync_form(open_tab: OpenTab) -> None:
+    seen = open_tab()
+    seen.show(empty())
+    seen.tab.locator("summary", has_text="Sync now").focus()
+    seen.tab.keyboard.press("Enter")
+    seen.tab.keyboard.press("Tab")
+    expect(seen.tab.get_by_label("Backup instance")).to_be_focused()

@@ -1,0 +1,105 @@
+"""The page with nothing, with little and with much on it, and with stories that went well and ill."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from shared import answers, transitions
+from shared.dashboard.figures import OUTCOMES
+from shared.remediation import Remediation, Status
+from shared.resource_id import BackupInstanceId
+from shared.signals import Signal, SyncType
+from shared.summaries import Summary
+from tests.unit.dashboard_parts import Page, summary
+from tests.unit.episodes import NOW, OPERATION
+
+INSTANCE = BackupInstanceId(
+    "04cf684a-d41f-4550-9f70-7708a3a2283b", "rg-data-prod", "bv-weu-prod-01", "pgflex-orders-0417-2d1c44e0"
+)
+ERROR: Any = {
+    "code": "UserErrorMissingPermissions",
+    "message": "The vault's managed identity does not have the permissions that it needs on the datasource.",
+    "recommendedAction": ["Grant the vault's identity the role that the workload needs.", "Then sync again."],
+    "details": [{"code": "AuthorizationFailed", "message": "No read access to the server.", "target": "server"}],
+    "innerError": {"code": "Denied", "additionalInfo": {"ActivityId": "d5c2"}},
+}
+_WEIGHTS = (160, 5, 4, 3, 2, 4)
+
+
+def empty() -> Page:
+    """Nothing ever failed."""
+    return Page()
+
+
+def small() -> Page:
+    """Every status once."""
+    known = [
+        summary(status, f"pgflex-{status}", NOW - number * timedelta(hours=9)) for number, status in enumerate(Status)
+    ]
+    return Page(_sorted(known))
+
+
+def large(count: int = 10_000) -> Page:
+    """A month of a large installation."""
+    random = Random(1)
+    return Page(_sorted([_any_summary(random, number) for number in range(count)]))
+
+
+def failed() -> Page:
+    """A story of two attempts that ended badly."""
+    first = _submitted(_opened())
+    lost = answers.OperationFailed("Failed", ERROR, "3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa")
+    waiting = transitions.operation_answered(first, lost, NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
+    again = _submitted(transitions.retried(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
+    return _told(transitions.operation_answered(again, lost, NOW - timedelta(minutes=44), 0.0, None))
+
+
+def running() -> Page:
+    """A story under way."""
+    return _told(_submitted(_opened()))
+
+
+def _any_summary(random: Random, number: int) -> Summary:
+    age = timedelta(days=30 * random.random() ** 1.4)
+    [status] = random.choices(OUTCOMES, _WEIGHTS)
+    took = timedelta(seconds=random.lognormvariate(5.2, 1.6))
+    names = (random.choice(["rg-data-prod", "rg-payments"]), random.choice(["bv-weu-prod-01", "bv-neu-dr"]))
+    kind = random.choice(["pgflex", "blobs", "disk", "aks"])
+    instance = BackupInstanceId(INSTANCE.subscription_id, *names, f"{kind}-orders-{number:05d}")
+    code = None if status is Status.HEALED else "UserErrorMissingPermissions"
+    return summary(status, opened_at=NOW - age, took=min(took, age), instance=instance, error_code=code)
+
+
+def _sorted(known: list[Summary]) -> list[Summary]:
+    return sorted(known, key=lambda each: each.id)
+
+
+def _opened() -> Remediation:
+    at = NOW - timedelta(hours=1)
+    operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
+    return transitions.opened(Signal(INSTANCE, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
+
+
+def _submitted(queued: Remediation) -> Remediation:
+    at = queued.attempt.queued_at + timedelta(seconds=2)
+    return transitions.sync_answered(queued, answers.SyncAccepted(OPERATION, 5.0), at, 0.0, None)
+
+
+def _told(remediation: Remediation) -> Page:
+    page = Page()
+    page.keep(replace(remediation, client_request_id="7f1f9b2f-3c60-4d5c-a7a1-5b0d2d84e3f9"))
+    return page
+
+
+VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
+    "empty": (empty, {}),
+    "small": (small, {}),
+    "large": (large, {}),
+    "no match": (small, {"text": "nowhere"}),
+    "failed": (failed, {"id": _opened().id}),
+    "running": (running, {"id": _opened().id, "note": "opened"}),
+    "not found": (small, {"id": "nothing"}),
+}
+"""Each with what is asked of it."""
