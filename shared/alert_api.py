@@ -125,30 +125,40 @@ def _later(unanswered: NotAnswered) -> func.HttpResponse:
     return response
 
 
+_COMMON = {"const": "azureMonitorCommonAlertSchema"}
 _ALERT = {
     "type": "object",
-    "description": 'An alert in the common alert schema (Microsoft Learn, "Common alert schema definitions").',
-    "required": ["schemaId", "data"],
-    "properties": {
-        "schemaId": {"const": "azureMonitorCommonAlertSchema"},
-        "data": {
-            "type": "object",
-            "required": ["essentials"],
+    "required": ["schemaId"],
+    "anyOf": [
+        {
+            "description": 'An alert in the common alert schema (Microsoft Learn, "Common alert schema definitions").',
+            "required": ["data"],
             "properties": {
-                "essentials": {
+                "schemaId": _COMMON,
+                "data": {
                     "type": "object",
-                    "required": ["monitorCondition"],
+                    "required": ["essentials"],
                     "properties": {
-                        "monitorCondition": {"type": "string", "examples": ["Fired", "Resolved"]},
-                        "monitoringService": {"type": "string", "examples": ["Azure Backup"]},
-                        "alertTargetIDs": {"type": "array", "items": {"type": "string"}},
+                        "essentials": {
+                            "type": "object",
+                            "required": ["monitorCondition"],
+                            "properties": {
+                                "monitorCondition": {"type": "string", "examples": ["Fired", "Resolved"]},
+                                "monitoringService": {"examples": ["Azure Backup"]},
+                                "alertTargetIDs": {"description": "ARM ids."},
+                            },
+                        },
+                        "alertContext": {"description": "Searched for ids of instances, vaults and resources."},
+                        "customProperties": {"description": "Likewise."},
                     },
                 },
-                "alertContext": {"type": ["object", "null"]},
-                "customProperties": {"type": ["object", "null"]},
             },
         },
-    },
+        {
+            "description": "An alert in another schema: it is ignored, and the answer says how to change that.",
+            "properties": {"schemaId": {"type": "string", "not": _COMMON}},
+        },
+    ],
 }
 
 OPERATIONS = (

@@ -116,7 +116,7 @@ class RemediationsQuery(BaseModel):
         50, description="How many a page holds."
     )
     continuation: Annotated[
-        str | None, BeforeValidator(_place), WithJsonSchema({"type": "string", "pattern": "^[0-9A-Za-z_-]{39}$"})
+        str | None, BeforeValidator(_place), WithJsonSchema({"type": "string", "format": "continuation"})
     ] = Field(None, description="Where the page begins: from the `nextLink` of the page before.")
 
     def filters(self) -> Filters:

@@ -116,7 +116,7 @@ class PreviewResource(Resource):
     dry_run: bool
     action: str = Field(description="`Open`, `Coalesce` or `Drop`.")
     backup_instance_id: str
-    sync_type: SyncType
+    sync_type: SyncType | None = Field(description="Of the sync call that would be made; null where there is none.")
     policy: PolicyResource
     remediation: RemediationResource | None = Field(description="The active one that the request would belong to.")
 
@@ -130,7 +130,7 @@ class SyncResult(Resource):
     dry_run: bool = True
     action: str = ""
     backup_instance_id: str = ""
-    sync_type: SyncType = SyncType.DEFAULT
+    sync_type: SyncType | None = None
     policy: PolicyResource | None = None
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
@@ -236,7 +236,9 @@ def _not_now(drop: Drop) -> Refusal:
 class SyncList(BaseModel):
     """Several instances at once. Each item is judged alone, a wrong one spoils no other."""
 
-    items: list[SyncRequest] = Field(min_length=1, max_length=MOST_ITEMS)
+    items: list[SyncRequest | Annotated[Any, Field(description="Refused in its own result.")]] = Field(
+        min_length=1, max_length=MOST_ITEMS
+    )
 
 
 class SyncBody(RootModel[SyncRequest | SyncList]):
