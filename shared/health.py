@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
+from shared import journal
 from shared.answers import NotAnswered, Reached
 from shared.clock import to_iso
 from shared.jobs import JobQueue
@@ -110,5 +111,5 @@ def _part(answer: Future[Part]) -> Part:
         return {"status": _UNAVAILABLE, "reason": f"no answer within {_PATIENCE:.0f} s"}
     failure = answer.exception()
     if failure is not None:
-        return {"status": _UNAVAILABLE, "reason": f"{type(failure).__name__}: {failure}"[:500]}
+        return {"status": _UNAVAILABLE, "reason": journal.said_by(failure)}
     return answer.result()

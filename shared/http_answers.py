@@ -44,7 +44,7 @@ def answered(serve: Callable[[], func.HttpResponse]) -> func.HttpResponse:
 
 def storage_refusal(cause: Exception) -> Refusal:
     """What is answered where storage cannot be reached, or others keep winning the same race."""
-    return Refusal(503, "StorageUnavailable", f"storage cannot be used now: {type(cause).__name__}: {cause}"[:500])
+    return Refusal(503, "StorageUnavailable", f"storage cannot be used now: {journal.said_by(cause)}")
 
 
 def refused(refusal: Refusal) -> func.HttpResponse:

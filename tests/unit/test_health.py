@@ -103,6 +103,14 @@ def test_a_broken_part_says_why_and_the_others_how_they_are(parts: Parts, part: 
     assert [name for name, status in statuses.items() if status != "ok"] == [part]
 
 
+def test_a_reason_names_no_signature_of_a_url() -> None:
+    def refused() -> Any:
+        raise Broken("HTTPSConnectionPool: Max retries exceeded with url: /t()?sv=1&sig=secret%3D (Caused by DNS)")
+
+    reason = checks(Parts(store=refused).health())["storage"]["reason"]
+    assert reason == "Broken: HTTPSConnectionPool: Max retries exceeded with url: /t()?... (Caused by DNS)"
+
+
 def test_an_identity_without_a_role_is_pointed_out() -> None:
     assert "no role" in checks(Parts(reached=Reached(0)).health())["resourceManager"]["reason"]
 
