@@ -1,8 +1,10 @@
 """The HTTP API about itself: is all well, what does it offer, and what it says to what it does not."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import azure.functions as func
 
@@ -50,7 +52,7 @@ class HttpApi:
 
     def describe(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/openapi.json`."""
-        return answered(lambda: read_answer(request, openapi.document(OPERATIONS)))
+        return answered(lambda: read_answer(request, _description()))
 
     def unserved(self, request: func.HttpRequest) -> func.HttpResponse:
         """What no route takes: 405 with `Allow` where only the method is wrong, 204 to `OPTIONS`, else 404.
@@ -68,6 +70,11 @@ class HttpApi:
         response = refused(Refusal(405, "MethodNotAllowed", message))
         response.headers["Allow"] = headers["Allow"]
         return response
+
+
+@cache
+def _description() -> Mapping[str, Any]:
+    return openapi.document(OPERATIONS)
 
 
 def _allowed(path: str, operations: Sequence[Operation]) -> list[str]:
