@@ -18,6 +18,7 @@ class Body:
     schema: type[BaseModel] | Mapping[str, Any]
     """The model that validates it; or a schema, for what no model validates."""
     required: bool = True
+    media_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Operation:
     """One route of the HTTP API, with one of its methods."""
 
     name: str
-    """The function's."""
+    """The function's; where one function serves several methods, each has an entry."""
     method: str
     path: str
     """Below `/api`, as the route template has it."""

@@ -3,6 +3,7 @@
 Made from the operations that stand beside the routes, and from the very models that validate requests.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -34,10 +35,14 @@ _DESCRIPTION = (
 def document(operations: Sequence[Operation]) -> Json:
     """The description of these operations."""
     references, schemas = _schemas(operations)
+    functions = Counter(operation.name for operation in operations)
     paths: dict[str, Json] = {}
     for operation in operations:
         item = paths.setdefault(f"/{operation.path}", {"parameters": [_ID]} if "{id}" in operation.path else {})
-        item[operation.method.lower()] = _operation(operation, references)
+        method = operation.method.lower()
+        # An id must be unique: where one function serves several methods, its name is not enough.
+        operation_id = operation.name if functions[operation.name] == 1 else f"{operation.name}_{method}"
+        item[method] = {"operationId": operation_id, **_operation(operation, references)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Backup Autoheal", "version": VERSION, "description": _DESCRIPTION},
@@ -69,7 +74,6 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], 
 
 def _operation(operation: Operation, references: Mapping[type[BaseModel], Json]) -> Json:
     described: Json = {
-        "operationId": operation.name,
         "summary": operation.summary,
         "parameters": list(_parameters(operation)),
         "responses": {
@@ -82,7 +86,9 @@ def _operation(operation: Operation, references: Mapping[type[BaseModel], Json])
         schema = operation.body.schema
         described["requestBody"] = {
             "required": operation.body.required,
-            "content": {"application/json": {"schema": references[schema] if isinstance(schema, type) else schema}},
+            "content": {
+                operation.body.media_type: {"schema": references[schema] if isinstance(schema, type) else schema}
+            },
         }
     return described
 
