@@ -11,6 +11,7 @@ from shared.settings import STORAGE_CONNECTION
 SETTINGS = composition.settings()
 """Read at start: a setting that cannot be used stops the app here, with one message that lists every such one."""
 
+READ = ["GET", "HEAD"]
 Jobs = List[str]  # noqa: UP006
 """Several queue messages."""
 
@@ -65,20 +66,45 @@ def receive_alert(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpRespo
     return composition.alert_api().receive(req, jobs)
 
 
-@app.route("remediations/{id}", methods=["GET"])
+@app.route("remediations", methods=READ)
+def get_remediations(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/remediations`: what was and is healed."""
+    return composition.remediations_api().list(req)
+
+
+@app.route("remediations/{id}", methods=READ)
 def get_remediation(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/remediations/{id}`: how far a remediation is."""
-    return composition.http_api().remediation(req)
+    return composition.remediations_api().show(req)
 
 
-@app.route("health", methods=["GET"])
+@app.route("remediations/{id}/cancel", methods=["POST"])
+def cancel_remediation(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/remediations/{id}/cancel`: stop a remediation."""
+    return composition.remediations_api().cancel(req)
+
+
+@app.route("health", methods=READ)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/health`: whether the app can do its work."""
     return composition.http_api().healthy()
 
 
-@app.route("dashboard", methods=["GET", "POST"])
+@app.route("openapi.json", methods=READ)
+def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/openapi.json`: this API, described."""
+    return composition.http_api().describe(req)
+
+
+@app.route("dashboard", methods=[*READ, "POST"])
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def get_dashboard(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
     """`GET /api/dashboard`: the page. Its forms come here too: a function's own key opens no other function."""
     return composition.dashboard().answer(req, jobs)
+
+
+# Its name is the last by the alphabet: in that order the host tries the routes (azure-functions-host issue 9876).
+@app.route("{*path}")
+def unserved_request(req: func.HttpRequest) -> func.HttpResponse:
+    """Any other path or method: an error that says so."""
+    return composition.http_api().unserved(req)

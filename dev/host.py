@@ -27,6 +27,7 @@ from typing import TextIO
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.routing import Route as Endpoint
 
 from dev.host_bindings import FunctionLoadError, LocalFunction, index_app, load_function
@@ -50,7 +51,16 @@ from dev.host_timers import Timer, TimerStatuses
 
 _logger = logging.getLogger("Host")
 DRAIN_SECONDS = 5.0
-_METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "QUERY"]
+_METHODS = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "TRACE", "QUERY"]
+
+
+class _Anything(PathConvertor):
+    """Any path; Starlette's own convertor takes none with a line break in it, and answers 404 itself."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,7 @@ class FunctionsHost:
         """The Event Grid webhook, and the HTTP functions everywhere else."""
         path = "/runtime/webhooks/{extension}"
         webhook = Endpoint(path, self._webhook.endpoint, methods=["POST", "OPTIONS"])
-        everything = Endpoint("/{path:path}", self._http.endpoint, methods=_METHODS)
+        everything = Endpoint("/{path:anything}", self._http.endpoint, methods=_METHODS)
         return Starlette(routes=[webhook, everything])
 
     async def run(self, listener: socket.socket, announce: TextIO, keys_to_show: Keys | None) -> int:
@@ -238,7 +248,8 @@ def _options(arguments: Sequence[str] | None) -> HostOptions:
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named TCP, asyncio turns Nagle's algorithm off; else each answer waits 40 ms for the client's acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
     return listener

@@ -72,6 +72,7 @@ _ROUTES = (
     _route("sync", "POST", _INSTANCE + "/sync", "syncFaults", Backups.sync),
     _route("instance", "GET", _INSTANCE, "readFaults", Backups.read),
     _route("instances", "GET", _VAULT + "/backupInstances", None, Backups.list),
+    _route("subscriptions", "GET", "/subscriptions", None, Backups.subscriptions),
 )
 
 

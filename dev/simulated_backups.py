@@ -96,6 +96,14 @@ class Backups:
             answer["nextLink"] = f"{self._base_url}{quote(call.path)}?api-version={version}&$skipToken={quote(token)}"
         return JSONResponse(answer)
 
+    def subscriptions(self, call: Call) -> Response:
+        """`GET /subscriptions`: those in which something was registered (REST reference, "Subscriptions - List")."""
+        value = [
+            {"id": f"/subscriptions/{one}", "subscriptionId": one, "displayName": "Simulated", "state": "Enabled"}
+            for one in self._vaults.subscriptions()
+        ]
+        return JSONResponse({"value": value, "count": {"type": "Total", "value": len(value)}})
+
     def operation_status(self, call: Call) -> Response:
         """`GET .../operationStatus/{id}`: the URL of the header Azure-AsyncOperation."""
         operation = self._operation(call)

@@ -143,6 +143,10 @@ class Vaults:
         """The vault's instances in the order of their names; empty for an unknown vault."""
         return [instance for _, instance in sorted(self._instances.get(vault, {}).items())]
 
+    def subscriptions(self) -> list[str]:
+        """All in which there is a vault, sorted."""
+        return sorted({key[0] for key in self._instances})
+
     def has_subscription(self, subscription: str) -> bool:
         """Whether any vault is in it."""
         return any(key[0] == subscription.lower() for key in self._instances)

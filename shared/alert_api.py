@@ -15,11 +15,13 @@ import azure.functions as func
 from shared import journal
 from shared.alerts import MOST_INSTANCES, Alert, Ignored, NotAnAlert, read_alert
 from shared.answers import NotAnswered, VaultRefused
+from shared.api_operations import BODY_REFUSALS, Answer, Body, Operation
 from shared.healer import Healer, Intake
 from shared.http_answers import Refusal, answered, json_answer, refused
 from shared.http_bodies import read_json
 from shared.operations import OperationRules
 from shared.resource_id import BackupInstanceId
+from shared.resources import AlertAnswer
 from shared.signals import Signal
 from shared.vault_instances import VaultInstances
 
@@ -121,3 +123,56 @@ def _later(unanswered: NotAnswered) -> func.HttpResponse:
     response = refused(Refusal(503, "VaultNotListed", reason[:1000]))
     response.headers["Retry-After"] = str(ceil(unanswered.retry_after or _RETRY_AFTER))
     return response
+
+
+_COMMON = {"const": "azureMonitorCommonAlertSchema"}
+_ALERT = {
+    "type": "object",
+    "required": ["schemaId"],
+    "anyOf": [
+        {
+            "description": 'An alert in the common alert schema (Microsoft Learn, "Common alert schema definitions").',
+            "required": ["data"],
+            "properties": {
+                "schemaId": _COMMON,
+                "data": {
+                    "type": "object",
+                    "required": ["essentials"],
+                    "properties": {
+                        "essentials": {
+                            "type": "object",
+                            "required": ["monitorCondition"],
+                            "properties": {
+                                "monitorCondition": {"type": "string", "examples": ["Fired", "Resolved"]},
+                                "monitoringService": {"examples": ["Azure Backup"]},
+                                "alertTargetIDs": {"description": "ARM ids."},
+                            },
+                        },
+                        "alertContext": {"description": "Searched for ids of instances, vaults and resources."},
+                        "customProperties": {"description": "Likewise."},
+                    },
+                },
+            },
+        },
+        {
+            "description": "An alert in another schema: it is ignored, and the answer says how to change that.",
+            "properties": {"schemaId": {"type": "string", "not": _COMMON}},
+        },
+    ],
+}
+
+OPERATIONS = (
+    Operation(
+        name="receive_alert",
+        method="POST",
+        path="alerts",
+        summary="Heal the backup instances that an alert of Azure Monitor names.",
+        body=Body(_ALERT),
+        answers={200: Answer("What became of it. What starts nothing is answered so, too.", AlertAnswer)},
+        refusals={
+            400: "The body is no alert; `target` names what is missing.",
+            **BODY_REFUSALS,
+            503: "Storage or Resource Manager cannot be used now; Azure Monitor sends the alert again.",
+        },
+    ),
+)

@@ -23,8 +23,11 @@ _MOST_VAULTS = 5
 _MOST_TEXTS = 5_000
 _SCHEMA = "azuremonitorcommonalertschema"
 _RECOVERY_SERVICES = "/providers/microsoft.recoveryservices/"
-_BEFORE_ID = re.compile(r"[,;\s]+(?=/subscriptions/)", re.IGNORECASE)
-_ORIGIN = re.compile(r"https://[^/\s]+(?=/subscriptions/)", re.IGNORECASE)
+_MOST_RESOURCES = 100
+_MOST_OPERATIONS = 20
+_BEFORE_ID = re.compile(r"[,;\s](?=/subscriptions/)", re.IGNORECASE)
+_AROUND_ID = " ,;\t\r\n"
+_ORIGIN = re.compile(r"\Ahttps://[^/\s]+(?=/subscriptions/)", re.IGNORECASE)
 _RESOURCE = re.compile(r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/[^/\s]+/[^/\s]+/\S+", re.IGNORECASE)
 _WENT_WELL = frozenset({"started", "accepted", "succeeded"})
 
@@ -96,10 +99,11 @@ def read_alert(body: object, now: datetime, rules: OperationRules) -> Alert | Ig
 
 def matching(listed: Sequence[ListedInstance], resources: Sequence[str]) -> tuple[BackupInstanceId, ...]:
     """The instances of a vault that protect one of these resources: the resource itself, or what stands above it."""
-    protected = {
-        "/".join(parts[:end]) for parts in (one.split("/") for one in resources) for end in range(len(parts) + 1)
-    }
-    return tuple(instance.id for instance in listed if _normal(instance.resource_id) in protected)
+    return tuple(
+        instance.id
+        for instance in listed
+        if any(f"{resource}/".startswith(f"{_normal(instance.resource_id)}/") for resource in resources)
+    )
 
 
 def _other_schema(body: Mapping[str, Any]) -> Ignored | None:
@@ -136,7 +140,7 @@ def _no_failure(
     metrics = [criterion.get("metricName") for criterion in _criteria(context)]
     if metrics and all(_is(metric, "restorehealthevent") for metric in metrics):
         return Ignored("NoBackupFailure", "a failed restore says nothing about the protection of the instance")
-    operations = [text for text in texts if text.lower().startswith(INSTANCES)]
+    operations = list(dict.fromkeys(text for text in texts if text.lower().startswith(INSTANCES)))[:_MOST_OPERATIONS]
     if operations and str(context.get("status")).lower() in _WENT_WELL:
         return Ignored("NoBackupFailure", f"{operations[0][:200]!a} did not fail")
     uncounted = [why_not(operation, context, rules) for operation in operations]
@@ -149,7 +153,7 @@ def _read(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime) ->
     ids = [one for text in texts for one in _ids(text)]
     instances = _parsed(ids, BackupInstanceId.parse, MOST_INSTANCES + 1)
     vaults = _parsed(ids, BackupVaultId.parse, _MOST_VAULTS)
-    resources = tuple(dict.fromkeys(_normal(one) for one in ids if _RESOURCE.fullmatch(one)))
+    resources = tuple(dict.fromkeys(_normal(one) for one in ids if _RESOURCE.fullmatch(one)))[:_MOST_RESOURCES]
     if not instances and not vaults:
         return _nothing_to_heal(essentials, ids)
     reason = ": ".join(
@@ -191,7 +195,7 @@ def _texts(value: object) -> Iterator[str]:
 
 def _ids(text: str) -> list[str]:
     """The ARM ids that a text is made of: one, several in a row, or one behind the address of Resource Manager."""
-    return [_ORIGIN.sub("", one, count=1) for one in _BEFORE_ID.split(text.strip())]
+    return [_ORIGIN.sub("", one.strip(_AROUND_ID)) for one in _BEFORE_ID.split(text)]
 
 
 def _parsed(ids: Iterable[str], parse: Callable[[object], Id], most: int) -> tuple[Id, ...]:

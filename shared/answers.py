@@ -144,3 +144,11 @@ class VaultRefused:
 
 
 VaultAnswer = VaultListed | VaultRefused | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """ARM takes the app's token."""
+
+    subscriptions: int | None
+    """How many the identity can see; None where ARM would not say."""

@@ -25,6 +25,7 @@ from shared.resource_id import BackupInstanceId, BackupVaultId, InvalidResourceI
 from shared.signals import SyncType
 
 API_VERSION = "2024-04-01"
+_SUBSCRIPTIONS_VERSION = "2022-12-01"
 _TIMEOUTS = (5, 30)
 """Seconds to connect and between two bytes."""
 _LONGEST_RETRY_AFTER = 3600.0
@@ -127,7 +128,7 @@ class ArmClient:
             response = self._call("GET", url)
             if isinstance(response, NotAnswered):
                 return response
-            if _is_passing(response.status_code):
+            if _is_passing(response.status_code) or response.status_code == 401:
                 return self._not_answered(response)
             body = _json_object(response)
             if response.status_code != 200 or not isinstance(body.get("value"), list):
@@ -135,6 +136,19 @@ class ArmClient:
             listed += _listed(body["value"], vault)
             url = body.get("nextLink") or None
         return answers.VaultRefused(200, error_detail("TooManyPages", f"more than {_MOST_PAGES} pages of instances"))
+
+    def reach(self) -> answers.Reached | NotAnswered:
+        """`GET /subscriptions`, which any identity may ask (REST reference, "Subscriptions - List")."""
+        response = self._call("GET", f"{self._endpoint}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}")
+        if isinstance(response, NotAnswered):
+            return response
+        if response.status_code in (403, 429):
+            # Not its word that counts here, but that it was said to our token.
+            return answers.Reached(None)
+        if response.status_code != 200:
+            return self._not_answered(response)
+        listed = _json_object(response).get("value")
+        return answers.Reached(len(listed) if isinstance(listed, list) else None)
 
     def _learn(self, instance: BackupInstanceId, response: requests.Response) -> None:
         remaining = response.headers.get("x-ms-ratelimit-remaining-subscription-writes", "")

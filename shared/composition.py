@@ -9,9 +9,9 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING
 
-from shared import journal
 from shared.clock import utc_now
 from shared.settings import Settings
+from shared.version import VERSION
 
 if TYPE_CHECKING:
     from azure.data.tables import TableClient
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.jobs import JobQueue
     from shared.operations import OperationRules
     from shared.pacing import Pacer
+    from shared.remediations_api import RemediationsApi
     from shared.retention import Retention
     from shared.store import Store
     from shared.sync_api import SyncApi
@@ -59,7 +60,7 @@ def operation_rules() -> "OperationRules":
     """Which failed operations count as signals."""
     from shared.operations import OperationRules
 
-    return OperationRules(settings().event_operations, _own_ids)
+    return OperationRules(settings().event_operations, settings().client_id)
 
 
 @cache
@@ -91,11 +92,19 @@ def history() -> "History":
 
 @cache
 def http_api() -> "HttpApi":
-    """The functions behind the HTTP routes."""
+    """The functions behind the routes about the API itself."""
     from shared.health import Health
     from shared.http_api import HttpApi
 
-    return HttpApi(_store, Health(_store, _jobs, _tokens().current, utc_now))
+    return HttpApi(Health(_store, _jobs, _poison, lambda: _tokens().current(), lambda: _arm().reach(), utc_now))
+
+
+@cache
+def remediations_api() -> "RemediationsApi":
+    """The functions behind `/api/remediations`."""
+    from shared.remediations_api import RemediationsApi
+
+    return RemediationsApi(healer, _store, history)
 
 
 @cache
@@ -153,6 +162,14 @@ def _jobs() -> "JobQueue":
 
 
 @cache
+def _poison() -> "JobQueue":
+    from shared import storage
+    from shared.jobs import POISON_JOBS, JobQueue
+
+    return JobQueue(storage.queue(POISON_JOBS))
+
+
+@cache
 def _arm() -> "ArmClient":
     import requests
     from requests.adapters import HTTPAdapter
@@ -160,6 +177,7 @@ def _arm() -> "ArmClient":
     from shared.arm import ArmClient
 
     session = requests.Session()
+    session.headers["User-Agent"] = f"backup-autoheal/{VERSION} {requests.utils.default_user_agent()}"
     session.mount("https://", HTTPAdapter(pool_maxsize=2 * settings().poll_concurrency))
     hosts = settings().arm_allowed_hosts
     return ArmClient(settings().arm_endpoint, hosts, _tokens(), session, _writes(), utc_now)
@@ -179,19 +197,6 @@ def _tokens() -> "Tokens":
 
     audience = settings().arm_audience or settings().arm_endpoint
     return Tokens(lambda: managed_identity(settings().client_id), audience)
-
-
-def _own_ids() -> frozenset[str]:
-    """The ids of the app's identity, as far as they can be known now."""
-    from azure.core.exceptions import AzureError
-
-    client_id = settings().client_id
-    named = frozenset({client_id} if client_id else ())
-    try:
-        return named | _tokens().own_ids()
-    except AzureError as cause:
-        journal.warning("identity.unknown", reason=f"{type(cause).__name__}: {cause}"[:500])
-        return named
 
 
 @cache

@@ -129,7 +129,7 @@ class Healer:
             stored = self.store.load(remediation_id)
             if stored is None or stored.remediation.status.is_terminal:
                 return stored.remediation if stored else None
-            after = transitions.cancelled(stored.remediation, reason, self.now())
+            after = self._closed(transitions.cancelled(stored.remediation, reason, self.now()))
             if self._save(stored, after):
                 return after
         raise LostRace(f"{_RACES} times in a row somebody else changed {remediation_id}")
@@ -243,7 +243,7 @@ class Healer:
         raise LostRace(f"{_RACES} times in a row somebody else changed {stored.remediation.id}")
 
     def _save(self, stored: Stored, after: Remediation) -> bool:
-        closed = transitions.closed(after, announce=self.settings.outcome_topic_endpoint is not None)
+        closed = self._closed(after)
         try:
             self.store.save(stored, closed)
         except LostRace:
@@ -251,3 +251,6 @@ class Healer:
             return False
         journal.transitions(stored.remediation, closed)
         return True
+
+    def _closed(self, remediation: Remediation) -> Remediation:
+        return transitions.closed(remediation, announce=self.settings.outcome_topic_endpoint is not None)

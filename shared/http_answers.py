@@ -3,6 +3,7 @@
 The shape is `{"error": {code, message, target, details}}` (Resource Manager REST guidelines, "Error response").
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ def answered(serve: Callable[[], func.HttpResponse]) -> func.HttpResponse:
 
 def storage_refusal(cause: Exception) -> Refusal:
     """What is answered where storage cannot be reached, or others keep winning the same race."""
-    return Refusal(503, "StorageUnavailable", f"storage cannot be used now: {type(cause).__name__}: {cause}"[:500])
+    return Refusal(503, "StorageUnavailable", f"storage cannot be used now: {journal.said_by(cause)}")
 
 
 def refused(refusal: Refusal) -> func.HttpResponse:
@@ -68,3 +69,22 @@ def json_answer(
     return func.HttpResponse(
         json.dumps(document), status_code=status, headers=dict(headers or {}), mimetype="application/json"
     )
+
+
+def read_answer(request: func.HttpRequest, document: Mapping[str, Any]) -> func.HttpResponse:
+    """200 with what was asked for, or 304 if the caller has it already.
+
+    The ETag is made from the document, so that it also changes when a newer app shows the same record otherwise.
+    """
+    body = json.dumps(document).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if _has_already(request.headers.get("If-None-Match") or "", etag):
+        return func.HttpResponse(status_code=304, headers=headers)
+    return func.HttpResponse(body, status_code=200, headers=headers, mimetype="application/json")
+
+
+def _has_already(if_none_match: str, etag: str) -> bool:
+    """Whether one of these is the ETag, by the weak comparison (RFC 9110, section 13.1.2)."""
+    known = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return etag in known or "*" in known

@@ -1,41 +1,88 @@
-"""The HTTP API, as far as it shows things: request in, response out."""
+"""The HTTP API about itself: is all well, what does it offer, and what it says to what it does not."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import azure.functions as func
 
-from shared.documents import CorruptDocument, to_document
+from shared import alert_api, openapi, remediations_api, sync_api
+from shared.api_operations import ETAG, NOT_MODIFIED, READ, Answer, Operation
+from shared.dashboard import description
 from shared.health import Health
-from shared.http_answers import Refusal, answered, json_answer
-from shared.remediation import Remediation, is_remediation_id
-from shared.store import Store
+from shared.http_answers import Refusal, answered, json_answer, read_answer, refused
+from shared.resources import HealthResource
+
+_OWN = (
+    Operation(
+        name="get_health",
+        method="GET",
+        path="health",
+        summary="Whether the app can do its work, part by part.",
+        answers={
+            200: Answer("All is well.", HealthResource),
+            503: Answer("Something is not; its check says what and why.", HealthResource),
+        },
+    ),
+    Operation(
+        name="get_openapi",
+        method="GET",
+        path="openapi.json",
+        summary="This description.",
+        answers={200: Answer("OpenAPI 3.1.", {"type": "object"}, ETAG), 304: NOT_MODIFIED},
+    ),
+)
+OPERATIONS = (*sync_api.OPERATIONS, *alert_api.OPERATIONS, *remediations_api.OPERATIONS, *description.OPERATIONS, *_OWN)
+"""All that the API offers; a test holds them beside the routes."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpApi:
     """The functions behind the routes."""
 
-    store: Callable[[], Store]
     health: Health
-
-    def remediation(self, request: func.HttpRequest) -> func.HttpResponse:
-        """`GET /api/remediations/{id}`: 200 with the remediation, or 404."""
-        return answered(lambda: json_answer(200, to_document(self._found(request.route_params.get("id")))))
 
     def healthy(self) -> func.HttpResponse:
         """`GET /api/health`: 200 when all is well, else 503; the body says what is not."""
         healthy, document = self.health.check()
-        return json_answer(200 if healthy else 503, document)
+        response = json_answer(200 if healthy else 503, document)
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
-    def _found(self, remediation_id: object) -> Remediation:
-        missing = Refusal(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
-        if not isinstance(remediation_id, str) or not is_remediation_id(remediation_id):
-            raise missing
-        try:
-            stored = self.store().load(remediation_id)
-        except CorruptDocument as corrupt:
-            raise Refusal(500, "CorruptRemediation", f"the record cannot be read: {corrupt}") from corrupt
-        if stored is None:
-            raise missing
-        return stored.remediation
+    def describe(self, request: func.HttpRequest) -> func.HttpResponse:
+        """`GET /api/openapi.json`."""
+        return answered(lambda: read_answer(request, _description()))
+
+    def unserved(self, request: func.HttpRequest) -> func.HttpResponse:
+        """What no route takes: 405 with `Allow` where only the method is wrong, 204 to `OPTIONS`, else 404.
+
+        The Functions host itself would answer 404 with nothing in it to all of them.
+        """
+        path = request.route_params.get("path") or ""
+        allowed = _allowed(path, OPERATIONS)
+        if not allowed:
+            return refused(Refusal(404, "NotFound", f"there is nothing at /api/{ascii(path)[1:-1][:200]}"))
+        headers = {"Allow": ", ".join(allowed)}
+        if request.method.upper() == "OPTIONS":
+            return func.HttpResponse(status_code=204, headers=headers)
+        message = f"this path does not take {ascii(request.method)[1:-1][:20]}, only {headers['Allow']}"
+        response = refused(Refusal(405, "MethodNotAllowed", message))
+        response.headers["Allow"] = headers["Allow"]
+        return response
+
+
+@cache
+def _description() -> Mapping[str, Any]:
+    return openapi.document(OPERATIONS)
+
+
+def _allowed(path: str, operations: Sequence[Operation]) -> list[str]:
+    """The methods that a path takes; none if it is no path of these."""
+    asked = path.strip("/").lower()
+    methods: set[str] = set()
+    for operation in operations:
+        if re.fullmatch(re.escape(operation.path).replace(r"\{id\}", "[^/]+"), asked):
+            methods |= {*READ} if operation.method == "GET" else {operation.method}
+    return sorted(methods | {"OPTIONS"}) if methods else []

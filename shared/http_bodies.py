@@ -83,11 +83,11 @@ def _is_json(content_type: str) -> bool:
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """An object as it came; a key that stands twice means different things to different readers."""
-    read = dict(pairs)
-    if len(read) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:100]!a} stands twice in one object")
+    read: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in read:
+            raise ValueError(f"the key {name[:100]!a} stands twice in one object")
+        read[name] = value
     return read
 
 

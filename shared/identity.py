@@ -1,8 +1,6 @@
 """The app's managed identity: one credential, made when first needed."""
 
-import json
 import time
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from threading import Lock
 
@@ -11,8 +9,6 @@ from azure.identity import ManagedIdentityCredential
 
 _EARLY = 300
 """Seconds before its end at which a token is replaced (azure-core's own policy does the same)."""
-
-_WHOSE = ("appid", "azp", "oid")
 
 
 def managed_identity(client_id: str | None) -> ManagedIdentityCredential:
@@ -41,23 +37,6 @@ class Tokens:
             if time.time() > self._expires_on - _EARLY:
                 self._fetch()
             return self._token
-
-    def own_ids(self) -> frozenset[str]:
-        """Whose token it is: the application and object id that it names; empty where it names none.
-
-        An access token for Resource Manager is a JWT (Microsoft Learn, "Access token claims reference"). It is
-        read without proof: it came from the identity endpoint itself, and decides nothing but whose event it is.
-
-        Raises:
-            azure.core.exceptions.AzureError: the identity endpoint gives none.
-        """
-        try:
-            payload = self.current().split(".")[1]
-            claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            named = [claims.get(name) for name in _WHOSE]
-        except (IndexError, ValueError, AttributeError):
-            return frozenset()
-        return frozenset(one for one in named if isinstance(one, str))
 
     def instead_of(self, refused: str) -> str:
         """Another token than this one, which was refused though it had not expired.

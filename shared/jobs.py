@@ -10,7 +10,8 @@ from azure.storage.queue import QueueClient
 from shared.remediation import is_remediation_id
 
 SYNC_JOBS = "sync-jobs"
-"""The queue; what the host gives up on goes to `sync-jobs-poison`."""
+POISON_JOBS = "sync-jobs-poison"
+"""Where the host puts what it gives up on."""
 
 
 class InvalidJob(ValueError):

@@ -5,6 +5,7 @@ Values are written by `json`, so a foreign text cannot forge a line of its own. 
 
 import json
 import logging
+import re
 from typing import Any
 
 from shared.clock import to_iso
@@ -33,6 +34,14 @@ def transitions(before: Remediation | None, after: Remediation) -> None:
     known = len(before.history) if before else 0
     for transition in after.history[known:]:
         _transition(after, transition)
+
+
+def said_by(failure: BaseException) -> str:
+    """What an exception says, for a log or an answer: of bounded length, without the queries of URLs.
+
+    The SDKs name the URL that they failed to reach, and its query may hold a shared access signature.
+    """
+    return re.sub(r"\?\S*", "?...", f"{type(failure).__name__}: {failure}")[:500]
 
 
 def _transition(remediation: Remediation, transition: Transition) -> None:

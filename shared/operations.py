@@ -6,7 +6,7 @@ operator's setting decides.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,13 +14,8 @@ from typing import Any
 INSTANCES = "microsoft.dataprotection/backupvaults/backupinstances/"
 """How the names of all operations on backup instances begin, in lower case."""
 _NEVER = ("sync/", "restore/", "rehydrate/", "validate", "findrestorabletimeranges/")
-_CALLER_CLAIMS = ("appid", "azp", "oid", "http://schemas.microsoft.com/identity/claims/objectidentifier")
-"""Whom the claims of an event name (Microsoft Learn, "Azure subscription as an Event Grid source")."""
-
-
-def nobody() -> frozenset[str]:
-    """The ids of an identity that is not known."""
-    return frozenset()
+_APPLICATION_CLAIMS = ("appid", "azp")
+"""Where the claims of a token name the application that it was given to (Microsoft Learn, "Access token claims")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +24,27 @@ class OperationRules:
 
     counted: tuple[str, ...] = (f"{INSTANCES}*",)
     """Globs on the operation's name, in lower case: these count."""
-    own_ids: Callable[[], frozenset[str]] = nobody
-    """The application and object ids of the app's own identity; asked for only when an operation would count."""
+    own_client_id: str | None = None
+    """The app's user-assigned identity, which others may use too: what it does never counts.
+
+    A system-assigned identity is the app's alone, and the app itself does nothing but sync.
+    """
 
 
 def why_not(operation: str, data: Mapping[str, Any], rules: OperationRules) -> str | None:
     """Why this failed operation does not count; None if it does.
 
     Args:
-        data: what says who did it: `claims` and `authorization`, each an object or its JSON as text.
+        data: what says who did it: `claims`, an object or its JSON as text.
     """
     name, shown = operation.lower(), ascii(operation[:200])
     if not name.startswith(INSTANCES):
         return f"{shown} is no operation on a backup instance"
-    if name.removeprefix(INSTANCES).startswith(_NEVER):
+    if f"{name.removeprefix(INSTANCES)}/".startswith(_NEVER):
         return f"{shown} says nothing about the protection of the instance"
     if not any(fnmatchcase(name, glob) for glob in rules.counted):
         return f"no glob of EVENT_OPERATIONS matches {shown}"
-    callers = set(_callers(data))
-    if callers and not callers.isdisjoint(_plain(own) for own in rules.own_ids()):
+    if _is_own(as_object(data.get("claims")), rules.own_client_id):
         return f"{shown} was this app's own doing"
     return None
 
@@ -62,14 +59,6 @@ def as_object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _callers(data: Mapping[str, Any]) -> Iterator[str]:
-    claims = as_object(data.get("claims"))
-    evidence = as_object(as_object(data.get("authorization")).get("evidence"))
-    for value in (*(claims.get(name) for name in _CALLER_CLAIMS), evidence.get("principalId")):
-        if isinstance(value, str) and value:
-            yield _plain(value)
-
-
-def _plain(identifier: str) -> str:
-    """A UUID as `evidence.principalId` has it: without dashes."""
-    return identifier.replace("-", "").lower()
+def _is_own(claims: Mapping[str, Any], own: str | None) -> bool:
+    named = (claims.get(name) for name in _APPLICATION_CLAIMS)
+    return own is not None and any(isinstance(one, str) and one.lower() == own.lower() for one in named)

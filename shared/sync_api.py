@@ -4,14 +4,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from shared import journal
+from shared import journal, json_schemas
+from shared.api_operations import BODY_REFUSALS, STORAGE_UNAVAILABLE, Answer, Body, DryRunQuery, Operation
 from shared.documents import Document, to_document
 from shared.healer import Healer, Preview
 from shared.http_answers import Refusal, answered, error_document, json_answer, storage_refusal
@@ -19,6 +20,7 @@ from shared.http_bodies import read_object, validated
 from shared.policy import Coalesce, Drop
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
+from shared.resources import RemediationResource, SyncAnswer
 from shared.signals import Signal, SyncType, read_sync_type
 from shared.store import LostRace
 from shared.transitions import POLL_DELAY
@@ -29,10 +31,31 @@ _CLIENT_REQUEST_ID = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 _ITEMS = "items"
 
 
+# What `_names_an_instance` checks; parts beside an id are not looked at.
+_WAYS_TO_NAME_IT: list[JsonValue] = [
+    {
+        "required": ["backupInstanceId"],
+        "properties": {"backupInstanceId": json_schemas.ARM_ID},
+    },
+    {
+        "required": ["subscriptionId", "resourceGroupName", "vaultName", "backupInstanceName"],
+        "properties": {
+            "backupInstanceId": {"type": "null"},
+            "subscriptionId": json_schemas.UUID,
+            "resourceGroupName": json_schemas.ARM_NAME,
+            "vaultName": json_schemas.ARM_NAME,
+            "backupInstanceName": json_schemas.ARM_NAME,
+        },
+    },
+]
+
+
 class SyncRequest(BaseModel):
     """The body of `POST /api/sync`: the instance by its id or by the four parts of it."""
 
-    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, strict=True, extra="ignore", json_schema_extra={"anyOf": _WAYS_TO_NAME_IT}
+    )
 
     backup_instance_id: str | None = None
     subscription_id: str | None = None
@@ -208,3 +231,43 @@ def _not_now(drop: Drop) -> Refusal:
     """The policy's word as an HTTP status: 403 for what is out of scope, 409 for what is not to be done now."""
     status = 403 if drop.code == "OutOfScope" else 409
     return Refusal(status, drop.code, drop.reason, "backupInstanceId")
+
+
+class SyncList(BaseModel):
+    """Several instances at once. Each item is judged alone, a wrong one spoils no other."""
+
+    items: list[SyncRequest | Annotated[Any, Field(description="Refused in its own result.")]] = Field(
+        min_length=1, max_length=MOST_ITEMS
+    )
+
+
+class SyncBody(RootModel[SyncRequest | SyncList]):
+    """One instance, or a list of them."""
+
+
+OPERATIONS = (
+    Operation(
+        name="request_sync",
+        method="POST",
+        path="sync",
+        summary="Heal this backup instance, or these.",
+        query=DryRunQuery,
+        headers={CLIENT_REQUEST_ID: "Comes back in the answer, goes along to Azure, and stands in log and outcome."},
+        body=Body(SyncBody),
+        answers={
+            200: Answer("The result of each item of a list; with `dryRun`, what would happen.", SyncAnswer),
+            202: Answer(
+                "The remediation: a new one, or the one that is active.",
+                RemediationResource,
+                {"Location": "Where to see how far it is.", "Retry-After": "Seconds until it is worth a look."},
+            ),
+        },
+        refusals={
+            400: "The body or the query is malformed; `target` names the field.",
+            403: "The settings leave this instance out.",
+            409: "Not now: the instance is cooling down, or was healed too often today.",
+            **BODY_REFUSALS,
+            **STORAGE_UNAVAILABLE,
+        },
+    ),
+)

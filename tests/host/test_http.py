@@ -106,6 +106,10 @@ def test_encoded_slash_stays_within_its_route_parameter(host: Host) -> None:
     assert requests.get(host.url("/api/echo/a%2Fb"), timeout=10).json()["route"] == {"word": "a/b"}
 
 
+def test_encoded_line_break_stays_within_its_route_parameter(host: Host) -> None:
+    assert requests.get(host.url("/api/echo/a%0Ab"), timeout=10).json()["route"] == {"word": "a\nb"}
+
+
 def test_query_reaches_the_function(host: Host) -> None:
     assert echoed(host, params={"dryRun": "true"})["params"] == {"dryRun": "true"}
 

@@ -14,6 +14,7 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from dev.events import failure_event
 from dev.stack import Stack
 from tests.simulator import SUBSCRIPTION, Simulator
+from tests.unit.alert_bodies import backup_failure
 
 VAULT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/flowRG/providers/Microsoft.DataProtection/backupVaults/flow"
 FAST = {"operationSeconds": 0.2, "retryAfter": 0}
@@ -107,6 +108,47 @@ def test_a_request_for_an_active_instance_returns_the_active_remediation(
     simulator.put(instance, behaviour={"operationSeconds": 60, "retryAfter": 60})
     first, second = (accepted(stack, {"backupInstanceId": instance}) for _ in range(2))
     assert (second["id"], second["signals"]) == (first["id"], 2)
+
+
+def test_an_alert_heals_its_instances_found_by_vault_and_resource(
+    stack: Stack, simulator: Simulator, instance: str
+) -> None:
+    disk = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/disks/providers/Microsoft.Compute/disks/{uuid4().hex}"
+    simulator.put(instance, behaviour=FAST, dataSourceId=disk)
+    body = backup_failure(linkedResourceId=disk)
+    body["data"]["essentials"] |= {"alertTargetIDs": [VAULT], "firedDateTime": datetime.now(UTC).isoformat()}
+    answer = stack.host.call("POST", "/api/alerts", body)
+    assert (answer.status_code, answer.json()["instances"][0]["action"]) == (200, "Open")
+    assert outcome_of(simulator, instance)["data"]["source"] == "Alert"
+
+
+def test_a_list_heals_each_of_its_instances(stack: Stack, simulator: Simulator, instance: str) -> None:
+    instances = [instance, f"{instance}-b", f"{instance}-c"]
+    for one in instances:
+        simulator.put(one, behaviour=FAST)
+    answer = stack.host.call("POST", "/api/sync", {"items": [{"backupInstanceId": one} for one in instances]})
+    assert [one["status"] for one in answer.json()["items"]] == [202, 202, 202]
+    for one in instances:
+        assert outcome_of(simulator, one)["type"] == "BackupAutoheal.Remediation.Healed"
+
+
+def test_a_dry_run_calls_nobody(stack: Stack, simulator: Simulator, instance: str) -> None:
+    other = f"{instance}-other"
+    simulator.put(other, behaviour=FAST)
+    answer = stack.host.call("POST", "/api/sync?dryRun=true", {"backupInstanceId": instance})
+    assert (answer.status_code, answer.json()["action"]) == (200, "Open")
+    accepted(stack, {"backupInstanceId": other})
+    outcome_of(simulator, other)
+    assert calls_about(simulator, f"{instance}/") == []
+    assert stack.host.call("POST", "/api/sync?dryRun=true", {"backupInstanceId": instance}).json()["action"] == "Open"
+
+
+@pytest.mark.parametrize("path", ["/api/sync", "/api/alerts"])
+@pytest.mark.parametrize("body", [None, [], {}, "text", {"items": [{}] * 101}, {"data": {"essentials": {}}}])
+def test_what_names_nothing_is_a_bad_request_and_no_error_in_the_log(stack: Stack, path: str, body: object) -> None:
+    so_far = len(stack.host.service.log.read_text(encoding="utf-8"))
+    assert stack.host.call("POST", path, body).status_code == 400
+    assert "Traceback" not in stack.host.service.log.read_text(encoding="utf-8")[so_far:]
 
 
 def test_our_own_failing_sync_starts_nothing(stack: Stack, simulator: Simulator, instance: str) -> None:
@@ -207,7 +249,8 @@ def test_an_unknown_remediation_is_not_found(stack: Stack, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/api/sync"), ("GET", "/api/remediations/x"), ("GET", "/api/health")]
+    ("method", "path"),
+    [("POST", "/api/sync"), ("POST", "/api/alerts"), ("GET", "/api/remediations/x"), ("GET", "/api/health")],
 )
 def test_without_a_key_nobody_gets_in(stack: Stack, method: str, path: str) -> None:
     assert requests.request(method, stack.host.url + path, timeout=10).status_code == 401

@@ -18,7 +18,7 @@ from shared.summaries import summary_of
 from tests.unit.episodes import ACCEPTED, INSTANCE, NOW
 
 HOUR = timedelta(hours=1)
-OTHER_SUBSCRIPTION = "11111111-2222-4333-8444-555555555555"
+OTHER_SUBSCRIPTION = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 Opening = Callable[..., Remediation]
 
 

@@ -1,5 +1,6 @@
 """What an alert says: which instances failed, where to look for them, or why it is ignored."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,7 +140,7 @@ def test_what_is_no_failed_backup_of_a_backup_vault_is_ignored(body: object, cod
 
 
 def test_an_alert_about_this_apps_own_doing_is_ignored() -> None:
-    rules = OperationRules(own_ids=lambda: frozenset({"5A7A1B26-0000-4000-8000-000000000000"}))
+    rules = OperationRules(own_client_id="5A7A1B26-0000-4000-8000-000000000000")
     body = activity_alert("backup/action", claims='{"appid": "5a7a1b26-0000-4000-8000-000000000000"}')
     assert "own doing" in ignored(body, rules).reason
 
@@ -227,3 +228,26 @@ def test_an_alert_that_nests_deeply_is_read_to_its_ground() -> None:
     for _ in range(100_000):
         nested = [nested]
     assert named(alert({"x": nested})) == [INSTANCE]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x{' ' * 1_000_000}x",
+        "/subscriptions/" * 70_000,
+        "https://" * 130_000,
+        f"{DISK}{'/a' * 500_000}",
+        f"{', ' * 200_000}{INSTANCE}{' ;' * 200_000}",
+    ],
+    ids=["blanks", "subscriptions", "origins", "segments", "separators"],
+)
+def test_a_mebibyte_in_one_text_is_read_in_one_go(text: str) -> None:
+    answer = read(alert({"x": text}))
+    matching([ListedInstance(BackupInstanceId.parse(INSTANCE), DISK)] * 5_000, answer.resources)
+    assert answer.vaults
+
+
+def test_thousands_of_operations_by_one_caller_are_read_in_one_go() -> None:
+    operations = [f"Microsoft.DataProtection/backupVaults/backupInstances/backup{n}" for n in range(4_000)]
+    body = activity_alert("sync/action", claims=json.dumps({"x": "y" * 500_000}), operations=operations)
+    assert named(body)

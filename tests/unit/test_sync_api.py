@@ -2,14 +2,19 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import azure.functions as func
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.healer import Healer, Intake
+from shared.jobs import SyncJob
+from shared.signals import NoSignal, Signal
 from shared.sync_api import SyncApi
+from tests.unit.episodes import queued
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
@@ -31,6 +36,33 @@ class WentThrough(Exception):
 
 def went_through() -> NoReturn:
     raise WentThrough
+
+
+class BreakingStorage:
+    """A healer that opens so many remediations before its storage fails."""
+
+    def __init__(self, good: int) -> None:
+        self._good = good
+
+    def intake(self, signal: Signal | NoSignal) -> Intake:
+        self._good -= 1
+        if self._good < 0:
+            raise ServiceRequestError("no connection")
+        opened = queued()
+        return Intake(opened, SyncJob(opened.id, 1))
+
+
+class Queued(func.Out[list[str]]):
+    """The output binding."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def set(self, value: list[str]) -> None:
+        self.messages = value
+
+    def get(self) -> list[str]:
+        return self.messages
 
 
 class Jobs(func.Out[list[str]]):
@@ -165,6 +197,33 @@ def test_a_request_id_that_could_not_be_a_header_is_ignored(given: str) -> None:
 def test_a_body_of_a_mebibyte_is_refused_unread() -> None:
     status, error = refused(b"x" * 1024 * 1024)
     assert (status, error["code"]) == (413, "RequestTooLarge")
+
+
+def post_list(items: int, good: int) -> tuple[func.HttpResponse, list[str]]:
+    """A list of so many items, while storage takes the first good ones only."""
+    jobs = Queued()
+    body = json.dumps({"items": [PARTS] * items}).encode()
+    request = func.HttpRequest("POST", "https://app.example/api/sync", body=body)
+    healer = cast(Healer, BreakingStorage(good))
+    return SyncApi(lambda: healer, lambda: NOW).sync(request, jobs), jobs.messages
+
+
+def test_many_keys_of_which_the_last_two_are_one_are_read_in_one_go() -> None:
+    keys = ",".join(f'"{number}":1' for number in range(20_000))
+    assert "stands twice" in refused(f'{{{keys},"x":1,"x":1}}'.encode())[1]["message"]
+
+
+def test_where_storage_fails_within_a_list_what_is_opened_is_queued_and_the_rest_says_so() -> None:
+    response, jobs = post_list(5, good=2)
+    results = json.loads(response.get_body())["items"]
+    assert [one["status"] for one in results] == [202, 202, 503, 503, 503]
+    assert results[4]["error"]["code"] == "StorageUnavailable"
+    assert len(jobs) == 2
+
+
+def test_where_storage_fails_at_once_the_whole_list_is_to_be_sent_again() -> None:
+    response, jobs = post_list(5, good=0)
+    assert (response.status_code, response.headers["Retry-After"], jobs) == (503, "10", [])
 
 
 json_values = st.recursive(

@@ -316,3 +316,9 @@ def test_a_document_that_was_never_written_is_corrupt(change: dict[str, object])
 
 def test_a_document_of_a_newer_app_can_be_read() -> None:
     assert from_document({**to_document(queued()), "new": 1}) == queued()
+
+
+def test_a_document_from_before_there_were_request_ids_is_read() -> None:
+    document = to_document(queued())
+    del document["clientRequestId"]
+    assert from_document(document) == queued()

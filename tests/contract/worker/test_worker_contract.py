@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -123,13 +124,33 @@ def request_sync(worker: Worker, body: Any) -> Invocation:
     return on_request(worker, "request_sync", http_request("POST", "https://app.test/api/sync", encoded))
 
 
+def receive_alert(worker: Worker, *instances: str) -> Invocation:
+    body = {
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "data": {"essentials": {"monitorCondition": "Fired", "alertTargetIDs": instances}, "alertContext": {}},
+    }
+    request = http_request("POST", "https://app.test/api/alerts", json.dumps(body).encode())
+    return on_request(worker, "receive_alert", request)
+
+
 def get_remediation(worker: Worker, remediation_id: str) -> Invocation:
     url = f"https://app.test/api/remediations/{remediation_id}"
     return on_request(worker, "get_remediation", http_request("GET", url, params={"id": remediation_id}))
 
 
-def get_health(worker: Worker) -> Invocation:
-    return on_request(worker, "get_health", http_request("GET", "https://app.test/api/health"))
+def get(worker: Worker, function: str, path: str) -> Invocation:
+    """A request without parameters of its own."""
+    return on_request(worker, function, http_request("GET", f"https://app.test/api/{path}"))
+
+
+def cancel_remediation(worker: Worker, remediation_id: str) -> Invocation:
+    url = f"https://app.test/api/remediations/{remediation_id}/cancel"
+    return on_request(worker, "cancel_remediation", http_request("POST", url, params={"id": remediation_id}))
+
+
+def unserved_request(worker: Worker, method: str, path: str) -> Invocation:
+    url = f"https://app.test/api/{path}"
+    return on_request(worker, "unserved_request", http_request(method, url, params={"path": path}))
 
 
 def tick(worker: Worker, function: str = "poll_operations") -> Invocation:
@@ -150,8 +171,14 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "poll_operations": tick,
     "purge_remediations": lambda worker: tick(worker, "purge_remediations"),
     "request_sync": lambda worker: request_sync(worker, {"backupInstanceId": instance_id()}),
+    "receive_alert": lambda worker: receive_alert(worker, instance_id()),
     "get_remediation": lambda worker: get_remediation(worker, "nothing"),
-    "get_health": get_health,
+    "get_remediations": lambda worker: get(worker, "get_remediations", "remediations"),
+    "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
+    "get_health": lambda worker: get(worker, "get_health", "health"),
+    "get_dashboard": lambda worker: get(worker, "get_dashboard", "dashboard"),
+    "get_openapi": lambda worker: get(worker, "get_openapi", "openapi.json"),
+    "unserved_request": lambda worker: unserved_request(worker, "GET", "nothing"),
 }
 
 
@@ -180,8 +207,14 @@ def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
         ("poll_operations", [("timerTrigger", "IN")]),
         ("purge_remediations", [("timerTrigger", "IN")]),
         ("request_sync", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
+        ("get_remediations", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("receive_alert", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("cancel_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("get_health", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("get_dashboard", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
+        ("get_openapi", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("unserved_request", [("http", "OUT"), ("httpTrigger", "IN")]),
     ],
 )
 def test_worker_reports_the_bindings_to_the_host(
@@ -224,7 +257,22 @@ def test_request_is_accepted(worker: Worker) -> None:
 
 def test_request_queues_a_sync_job(worker: Worker) -> None:
     answer = request_sync(worker, {"backupInstanceId": instance_id()})
-    assert json.loads(job_of(answer))["remediationId"] == answer.document["id"]
+    (job,) = answer.list_output("jobs")
+    assert json.loads(job)["remediationId"] == answer.document["id"]
+
+
+def test_list_of_requests_queues_a_sync_job_for_each(worker: Worker) -> None:
+    items = [{"backupInstanceId": instance_id()} for _ in range(2)]
+    assert len(request_sync(worker, {"items": items}).list_output("jobs")) == 2
+
+
+def test_alert_queues_a_sync_job_for_each_of_its_instances(worker: Worker) -> None:
+    answer = receive_alert(worker, instance_id(), instance_id())
+    assert len(answer.list_output("jobs")) == len(answer.document["instances"]) == 2
+
+
+def test_alert_that_names_no_instance_queues_nothing(worker: Worker) -> None:
+    assert receive_alert(worker, "/subscriptions").outputs == {}
 
 
 def test_accepted_request_names_where_to_look(worker: Worker) -> None:
@@ -248,3 +296,38 @@ def test_remediation_is_shown(worker: Worker) -> None:
 
 def test_unknown_remediation_is_not_found(worker: Worker) -> None:
     assert get_remediation(worker, "nothing").status == "404"
+
+
+def test_remediations_are_listed_newest_first(worker: Worker) -> None:
+    opened = request_sync(worker, {"backupInstanceId": instance_id()}).document
+    assert get(worker, "get_remediations", "remediations").document["value"][0]["id"] == opened["id"]
+
+
+def test_remediation_is_cancelled_without_a_body(worker: Worker) -> None:
+    opened = request_sync(worker, {"backupInstanceId": instance_id()}).document
+    assert cancel_remediation(worker, opened["id"]).document["status"] == "Cancelled"
+
+
+def test_health_answers_though_azure_does_not(worker: Worker) -> None:
+    answer = get(worker, "get_health", "health")
+    checks = answer.document["checks"]
+    assert (answer.status, checks["storage"]["status"], checks["token"]["status"]) == ("503", "ok", "unavailable")
+
+
+def test_wrong_method_is_answered_with_those_that_fit(worker: Worker) -> None:
+    answer = unserved_request(worker, "GET", "sync")
+    assert (answer.status, answer.headers["allow"]) == ("405", "OPTIONS, POST")
+
+
+def test_the_page_is_a_page(worker: Worker) -> None:
+    answer = get(worker, "get_dashboard", "dashboard")
+    assert (answer.status, answer.headers["content-type"]) == ("200", "text/html; charset=utf-8")
+
+
+def test_the_pages_form_queues_a_sync_job(worker: Worker) -> None:
+    form = urlencode({"do": "sync", "backupInstanceId": instance_id()}).encode()
+    content_type = "application/x-www-form-urlencoded"
+    request = http_request("POST", "https://app.test/api/dashboard", form, content_type=content_type)
+    answer = on_request(worker, "get_dashboard", request)
+    assert answer.status == "303"
+    assert json.loads(job_of(answer))["remediationId"] in answer.headers["location"]

@@ -83,6 +83,10 @@ class Invocation:
         """An output of type string, or None when the function set none."""
         return str(self.outputs[name].string) if name in self.outputs else None
 
+    def list_output(self, name: str) -> list[str]:
+        """An output of several messages; empty when the function set none."""
+        return list(json.loads(self.outputs[name].json)) if name in self.outputs else []
+
     @property
     def status(self) -> str:
         """The HTTP status that the function answered."""
@@ -153,9 +157,15 @@ def typed(kind: str, value: Any) -> Message:
     return Message(**{kind: value})
 
 
-def http_request(method: str, url: str, body: bytes = b"", params: Mapping[str, str] | None = None) -> Message:
+def http_request(
+    method: str,
+    url: str,
+    body: bytes = b"",
+    params: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+) -> Message:
     """An HTTP trigger's value; the worker asks for raw bodies (capability RawHttpBodyBytes)."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": content_type}
     return typed(
         "http",
         SimpleNamespace(

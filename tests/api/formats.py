@@ -1,0 +1,25 @@
+"""What schemathesis is to put where the API's description says only a format."""
+
+from base64 import urlsafe_b64encode
+
+import schemathesis
+from hypothesis import strategies as st
+
+_names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9_.()-]{0,40}", fullmatch=True)
+
+
+@st.composite
+def _backup_instance_ids(draw: st.DrawFn) -> str:
+    vault = f"/providers/Microsoft.DataProtection/backupVaults/{draw(_names)}"
+    arm_id = f"/subscriptions/{draw(st.uuids())}/resourceGroups/{draw(_names)}{vault}/backupInstances/{draw(_names)}"
+    in_some_casing = draw(st.sampled_from([arm_id, arm_id.lower(), arm_id.upper()]))
+    return in_some_casing + draw(st.sampled_from(["", "/", "/sync"]))
+
+
+schemathesis.openapi.format("arm-id", _backup_instance_ids())
+schemathesis.openapi.format(
+    "continuation",
+    st.from_regex(r"fe[0-9a-f]{10}-[0-9a-f]{16}", fullmatch=True).map(
+        lambda place: urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    ),
+)
