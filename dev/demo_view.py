@@ -101,6 +101,7 @@ def print_guide(console: Console, stack: Stack, instance_id: str, event_file: st
     request = f'{{"backupInstanceId": "{instance_id}"}}'
     sections = {
         "Functions host": host,
+        "page": f"{host}/api/dashboard" + (f"?code={keys['function']}" if keys else ""),
         "simulated Azure": azure,
         "storage": stack.azurite.connection_string,
         "function key": keys.get("function", "none is asked for"),

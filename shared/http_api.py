@@ -10,6 +10,7 @@ import azure.functions as func
 
 from shared import alert_api, openapi, remediations_api, sweep_api, sync_api
 from shared.api_operations import ETAG, NOT_MODIFIED, READ, Answer, Operation
+from shared.dashboard import description
 from shared.health import Health
 from shared.http_answers import Refusal, answered, json_answer, read_answer, refused
 from shared.resources import HealthResource
@@ -33,7 +34,14 @@ _OWN = (
         answers={200: Answer("OpenAPI 3.1.", {"type": "object"}, ETAG), 304: NOT_MODIFIED},
     ),
 )
-OPERATIONS = (*sync_api.OPERATIONS, *alert_api.OPERATIONS, *sweep_api.OPERATIONS, *remediations_api.OPERATIONS, *_OWN)
+OPERATIONS = (
+    *sync_api.OPERATIONS,
+    *alert_api.OPERATIONS,
+    *sweep_api.OPERATIONS,
+    *remediations_api.OPERATIONS,
+    *description.OPERATIONS,
+    *_OWN,
+)
 """All that the API offers; a test holds them beside the routes."""
 
 

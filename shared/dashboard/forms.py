@@ -10,7 +10,7 @@ from shared.signals import SyncType, read_sync_type
 TYPE = "application/x-www-form-urlencoded"
 _LARGEST = 16 * 1024
 """Bytes; a form is a few hundred."""
-_MOST_FIELDS = 20
+_MOST_FIELDS = 50
 LONGEST_REASON = 500
 """Characters."""
 
@@ -30,7 +30,7 @@ class SyncForm:
 
 
 def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
-    """The fields of a posted form, without the space around them; of a repeated one the last.
+    """The fields of a posted form; of a repeated one the last.
 
     Raises:
         InvalidForm: no form, or one of a size that the page never sends.
@@ -44,7 +44,7 @@ def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError as cause:
         raise InvalidForm(f"the form cannot be read: {cause}") from cause
-    return {name: value.strip() for name, value in fields}
+    return dict(fields)
 
 
 def read_sync(fields: Mapping[str, str]) -> SyncForm:
@@ -53,7 +53,7 @@ def read_sync(fields: Mapping[str, str]) -> SyncForm:
     Raises:
         InvalidForm: a field is missing or cannot be used.
     """
-    named = fields.get("backupInstanceId", "")
+    named = fields.get("backupInstanceId", "").strip()
     if not named:
         raise InvalidForm("Backup instance: give the instance's Azure resource id")
     try:
@@ -71,11 +71,9 @@ def read_reason(fields: Mapping[str, str], default: str) -> str:
     """The field "Reason", which may be left empty.
 
     Raises:
-        InvalidForm: it is too long, or holds what cannot be shown.
+        InvalidForm: it is too long.
     """
-    reason = fields.get("reason", "") or default
+    reason = fields.get("reason", "").strip() or default
     if len(reason) > LONGEST_REASON:
         raise InvalidForm(f"Reason: it has {len(reason)} characters, at most {LONGEST_REASON} are kept")
-    if not reason.isprintable():
-        raise InvalidForm("Reason: it holds a character that cannot be shown")
     return reason

@@ -77,6 +77,8 @@ class Dashboard:
             return _refused(visit, Refusal(400, "InvalidRequest", str(invalid)))
         except Refusal as refusal:
             return _refused(visit, refusal)
+        except CorruptDocument as corrupt:
+            return _refused(visit, Refusal(500, "CorruptRemediation", f"Its record cannot be read: {corrupt}"))
         except (AzureError, LostRace) as cause:
             unavailable = storage_refusal(cause)
             journal.error("request.failed", reason=unavailable.message)
@@ -126,10 +128,7 @@ class Dashboard:
         missing = Refusal(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
         if not is_remediation_id(remediation_id):
             raise missing
-        try:
-            stored = self.store().load(remediation_id)
-        except CorruptDocument as corrupt:
-            raise Refusal(500, "CorruptRemediation", f"Its record cannot be read: {corrupt}") from corrupt
+        stored = self.store().load(remediation_id)
         if stored is None:
             raise missing
         return stored.remediation

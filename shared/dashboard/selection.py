@@ -15,7 +15,8 @@ GROUPS = {ACTIVE: "Active", NEEDS_A_PERSON: "Needs a person"}
 """Choices of the status filter that are more than one status, with their words."""
 PAGE = 50
 """Rows."""
-_LONGEST_TEXT = 200
+LONGEST_TEXT = 200
+"""Characters."""
 
 
 class InvalidSelection(ValueError):
@@ -64,15 +65,15 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
         InvalidSelection: a field has a value that it cannot have.
     """
     wanted = Wanted(
-        status=query.get("status", "").strip(),
+        status=query.get("status", ""),
         text=query.get("text", "").strip(),
-        since=query.get("since", "").strip(),
-        after=query.get("after", "").strip(),
+        since=query.get("since", ""),
+        after=query.get("after", ""),
     )
     if wanted.status and wanted.status not in {*GROUPS, *Status}:
         raise InvalidSelection(f"status: there is no status {ascii(wanted.status)[:100]}")
-    if len(wanted.text) > _LONGEST_TEXT:
-        raise InvalidSelection(f"text: at most {_LONGEST_TEXT} characters can be looked for")
+    if len(wanted.text) > LONGEST_TEXT:
+        raise InvalidSelection(f"text: at most {LONGEST_TEXT} characters can be looked for")
     if wanted.after and not is_remediation_id(wanted.after):
         raise InvalidSelection(f"after: {ascii(wanted.after)[:100]} is not the id of a remediation")
     _since(wanted)

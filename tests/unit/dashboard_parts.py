@@ -12,6 +12,7 @@ from shared.dashboard.forms import TYPE
 from shared.dashboard.page import Dashboard
 from shared.healer import Healer
 from shared.history import History
+from shared.memory import Memory
 from shared.remediation import Remediation, Status, new_id
 from shared.resource_id import BackupInstanceId
 from shared.settings import Settings
@@ -89,7 +90,7 @@ class Page:
 
     def _answer(self, method: str, query: Mapping[str, str], body: bytes, headers: dict[str, str]) -> func.HttpResponse:
         nothing: Any = None
-        healer = Healer(self.store, nothing, nothing, nothing, self.settings, lambda: self.now, lambda: 0.0)
+        healer = Healer(self.store, nothing, nothing, nothing, Memory(), self.settings, lambda: self.now, lambda: 0.0)
         history = KnownHistory(self.summaries)
         page = Dashboard(lambda: healer, lambda: history, lambda: self.store, self.settings, lambda: self.now)
         url = "https://app.example/api/dashboard"

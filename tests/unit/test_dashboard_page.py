@@ -357,7 +357,6 @@ def test_what_the_policy_refuses_is_told_in_plain_words(settings: Settings, stat
         ({"do": "sync", "backupInstanceId": "/subscriptions/x"}, "Backup instance: "),
         ({**SYNC, "syncType": "Maybe"}, "Sync type: "),
         ({**SYNC, "reason": "x" * 501}, "Reason: it has 501"),
-        ({**SYNC, "reason": "a\x00b"}, "Reason: it holds"),
         ({"do": "dance"}, "there is no form"),
         ({}, "there is no form"),
         ({"do": "cancel", "id": "REMEDIATION", "reason": "x" * 501}, "Reason: it has 501"),
@@ -377,7 +376,7 @@ def test_a_field_that_cannot_be_used_is_named(fields: dict[str, str], said: str)
         (b"do=sync", ""),
         (b"do=%FF", "application/x-www-form-urlencoded"),
         (b"\xff", "application/x-www-form-urlencoded"),
-        (b"a=b&" * 21, "application/x-www-form-urlencoded"),
+        (b"a=b&" * 51, "application/x-www-form-urlencoded"),
         (b"do=sync&reason=" + b"x" * 20_000, "application/x-www-form-urlencoded"),
     ],
 )

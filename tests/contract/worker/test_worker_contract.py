@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -181,6 +182,7 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "get_remediations": lambda worker: get(worker, "get_remediations", "remediations"),
     "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
     "get_health": lambda worker: get(worker, "get_health", "health"),
+    "get_dashboard": lambda worker: get(worker, "get_dashboard", "dashboard"),
     "get_openapi": lambda worker: get(worker, "get_openapi", "openapi.json"),
     "unserved_request": lambda worker: unserved_request(worker, "GET", "nothing"),
 }
@@ -219,6 +221,7 @@ def test_function_runs_in_the_worker(worker: Worker, function: str) -> None:
         ("get_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("cancel_remediation", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("get_health", [("http", "OUT"), ("httpTrigger", "IN")]),
+        ("get_dashboard", [("http", "OUT"), ("httpTrigger", "IN"), ("queue", "OUT")]),
         ("get_openapi", [("http", "OUT"), ("httpTrigger", "IN")]),
         ("unserved_request", [("http", "OUT"), ("httpTrigger", "IN")]),
     ],
@@ -323,3 +326,17 @@ def test_health_answers_though_azure_does_not(worker: Worker) -> None:
 def test_wrong_method_is_answered_with_those_that_fit(worker: Worker) -> None:
     answer = unserved_request(worker, "GET", "sync")
     assert (answer.status, answer.headers["allow"]) == ("405", "OPTIONS, POST")
+
+
+def test_the_page_is_a_page(worker: Worker) -> None:
+    answer = get(worker, "get_dashboard", "dashboard")
+    assert (answer.status, answer.headers["content-type"]) == ("200", "text/html; charset=utf-8")
+
+
+def test_the_pages_form_queues_a_sync_job(worker: Worker) -> None:
+    form = urlencode({"do": "sync", "backupInstanceId": instance_id()}).encode()
+    content_type = "application/x-www-form-urlencoded"
+    request = http_request("POST", "https://app.test/api/dashboard", form, content_type=content_type)
+    answer = on_request(worker, "get_dashboard", request)
+    assert answer.status == "303"
+    assert json.loads(job_of(answer))["remediationId"] in answer.headers["location"]

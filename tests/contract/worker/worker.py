@@ -157,9 +157,15 @@ def typed(kind: str, value: Any) -> Message:
     return Message(**{kind: value})
 
 
-def http_request(method: str, url: str, body: bytes = b"", params: Mapping[str, str] | None = None) -> Message:
+def http_request(
+    method: str,
+    url: str,
+    body: bytes = b"",
+    params: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+) -> Message:
     """An HTTP trigger's value; the worker asks for raw bodies (capability RawHttpBodyBytes)."""
-    headers = {"content-type": "application/json"}
+    headers = {"content-type": content_type}
     return typed(
         "http",
         SimpleNamespace(
