@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from shared.remediation import Remediation
+from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
 from shared.settings import Settings
-from shared.signals import Signal, SyncType
+from shared.signals import SWEEP, Signal, SyncType
 
 _DAY = timedelta(hours=24)
 
@@ -33,7 +33,7 @@ class Drop:
     """Do nothing."""
 
     code: str
-    """`OutOfScope`, `LateDuplicate`, `CoolingDown` or `DailyCapReached`."""
+    """`OutOfScope`, `LateDuplicate`, `CoolingDown`, `CancelledToday` or `DailyCapReached`."""
     reason: str
 
 
@@ -58,9 +58,13 @@ def judge(
         if signal.occurred_at < latest.opened_at:
             # Event Grid repeats and reorders for up to 24 hours; what failed before that start, it has seen.
             return Drop("LateDuplicate", f"older than the start of remediation {latest.id}, which is {latest.status}")
-        rest = (latest.ended_at or now) + settings.cooldown - now
-        if rest > timedelta():
+        since = now - (latest.ended_at or now)
+        if since < settings.cooldown:
+            rest = settings.cooldown - since
             return Drop("CoolingDown", f"remediation {latest.id} ended {latest.status}; cooling down for {rest}")
+        if signal.source == SWEEP and latest.status is Status.CANCELLED and since < _DAY:
+            # The instance is as broken as it was when an operator said no; a sweep brings no news about it.
+            return Drop("CancelledToday", f"an operator cancelled remediation {latest.id} less than a day ago")
     if sum(now - opened < _DAY for opened in recent) >= settings.daily_cap:
         return Drop("DailyCapReached", f"{settings.daily_cap} remediations within 24 hours")
     return Open()

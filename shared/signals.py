@@ -24,6 +24,10 @@ an instance that is well does nothing.
 """
 
 
+SWEEP = "Sweep"
+"""The `source` of a signal that says nothing new: only how an instance stands."""
+
+
 class SyncType(StrEnum):
     """`syncType` of the sync call: only in case of failure, or in all cases."""
 

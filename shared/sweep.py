@@ -22,7 +22,7 @@ from shared.jobs import JobQueue
 from shared.policy import Coalesce, Drop
 from shared.resource_graph import BrokenInstances, GraphRefused, ResourceGraph
 from shared.resource_id import BackupInstanceId
-from shared.signals import Signal
+from shared.signals import SWEEP, Signal
 from shared.store import LostRace
 from shared.transitions import job_delay
 from shared.turns import AHEAD, Turns
@@ -229,4 +229,4 @@ def _no_time(signal: Signal) -> Left:
 
 
 def _signal(finding: Finding, now: datetime) -> Signal:
-    return Signal(finding.instance, "Sweep", f"found in {finding.protection_state}", now)
+    return Signal(finding.instance, SWEEP, f"found in {finding.protection_state}", now)

@@ -33,6 +33,7 @@ _MEANING = {
 _DROPPED = {
     "OutOfScope": "This instance is not to be healed: the app's settings leave it out.",
     "CoolingDown": "This instance has just been looked after, and is left alone for a while.",
+    "CancelledToday": "Somebody cancelled its healing today.",
     "DailyCapReached": "This instance has had its share of remediations for today.",
     "LateDuplicate": "This was dealt with already.",
 }

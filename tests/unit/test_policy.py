@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from shared import transitions
 from shared.policy import Coalesce, Drop, Open, Verdict, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation
 from shared.settings import Settings
@@ -57,6 +58,15 @@ def test_a_late_repeat_of_what_was_healed_is_dropped_with_its_reason() -> None:
 def test_an_instance_cools_down_after_a_remediation(minutes: int, opens: bool) -> None:
     now = LATER + timedelta(minutes=minutes)
     assert (judged(replace(NEWER, occurred_at=now), healed(), now=now) == Open()) is opens
+
+
+@pytest.mark.parametrize(
+    ("source", "hours", "opens"), [("Sweep", 23, False), ("Sweep", 24, True), ("Event", 1, True), ("Request", 1, True)]
+)
+def test_a_sweep_leaves_alone_for_a_day_what_an_operator_cancelled(source: str, hours: int, opens: bool) -> None:
+    now = NOW + timedelta(hours=hours)
+    cancelled = transitions.cancelled(running(), "not now", NOW)
+    assert (judged(replace(NEWER, source=source, occurred_at=now), cancelled, now=now) == Open()) is opens
 
 
 @pytest.mark.parametrize(("opened", "opens"), [(5, True), (6, False)])

@@ -143,10 +143,19 @@ def test_the_policy_is_the_same_as_for_any_signal(changes: dict[str, object], co
     world.event(BackupInstanceId(SUBSCRIPTION, "rg", "elsewhere", "bi"))
     world.event()
     for each in world.store.remediations():
-        world.healer.cancel(each.id, "over")
+        world.healer.give_up(SyncJob(each.id, 1).to_message())
     world.graph.instances = [INSTANCE]
     assert codes(world.sweep.run()) == {code}
     assert world.opened() == []
+
+
+def test_what_an_operator_has_cancelled_today_is_left_alone() -> None:
+    world = world_with(cooldown=timedelta())
+    world.event()
+    [opened] = world.store.remediations()
+    world.healer.cancel(opened.id, "not now")
+    world.graph.instances = [INSTANCE]
+    assert codes(world.sweep.run()) == {"CancelledToday"}
 
 
 def test_what_has_no_turn_is_left_to_a_later_sweep(world: World) -> None:
