@@ -17,9 +17,10 @@ from shared.memory import Memory
 from shared.pacing import Pacer
 from shared.policy import Coalesce, Drop, Open, Verdict, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
+from shared.rows import Owner, Stored
 from shared.settings import Settings
 from shared.signals import NoSignal, Signal, SyncType
-from shared.store import LostRace, Owner, Store, Stored
+from shared.store import LostRace, Store
 
 _RACES = 8
 """How often an intake is begun anew when others change the same instance at the same time."""

@@ -16,7 +16,8 @@ from shared import journal
 from shared.answers import NotAnswered, Reached
 from shared.clock import to_iso
 from shared.jobs import JobQueue
-from shared.store import SHARDS, Store
+from shared.rows import SHARDS
+from shared.store import Store
 from shared.version import VERSION
 
 _TOO_LATE = timedelta(minutes=10)

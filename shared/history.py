@@ -19,7 +19,8 @@ from shared.documents import CorruptDocument
 from shared.recent import Recent
 from shared.remediation import Status, id_prefix, opened_at_of
 from shared.resource_id import BackupInstanceId
-from shared.store import SHARDS, Store, Stored, shard_of_instance, stored_in
+from shared.rows import SHARDS, Stored, shard_of_instance, stored_in
+from shared.store import Store
 from shared.summaries import Summary
 
 _FIRST_STRETCH = timedelta(days=1)

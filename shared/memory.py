@@ -8,7 +8,7 @@ from collections.abc import Collection
 from threading import Lock
 
 from shared.remediation import Remediation
-from shared.store import SHARDS, Change, DueEntry, Stored, shard_of
+from shared.rows import SHARDS, Change, DueEntry, Stored, shard_of
 
 _MOST_PER_SHARD = 4_000
 """As many as a tick reads. A process whose timer runs elsewhere remembers for nothing, and not without end."""

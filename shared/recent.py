@@ -17,7 +17,8 @@ from azure.data.tables import TableClient
 from shared import journal
 from shared.documents import CorruptDocument
 from shared.remediation import id_prefix
-from shared.store import SHARDS, TOGETHER, Store
+from shared.rows import SHARDS
+from shared.store import TOGETHER, Store
 from shared.summaries import Summary, from_text, summary_of
 
 MOST = 40_000

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared import journal
+from shared.rows import SHARDS
 from shared.settings import Settings
-from shared.store import SHARDS, Store
+from shared.store import Store
 
 
 @dataclass(frozen=True, slots=True)

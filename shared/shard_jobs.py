@@ -12,7 +12,7 @@ from azure.storage.queue import QueueClient
 
 from shared.clock import from_iso, to_iso
 from shared.jobs import InvalidJob
-from shared.store import SHARDS
+from shared.rows import SHARDS
 
 DUE_SHARDS = "due-shards"
 """The queue's name."""

@@ -1,26 +1,16 @@
 """Azure Table storage: remediations, who is being healed, and what is due.
 
-One table. The partition, one of four shards, follows from the instance's key, so that all rows of an instance
-change in one transaction. Few shards make large transactions, which cost a fraction for each row; each takes
-2,000 rows a second ("Scalability and performance targets for Table storage").
-
-    o:{instance key}        owner: the instance's latest remediation
-    r:{remediation id}      the remediation, as a JSON document; beside it what lists ask for (see `history`)
-    d:{millis}:{id}         due entry: look at this remediation at that time
-
-Beside them, in a partition of its own, a row for each subscription's write budget (see `pacing`), and one for
-the sweep's share of it (see `turns`).
-
-Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest first.
+One table; what its rows hold is in `rows`. The partition, one of four shards, follows from the instance's key, so
+that all rows of an instance change in one transaction. Few shards make large transactions, which cost a fraction
+for each row; each takes 2,000 rows a second ("Scalability and performance targets for Table storage"). Beside
+them, in a partition of its own, stands a row for each bucket of calls (see `pacing` and `turns`).
 
 An invariant keeps the index cheap: an active remediation has a due entry at its `due_at` or earlier, named by
 its row's `EntryAt`. So a save that only moves the due time later writes one row; the next tick that meets the
 early entry moves it. Entries that no row names are spare and are removed when met.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate, chain
 from typing import Any
@@ -35,19 +25,30 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from shared.clock import from_iso, from_millis, to_millis
-from shared.documents import CorruptDocument, from_document, to_document
+from shared.documents import CorruptDocument
 from shared.remediation import Remediation, Status, id_prefix
 from shared.resource_id import BackupInstanceId
-from shared.summaries import summary_of, to_text
+from shared.rows import (
+    Change,
+    DueEntry,
+    Owner,
+    Saved,
+    Stored,
+    entry_after,
+    entry_row,
+    etag_of,
+    read_entry,
+    remediation_row,
+    shard_of,
+    shard_of_instance,
+    stored_in,
+)
 
 TABLE = "remediations"
 TOGETHER = 12
 """A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
 KEPT_OPENINGS = 100
 """More than any daily cap counts to."""
-SHARDS = ("0", "1", "2", "3")
-_CHUNK = 30_000
-"""Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
 _TOO_LARGE = 413
 _PACING = "pacing"
 _RACES = 20
@@ -64,53 +65,6 @@ _Answers = Sequence[Mapping[str, Any]]
 
 class LostRace(Exception):
     """Somebody else changed this instance's rows first: read again, or leave it to them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A remediation as it was read, with what a compare-and-swap needs."""
-
-    remediation: Remediation
-    etag: str
-    entry_at: datetime
-
-    def names(self, entry: "DueEntry") -> bool:
-        """Whether this is the entry that stands for the remediation; any other is spare."""
-        return to_millis(self.entry_at) == to_millis(entry.at)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The instance's latest remediation, active or ended."""
-
-    remediation_id: str
-    opened: tuple[datetime, ...]
-    """When the instance's latest remediations were opened, newest first; at most `KEPT_OPENINGS`."""
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class DueEntry:
-    """Look at this remediation at that time."""
-
-    remediation_id: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A remediation that a tick moved on: from what was read to what is to be stored."""
-
-    stored: Stored
-    after: Remediation
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A change that counts: what was before, and what is stored now."""
-
-    before: Remediation
-    stored: Stored
 
 
 class Store:
@@ -138,7 +92,7 @@ class Store:
         }
         claim: _Operation = ("create", own, {}) if owner is None else ("update", own, _only_if(owner.etag))
         entry = DueEntry(remediation.id, remediation.opened_at)
-        self._commit([claim, ("create", _row(remediation, entry.at), {}), ("create", _entry(entry), {})])
+        self._commit([claim, ("create", remediation_row(remediation, entry.at), {}), ("create", entry_row(entry), {})])
 
     def owner(self, instance: BackupInstanceId) -> Owner | None:
         """Whose remediation is the instance's latest."""
@@ -147,7 +101,7 @@ class Store:
         except ResourceNotFoundError:
             return None
         opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
-        return Owner(row["Remediation"], opened, _etag(row))
+        return Owner(row["Remediation"], opened, etag_of(row))
 
     def load(self, remediation_id: str) -> Stored | None:
         """A remediation by its id: one point read.
@@ -192,7 +146,7 @@ class Store:
         if after.due_at is not None and after.due_at < stored.entry_at:
             entry_at, operations = after.due_at, _replacement(Change(stored, after), remove_old_entry=False)
         else:
-            entry_at, operations = stored.entry_at, [_update(stored, _row(after, stored.entry_at))]
+            entry_at, operations = stored.entry_at, [_update(stored, remediation_row(after, stored.entry_at))]
         return Stored(after, str(self._commit(operations)[0]["etag"]), entry_at)
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
@@ -212,7 +166,7 @@ class Store:
         """The entries of a shard up to now, soonest first, no more than asked for."""
         entries: list[DueEntry] = []
         for row in self._entries(shard, until=now, page=most):
-            entries.append(_read_entry(row["RowKey"]))
+            entries.append(read_entry(row["RowKey"]))
             if len(entries) == most:
                 break
         return entries
@@ -220,7 +174,7 @@ class Store:
     def soonest(self, shard: str) -> DueEntry | None:
         """The first entry of a shard, due or not."""
         for row in self._entries(shard, until=None, page=1):
-            return _read_entry(row["RowKey"])
+            return read_entry(row["RowKey"])
         return None
 
     def move_horizon(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
@@ -240,7 +194,7 @@ class Store:
                 if row is None:
                     self._table.create_entity(after)
                 else:
-                    self._table.update_entity(after, UpdateMode.REPLACE, **_only_if(_etag(row)))
+                    self._table.update_entity(after, UpdateMode.REPLACE, **_only_if(etag_of(row)))
             except (ResourceExistsError, ResourceModifiedError):
                 continue
             return before
@@ -270,12 +224,12 @@ class Store:
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:
         """Look at what cannot be read again at that time."""
-        self._table.upsert_entity(_entry(DueEntry(entry.remediation_id, at)), UpdateMode.REPLACE)
+        self._table.upsert_entity(entry_row(DueEntry(entry.remediation_id, at)), UpdateMode.REPLACE)
         self.drop_entry(entry)
 
     def drop_entry(self, entry: DueEntry) -> None:
         """Remove an entry that no remediation names; that it is gone already is as good."""
-        row = _entry(entry)
+        row = entry_row(entry)
         self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
     def _entries(self, shard: str, until: datetime | None, page: int) -> Iterator[Mapping[str, Any]]:
@@ -327,90 +281,22 @@ class Store:
         return [_saved(change, str(answers[row]["etag"])) for change, row in zip(changes, rows, strict=True)]
 
 
-def shard_of(remediation_id: str) -> str:
-    """The partition in which a remediation and everything about its instance is kept."""
-    return _shard(remediation_id[13])
-
-
-def shard_of_instance(instance: BackupInstanceId) -> str:
-    """The partition of everything about an instance."""
-    return _shard(instance.key[0])
-
-
-def _shard(hex_digit: str) -> str:
-    return SHARDS[int(hex_digit, 16) % len(SHARDS)]
-
-
 def _saved(change: Change, etag: str) -> Saved:
-    return Saved(change.stored.remediation, Stored(change.after, etag, _entry_after(change)))
-
-
-def _entry_after(change: Change) -> datetime:
-    """Where the change's due entry stands once it is stored: where it stood, if that will do.
-
-    What has ended is due at once, so an entry that is due already need not be moved.
-    """
-    entry_at, due_at = change.stored.entry_at, change.after.due_at
-    if due_at is None or (change.after.status.is_terminal and entry_at <= due_at):
-        return entry_at
-    return due_at
+    return Saved(change.stored.remediation, Stored(change.after, etag, entry_after(change)))
 
 
 def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operation]:
     """The operations that store a change, its own row first: the row, and its due entry moved to the due time."""
     old = DueEntry(change.after.id, change.stored.entry_at)
-    new = DueEntry(change.after.id, _entry_after(change))
+    new = DueEntry(change.after.id, entry_after(change))
     is_over = change.after.due_at is None
     moves = not change.stored.names(new)
-    operations = [_update(change.stored, _row(change.after, new.at))]
+    operations = [_update(change.stored, remediation_row(change.after, new.at))]
     if moves:
-        operations.append(("upsert", _entry(new), {}))
+        operations.append(("upsert", entry_row(new), {}))
     if remove_old_entry and (moves or is_over):
-        operations.append(("delete", _entry(old), {}))
+        operations.append(("delete", entry_row(old), {}))
     return operations
-
-
-def _row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
-    text = json.dumps(to_document(remediation), separators=(",", ":"))
-    row = {
-        "PartitionKey": shard_of(remediation.id),
-        "RowKey": f"r:{remediation.id}",
-        "Status": remediation.status.value,
-        "EntryAt": f"{to_millis(entry_at):013d}",
-        "Subscription": remediation.instance.subscription_id.lower(),
-        "InstanceKey": remediation.instance.key,
-        "Summary": to_text(summary_of(remediation)),
-    }
-    for number, start in enumerate(range(0, len(text), _CHUNK)):
-        row[f"Document{number}"] = text[start : start + _CHUNK]
-    return row
-
-
-def stored_in(row: Mapping[str, Any]) -> Stored:
-    """The remediation in a whole `r:` row.
-
-    Raises:
-        CorruptDocument: the row cannot be read.
-    """
-    chunks = (row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row)
-    try:
-        remediation = from_document(json.loads("".join(chunks)))
-        entry_at = from_millis(int(row["EntryAt"]))
-    except (ValueError, KeyError, TypeError) as cause:
-        raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
-    return Stored(remediation, _etag(row), entry_at)
-
-
-def _entry(entry: DueEntry) -> dict[str, Any]:
-    return {
-        "PartitionKey": shard_of(entry.remediation_id),
-        "RowKey": f"d:{to_millis(entry.at):013d}:{entry.remediation_id}",
-    }
-
-
-def _read_entry(row_key: str) -> DueEntry:
-    _, millis, remediation_id = row_key.split(":")
-    return DueEntry(remediation_id, from_millis(int(millis)))
 
 
 def _update(stored: Stored, row: Mapping[str, Any]) -> _Operation:
@@ -419,7 +305,3 @@ def _update(stored: Stored, row: Mapping[str, Any]) -> _Operation:
 
 def _only_if(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
-def _etag(row: Any) -> str:
-    return str(row.metadata["etag"])

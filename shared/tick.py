@@ -21,8 +21,9 @@ from shared.looks import Looks
 from shared.memory import Memory
 from shared.outcomes import NotPublished, OutcomeTopic
 from shared.remediation import Remediation, Status
+from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
 from shared.shard_jobs import ShardJob, ShardQueue
-from shared.store import SHARDS, TOGETHER, Change, DueEntry, Saved, Store, Stored, shard_of
+from shared.store import TOGETHER, Store
 
 _BUDGET = timedelta(seconds=25)
 """New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""

@@ -7,7 +7,8 @@ from shared.clock import from_millis, to_millis
 from shared.documents import CorruptDocument
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
-from shared.store import Change, DueEntry, LostRace, Owner, Saved, Store, Stored, shard_of
+from shared.rows import Change, DueEntry, Owner, Saved, Stored, shard_of
+from shared.store import LostRace, Store
 
 
 def nothing() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from dev.check import check
 
-PYPROJECT = '[tool.mypy]\nfiles = ["a.py"]\n'
+PYPROJECT = '[tool.ruff.lint]\nselect = ["F"]\n[tool.mypy]\nfiles = ["a.py"]\n'
 GOOD = 'def test_a() -> None:\n    assert "a"\n'
 
 

@@ -11,8 +11,8 @@ from azure.core.exceptions import ServiceRequestError
 from shared.identity import Tokens, managed_identity
 from shared.jobs import JobQueue, SyncJob
 from shared.remediation import Status
+from shared.rows import shard_of
 from shared.signals import SyncType
-from shared.store import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 from tests.simulator import ARM_AUDIENCE
 

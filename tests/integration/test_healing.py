@@ -8,8 +8,8 @@ import pytest
 
 from shared.jobs import InvalidJob, SyncJob
 from shared.remediation import Status
+from shared.rows import shard_of
 from shared.signals import NoSignal, SyncType
-from shared.store import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
 LATER = {"minutes": 10}

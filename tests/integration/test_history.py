@@ -12,8 +12,9 @@ from shared import history, transitions
 from shared.history import Filters, History, Page
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
+from shared.rows import SHARDS, Change, shard_of
 from shared.signals import Signal, SyncType
-from shared.store import SHARDS, Change, Store, shard_of
+from shared.store import Store
 from shared.summaries import summary_of
 from tests.unit.episodes import ACCEPTED, INSTANCE, NOW
 

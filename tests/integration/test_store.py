@@ -13,8 +13,9 @@ from shared import transitions
 from shared.documents import CorruptDocument
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
+from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
 from shared.signals import Signal, SyncType
-from shared.store import SHARDS, Change, DueEntry, LostRace, Saved, Store, Stored, shard_of
+from shared.store import LostRace, Store
 from tests.memory_store import MemoryStore
 from tests.unit.episodes import ACCEPTED, INSTANCE, NOW, queued
 

@@ -9,8 +9,9 @@ import pytest
 
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
+from shared.rows import SHARDS, shard_of
 from shared.shard_jobs import ShardJob
-from shared.store import SHARDS, Store, shard_of
+from shared.store import Store
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
 ELSEWHERE = replace(INSTANCE, subscription_id=INSTANCE.subscription_id.replace("0", "1"))

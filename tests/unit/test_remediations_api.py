@@ -21,8 +21,8 @@ from shared.memory import Memory
 from shared.pacing import Pacer
 from shared.remediation import Status, new_id
 from shared.remediations_api import RemediationsApi, continuation
+from shared.rows import Stored
 from shared.settings import Settings
-from shared.store import Stored
 from tests.memory_store import MemoryStore
 from tests.unit.episodes import INSTANCE, LATER, NOW, healed, queued
 
