@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dev.stack import Stack
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 
 
+@pytest.mark.endurance
 def test_the_api_keeps_what_its_description_promises(stack: Stack) -> None:
     begins = stack.host.service.log.stat().st_size
     command = [

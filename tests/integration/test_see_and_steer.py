@@ -17,6 +17,9 @@ Json = dict[str, Any]
 ROUTES = [
     ("POST", "sync"),
     ("POST", "alerts"),
+    ("POST", "sweep"),
+    ("GET", "dashboard"),
+    ("POST", "dashboard"),
     ("GET", "remediations"),
     ("GET", "remediations/x"),
     ("POST", "remediations/x/cancel"),
