@@ -4,11 +4,9 @@ import uuid
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import requests
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import Route, expect
 
-from dev.stack import Stack
 from tests.browser.conftest import OpenTab
 from tests.simulator import ENDLESS, VAULT, Simulator
 
@@ -137,13 +135,3 @@ def test_the_way_to_the_portal_tells_nothing_of_the_key(
     [key] = parse_qs(urlsplit(dashboard).query)["code"]
     assert told
     assert all(key not in each and "referer" not in each.lower() for each in told)
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_without_the_key_nobody_comes_in(stack: Stack, method: str) -> None:
-    """So a form on another site, which does not know the key, can do nothing either."""
-    form = {"do": "sync", "backupInstanceId": f"{VAULT}/backupInstances/{new_name()}"}
-    with requests.Session() as session:
-        session.trust_env = False
-        answer = session.request(method, f"{stack.host.url}/api/dashboard", data=form, timeout=10)
-    assert answer.status_code == 401

@@ -182,6 +182,9 @@ def test_every_outcome_that_occurred_can_be_seen_and_none_leaves_the_chart(
     for day, bar in zip(days, outcome_bars(days), strict=True):
         assert {segment.series for segment in bar.segments} == {status for status, count in day.ended.items() if count}
         assert all(segment.height > 1 and 0 < segment.y < BASE for segment in bar.segments)
+        floors = [BASE, *(segment.y for segment in bar.segments[:-1])]
+        feet = [segment.y + segment.height for segment in bar.segments]
+        assert all(foot <= floor + 0.02 for foot, floor in zip(feet, floors, strict=False)), "one covers another"
 
 
 def test_a_bar_says_what_it_stands_for() -> None:
