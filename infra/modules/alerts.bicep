@@ -47,6 +47,13 @@ var rules = [
           '*'
         ]
       }
+      {
+        name: 'Code'
+        operator: 'Include'
+        values: [
+          '*'
+        ]
+      }
     ]
     operator: 'GreaterThan'
     threshold: 0

@@ -13,12 +13,14 @@ _NONSENSE = "\0"
 
 HEAD = """# Settings
 
-Environment variables: app settings in Azure, `local.settings.json` on a developer's machine. An empty one counts as absent.
+Environment variables: app settings in Azure, `local.settings.json` on a developer's machine.
+An empty one counts as absent.
 A value that cannot be used stops the app at start, with one message that names every such value.
-With azd: `azd env set COOLDOWN PT30M`, then `azd provision`. `AZURE_CLIENT_ID`, `ARM_ENDPOINT` and `OUTCOME_TOPIC_ENDPOINT`
-are set by the template.
+With azd: `azd env set COOLDOWN PT30M`, then `azd provision`. The template itself sets `AZURE_CLIENT_ID`, `ARM_ENDPOINT`
+and `OUTCOME_TOPIC_ENDPOINT`.
 
-Durations are ISO 8601 (`PT6H`, `P1DT30M`) or `HH:MM:SS`. This page is made from [shared/settings.py](../shared/settings.py):
+Durations are ISO 8601 (`PT6H`, `P1DT30M`) or `HH:MM:SS`.
+This page is made from [shared/settings.py](../shared/settings.py):
 `WRITE_DOCS=1 python -m pytest tests/docs/test_settings_page.py` writes it anew.
 
 | variable | default | expected | meaning |
@@ -31,7 +33,7 @@ TAIL = """
 | variable | meaning |
 |---|---|
 | `AzureWebJobsStorage` | A connection string: for development only. |
-| `AzureWebJobsStorage__blobServiceUri`, `__queueServiceUri`, `__tableServiceUri` | The endpoints of the storage account, where it is reached by identity. |
+| `AzureWebJobsStorage__blobServiceUri`, `__queueServiceUri`, `__tableServiceUri` | Its endpoints, by identity. |
 | `AzureWebJobsStorage__accountName` | Its name, instead of the three endpoints; for the public cloud only. |
 | `AzureWebJobsStorage__credential`, `__clientId` | `managedidentity`, and the client id of a user-assigned one. |
 """

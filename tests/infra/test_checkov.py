@@ -13,7 +13,7 @@ from tests.infra.checkers import checkov
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    command = [checkov(), "--directory", INFRA, "--framework", "bicep", "--output", "json", "--skip-download"]
+    command = [str(checkov()), "--directory", str(INFRA), "--framework", "bicep", "--output", "json", "--skip-download"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     found: dict[str, Any] = json.loads(ran.stdout)
     return found

@@ -52,7 +52,10 @@ def test_it_holds_all_of_the_app(package: Path) -> None:
 
 
 def test_it_loads_all_functions_of_the_project(package: Path) -> None:
-    script = "import function_app as it; print(it.__file__, *(one.get_function_name() for one in it.app.get_functions()))"
+    script = (
+        "import function_app; names = [one.get_function_name() for one in function_app.app.get_functions()];"
+        " print(function_app.__file__, *names)"
+    )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     loaded = subprocess.run(
         [sys.executable, "-B", "-c", script], cwd=package, env=environment, capture_output=True, text=True, check=True
@@ -104,10 +107,9 @@ def imports(path: Path) -> set[str]:
 
 
 def test_azure_functions_doctor_finds_it_well(package: Path) -> None:
-    command = [
-        *(Path(sys.executable).with_name("azure-functions-doctor"), "doctor", "--path", package, "--format", "json"),
-        *("--profile", "deploy", "--hosting-plan", "flex-consumption", "--target-python", "3.13"),
-    ]
+    doctor = str(Path(sys.executable).with_name("azure-functions-doctor"))
+    target = ["--profile", "deploy", "--hosting-plan", "flex-consumption", "--target-python", "3.13"]
+    command = [doctor, "doctor", "--path", str(package), "--format", "json", *target]
     # What infra/modules/function-app.bicep sets, as far as the doctor asks for it.
     settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "set", "AzureWebJobsStorage__blobServiceUri": "set"}
     ran = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)

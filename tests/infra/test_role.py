@@ -118,11 +118,12 @@ def test_the_role_allows_what_the_app_calls_and_nothing_else(arm: ArmClient, ses
 def test_the_role_has_no_wildcard_and_touches_no_data() -> None:
     (permission,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
     actions = variable(INFRA / "subscription.bicep", permission["actions"])
-    assert [action for action in actions if not re.fullmatch(r"Microsoft\.DataProtection(/\w+)+/(read|action)", action)] == []
+    assert [
+        action for action in actions if not re.fullmatch(r"Microsoft\.DataProtection(/\w+)+/(read|action)", action)
+    ] == []
     assert permission["dataActions"] == permission["notActions"] == permission["notDataActions"] == []
 
 
 def test_the_role_can_be_assigned_in_its_own_subscription_only() -> None:
     (scope,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["assignableScopes"]
     assert scope["operator"]["operands"]["operand_1"]["function"]["type"] == "subscription"
-
