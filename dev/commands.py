@@ -27,8 +27,10 @@ def main(arguments: Sequence[str]) -> int:
             environment.enter(arguments)
         # Only now are the packages there that these import.
         if options.command == "test":
+            from dev import checkers
             from dev.check import check
 
+            checkers.prepare(node)
             return check(pytest_arguments, environment.child_environment(node))
         if options.command == "bench":
             from dev.bench import bench

@@ -6,12 +6,52 @@ Values are written by `json`, so a foreign text cannot forge a line of its own. 
 import json
 import logging
 import re
-from typing import Any
+from collections.abc import Callable
+from contextvars import ContextVar
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
 
 from shared.clock import to_iso
 from shared.remediation import Remediation, Transition
 
 _log = logging.getLogger("backup_autoheal")
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+_Lines = SimpleQueue[tuple[int, str]]
+_relayed: ContextVar[_Lines | None] = ContextVar("relayed", default=None)
+
+
+class Relay:
+    """Lines of threads, written by the thread that started them.
+
+    The Functions host takes a line only with its invocation, and the threads that a function makes have none
+    (Azure Functions Python developer guide, "Log from created threads").
+    """
+
+    def __init__(self) -> None:
+        """Nothing was said yet."""
+        self._lines: _Lines = SimpleQueue()
+
+    def heard(self, work: Callable[[Given], Made]) -> Callable[[Given], Made]:
+        """The same work for another thread, whose lines are kept until `tell`."""
+
+        def run(given: Given) -> Made:
+            before = _relayed.set(self._lines)
+            try:
+                return work(given)
+            finally:
+                _relayed.reset(before)
+
+        return run
+
+    def tell(self) -> None:
+        """Write what was said so far."""
+        while True:
+            try:
+                _log.log(*self._lines.get_nowait())
+            except Empty:
+                return
 
 
 def info(event: str, **fields: Any) -> None:
@@ -63,4 +103,8 @@ def _transition(remediation: Remediation, transition: Transition) -> None:
 
 
 def _write(level: int, event: str, fields: dict[str, Any]) -> None:
-    _log.log(level, json.dumps({"event": event, **fields}, default=str))
+    line, relayed = json.dumps({"event": event, **fields}, default=str), _relayed.get()
+    if relayed is None:
+        _log.log(level, line)
+    else:
+        relayed.put((level, line))

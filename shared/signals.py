@@ -11,18 +11,18 @@ from shared.operations import OperationRules, why_not
 from shared.resource_id import BackupInstanceId, InvalidResourceId
 
 _ALL_OPERATIONS = OperationRules()
-_RESOURCE_FAILURES = {
-    "microsoft.resources.resourceactionfailure": "failed",
-    "microsoft.resources.resourcewritefailure": "failed",
-    "microsoft.resources.resourceactioncancel": "was canceled",
-    "microsoft.resources.resourcewritecancel": "was canceled",
+RESOURCE_FAILURES = {
+    "Microsoft.Resources.ResourceActionFailure": "failed",
+    "Microsoft.Resources.ResourceWriteFailure": "failed",
+    "Microsoft.Resources.ResourceActionCancel": "was canceled",
+    "Microsoft.Resources.ResourceWriteCancel": "was canceled",
 }
-"""The Resource Manager events that are read (Event Grid, "Azure subscription as a source"), in lower case.
+"""The Resource Manager events that are read (Event Grid, "Azure subscription as a source"), in any casing.
 
 What was canceled counts too: the instance is without that backup, or half configured, and a `Default` sync of
 an instance that is well does nothing.
 """
-
+_WHAT_HAPPENED = {event_type.lower(): word for event_type, word in RESOURCE_FAILURES.items()}
 
 SWEEP = "Sweep"
 """The `source` of a signal that says nothing new: only how an instance stands."""
@@ -100,8 +100,8 @@ def from_event(
         return NoSignal("the event has no type")
     if not isinstance(data, Mapping):
         return NoSignal(f"the data of the {one_line(event_type)} event is not an object")
-    if event_type.lower() in _RESOURCE_FAILURES:
-        return _from_resource_failure(_RESOURCE_FAILURES[event_type.lower()], subject, data, occurred_at, rules)
+    if event_type.lower() in _WHAT_HAPPENED:
+        return _from_resource_failure(_WHAT_HAPPENED[event_type.lower()], subject, data, occurred_at, rules)
     if "backupInstanceId" not in data:
         shown = one_line(event_type)
         return NoSignal(f"the {shown} event is no failure of Resource Manager and has no data.backupInstanceId")

@@ -19,6 +19,7 @@ from shared.answers import ErrorDetail, NotAnswered
 from shared.findings import Finding
 from shared.healer import Healer
 from shared.jobs import JobQueue
+from shared.journal import Relay
 from shared.policy import Coalesce, Drop
 from shared.resource_graph import BrokenInstances, GraphRefused, ResourceGraph
 from shared.resource_id import BackupInstanceId
@@ -158,10 +159,15 @@ class Sweep:
     def _some(
         self, signals: Sequence[Signal], take: TakeTurns, heal: Heal, side_by_side: ThreadPoolExecutor
     ) -> list[Opened | Left]:
-        weighed = list(side_by_side.map(self._weigh, signals))
-        left = [each for each in weighed if isinstance(each, Left)]
-        wanted = [each for each in weighed if isinstance(each, Signal)]
-        return [*left, *side_by_side.map(partial(_heal_at_its_turn, heal), self._with_turns(wanted, take))]
+        relay = Relay()
+        try:
+            weighed = list(side_by_side.map(relay.heard(self._weigh), signals))
+            left = [each for each in weighed if isinstance(each, Left)]
+            wanted = [each for each in weighed if isinstance(each, Signal)]
+            heal_at_its_turn = relay.heard(partial(_heal_at_its_turn, heal))
+            return [*left, *side_by_side.map(heal_at_its_turn, self._with_turns(wanted, take))]
+        finally:
+            relay.tell()
 
     def _broken(self) -> BrokenInstances:
         match self.graph.broken(self.now() + _QUERY_BUDGET):

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, groupby
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from azure.core.exceptions import AzureError
 from shared import journal, transitions
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
+from shared.journal import Relay
 from shared.looks import Looks
 from shared.memory import Memory
 from shared.outcomes import NotPublished, OutcomeTopic
@@ -140,15 +142,18 @@ class Tick:
     def _see(self, due: Due, deadline: datetime) -> list[_Seen]:
         """Look at everything, each as soon as it is read."""
         looks: list[Future[_Seen]] = []
+        relay = Relay()
+        look = relay.heard(partial(self._look, deadline=deadline))
         try:
             # Read by this thread alone: shards that are worked on side by side then get on at the same pace.
             for known in map(self._known, self._batches(due)):
-                looks += [self._lookers.submit(self._look, one, deadline) for one in known]
-            return [look.result() for look in looks]
+                looks += [self._lookers.submit(look, one) for one in known]
+            return [taken.result() for taken in looks]
         finally:
-            for look in looks:
-                look.cancel()
+            for taken in looks:
+                taken.cancel()
             wait(looks)
+            relay.tell()
 
     def _batches(self, due: Due) -> list[list[DueEntry]]:
         """What can be read together, soonest first; what need not be read comes before."""
@@ -208,8 +213,12 @@ class Tick:
         waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
         to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
         by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
-        stored = self._storage_threads.map(self._store_shard, [list(group) for _, group in by_shard])
-        ended = list(chain(waiting, *stored))
+        relay = Relay()
+        try:
+            stored = self._storage_threads.map(relay.heard(self._store_shard), [list(group) for _, group in by_shard])
+            ended = list(chain(waiting, *stored))
+        finally:
+            relay.tell()
         return [one for one in ended if one.remediation.due_at is not None]
 
     def _store_shard(self, changes: Sequence[Change]) -> list[Stored]:

@@ -147,3 +147,18 @@ def test_a_tick_tells_what_it_did(app: App, caplog: pytest.LogCaptureFixture) ->
     app.tick.run()
     [told] = [line for line in caplog.messages if '"tick.done"' in line]
     assert '"due": 2, "looked": 2, "left": 0' in told
+
+
+def test_every_line_of_a_tick_is_written_by_the_functions_own_thread(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    remediations = started(app, many(6))
+    corrupt = app.open(replace(INSTANCE, name="corrupt"))
+    table = app.healer.store._table
+    table.update_entity({**table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}"), "Document0": "{"})
+    app.tick.memory.forget(corrupt.id)
+    caplog.set_level("INFO", logger="backup_autoheal")
+    app.tick.run()
+    assert set(statuses(app, remediations)) == {Status.HEALED}
+    assert "remediation.corrupt" in caplog.text
+    assert {record.threadName for record in caplog.records if record.name == "backup_autoheal"} == {"MainThread"}

@@ -176,7 +176,7 @@ def test_any_place_comes_back_from_its_continuation(opened_at: datetime) -> None
     assert asked(continuation=continuation(place))[2] == place
 
 
-@given(st.text(alphabet="ABCDEFabcdef0123456789_-", min_size=39, max_size=39))
+@given(st.text(alphabet="ABCDEFabcdef0123456789_-", min_size=39, max_size=39))  # pragma: allowlist secret
 def test_a_continuation_that_somebody_made_up_is_refused(made_up: str) -> None:
     assert refused(continuation=made_up)["target"] == "continuation"
 

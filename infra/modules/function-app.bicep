@@ -1,0 +1,170 @@
+// Plan and app (Flex Consumption, Python 3.13). Runtime and scale stand in functionAppConfig: Flex Consumption refuses
+// the settings that say so elsewhere (FUNCTIONS_WORKER_RUNTIME, FUNCTIONS_EXTENSION_VERSION, WEBSITE_RUN_FROM_PACKAGE...).
+param name string
+param planName string
+param location string
+param tags object
+param identityId string
+param identityClientId string
+param storageAccountName string
+param deploymentContainerName string
+param applicationInsightsConnectionString string
+param settings object
+param outcomeTopicEndpoint string
+param alwaysReadyInstances int
+param maximumInstanceCount int
+param instanceMemoryMB int
+param subnetId string
+param allowedIpRanges array
+
+// The function that makes the sync calls; the name is the one in function_app.py.
+var queueTrigger = 'function:submit_sync'
+
+var azureCallers = [
+  {
+    name: 'event-grid'
+    priority: 100
+    action: 'Allow'
+    tag: 'ServiceTag'
+    ipAddress: 'AzureEventGrid'
+  }
+  {
+    name: 'azure-monitor'
+    priority: 110
+    action: 'Allow'
+    tag: 'ServiceTag'
+    ipAddress: 'ActionGroup'
+  }
+]
+var ownCallers = [for (cidr, index) in allowedIpRanges: {
+  name: 'own-${index}'
+  priority: 200 + index
+  action: 'Allow'
+  ipAddress: cidr
+}]
+
+resource account 'Microsoft.Storage/storageAccounts@2025-08-01' existing = {
+  name: storageAccountName
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  // checkov:skip=CKV_AZURE_225:Zones are a choice of the region and cost always-ready instances; what is lost is found again
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: {
+    tier: 'FlexConsumption'
+    name: 'FC1'
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource app 'Microsoft.Web/sites@2025-03-01' = {
+  // checkov:skip=CKV_AZURE_222:Event Grid and Azure Monitor deliver from outside; a key is needed, and allowedIpRanges closes the rest
+  // checkov:skip=CKV_AZURE_17:Event Grid and Azure Monitor present no client certificate
+  // checkov:skip=CKV_AZURE_212:Flex Consumption scales by itself; it has no fixed number of instances
+  // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check of its own; alerts watch the tick instead
+  name: name
+  location: location
+  tags: union(tags, {
+    'azd-service-name': 'app'
+  })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    clientAffinityEnabled: false
+    publicNetworkAccess: 'Enabled'
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    keyVaultReferenceIdentity: identityId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      ipSecurityRestrictions: empty(allowedIpRanges) ? [] : concat(azureCallers, ownCallers)
+      ipSecurityRestrictionsDefaultAction: empty(allowedIpRanges) ? 'Allow' : 'Deny'
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: '${account.properties.primaryEndpoints.blob}${deploymentContainerName}'
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        alwaysReady: alwaysReadyInstances == 0 ? [] : [
+          {
+            name: queueTrigger
+            instanceCount: alwaysReadyInstances
+          }
+        ]
+        maximumInstanceCount: maximumInstanceCount
+        instanceMemoryMB: instanceMemoryMB
+      }
+    }
+  }
+}
+
+// Service URIs rather than an account name, so that it is right in every cloud.
+resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
+  // checkov:skip=CKV_AZURE_13:These are app settings; callers are known by function keys
+  // checkov:skip=CKV_AZURE_63:These are app settings; the check means the resource web
+  // checkov:skip=CKV_AZURE_65:These are app settings; the check means the resource web
+  // checkov:skip=CKV_AZURE_66:These are app settings; the check means the resource web
+  // checkov:skip=CKV_AZURE_80:These are app settings; the check means the resource web
+  // checkov:skip=CKV_AZURE_88:These are app settings; the check means the resource web
+  // checkov:skip=CKV_AZURE_222:These are app settings; the check means the resource web
+  parent: app
+  name: 'appsettings'
+  properties: union(settings, {
+    AzureWebJobsStorage__blobServiceUri: account.properties.primaryEndpoints.blob
+    AzureWebJobsStorage__queueServiceUri: account.properties.primaryEndpoints.queue
+    AzureWebJobsStorage__tableServiceUri: account.properties.primaryEndpoints.table
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: identityClientId
+    APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    AZURE_CLIENT_ID: identityClientId
+    ARM_ENDPOINT: environment().resourceManager
+    OUTCOME_TOPIC_ENDPOINT: outcomeTopicEndpoint
+  })
+}
+
+// Neither FTP nor the SCM site takes a password: deployments sign in with Microsoft Entra ID.
+resource noFtpPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+resource noScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: app
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+output id string = app.id
+output name string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

@@ -1,0 +1,30 @@
+"""Where tests find the checkers that have a home of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dev import checkers, node
+
+_ADVICE = "`python3 -m dev test` installs it, or let {} name it"
+
+
+def checkov() -> Path:
+    """checkov as `python3 -m dev test` installs it; the variable CHECKOV names another executable."""
+    if named := os.environ.get("CHECKOV"):
+        return Path(named)
+    if not checkers.checkov_is_installed():
+        pytest.fail(f"checkov is not installed: {_ADVICE.format('CHECKOV')}")
+    return checkers.CHECKOV
+
+
+def kusto_parser() -> tuple[Path, Path]:
+    """Node.js and Kusto's parser; the variable KUSTO_LANGUAGE names another folder of the package."""
+    found = node.machine_node()
+    executable = (found if isinstance(found, node.Node) else node.wheel_node()).executable
+    if named := os.environ.get("KUSTO_LANGUAGE"):
+        return executable, Path(named)
+    if not checkers.kusto_is_installed():
+        pytest.fail(f"Kusto's parser is not installed: {_ADVICE.format('KUSTO_LANGUAGE')}")
+    return executable, checkers.KUSTO_LANGUAGE

@@ -1,0 +1,130 @@
+"""What the templates promise: parts that fit together, nothing open that need not be, names that exist in the code."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.signals import RESOURCE_FAILURES
+from tests.infra.bicep import INFRA, PROJECT, TEMPLATES, body, parsed, resource, resources, values, variable
+
+STORAGE = "Microsoft.Storage/storageAccounts"
+SITE = "Microsoft.Web/sites"
+FUNCTIONS = {
+    node.name for node in ast.parse((PROJECT / "function_app.py").read_text()).body if isinstance(node, ast.FunctionDef)
+}
+each_template = pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(INFRA)))
+
+
+@each_template
+def test_modules_are_files_beside_the_template_and_get_the_parameters_that_they_take(path: Path) -> None:
+    for name, module in parsed(path).get("modules", {}).items():
+        assert module["type"] == "local", name
+        taken = parsed(path.parent / module["detail"]["path"])["parameters"]
+        given = set(body(module)["params"])
+        needed = {parameter for parameter, of in taken.items() if of.get("default") is None}
+        assert given <= set(taken), name
+        assert needed <= given, name
+
+
+@each_template
+def test_outputs_of_modules_are_there(path: Path) -> None:
+    modules = parsed(path).get("modules", {})
+    for module, output in re.findall(r"\b(\w+)\.outputs\.(\w+)", path.read_text()):
+        assert output in parsed(path.parent / modules[module]["detail"]["path"])["outputs"], f"{module}.{output}"
+
+
+@each_template
+def test_every_parameter_and_variable_is_used(path: Path) -> None:
+    code = re.sub(r"//[^\n]*|^\s*@description\(.*\)$", "", path.read_text(), flags=re.MULTILINE)
+    names = [*parsed(path).get("parameters", {}), *parsed(path).get("variables", {})]
+    assert [name for name in names if len(re.findall(rf"\b{name}\b", code)) < 2] == []
+
+
+@each_template
+def test_api_versions_are_stable(path: Path) -> None:
+    versions = {name: of["api_version"] for name, of in parsed(path).get("resources", {}).items()}
+    assert [name for name, version in versions.items() if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", version)] == []
+
+
+def test_there_is_no_module_that_nobody_uses() -> None:
+    used = {path.parent / of["detail"]["path"] for path in TEMPLATES for of in parsed(path).get("modules", {}).values()}
+    assert {path for path in TEMPLATES if path.parent.name == "modules"} == used
+
+
+def test_storage_takes_no_keys_no_anonymous_readers_and_no_old_tls() -> None:
+    properties = resource(STORAGE)["properties"]
+    assert properties["allowSharedKeyAccess"] is False
+    assert properties["allowBlobPublicAccess"] is False
+    assert properties["supportsHttpsTrafficOnly"] is True
+    assert properties["minimumTlsVersion"] == "TLS1_2"
+
+
+def test_the_app_takes_neither_http_nor_old_tls_nor_ftp_nor_passwords() -> None:
+    properties = resource(SITE)["properties"]
+    assert properties["httpsOnly"] is True
+    assert properties["siteConfig"]["minTlsVersion"] == properties["siteConfig"]["scmMinTlsVersion"] == "1.2"
+    assert properties["siteConfig"]["ftpsState"] == "Disabled"
+    policies = resources(f"{SITE}/basicPublishingCredentialsPolicies")
+    assert {policy["name"]: policy["properties"]["allow"] for policy in policies} == {"ftp": False, "scm": False}
+
+
+def test_telemetry_and_topic_take_identities_only() -> None:
+    assert resource("Microsoft.Insights/components")["properties"]["DisableLocalAuth"] is True
+    assert resource("Microsoft.OperationalInsights/workspaces")["properties"]["features"]["disableLocalAuth"] is True
+    assert resource("Microsoft.EventGrid/topics")["properties"]["disableLocalAuth"] is True
+
+
+def test_the_app_runs_python_3_13_on_flex_consumption_with_an_identity_of_its_own() -> None:
+    site = resource(SITE)
+    assert resource("Microsoft.Web/serverfarms")["sku"] == {"tier": "FlexConsumption", "name": "FC1"}
+    assert site["identity"]["type"] == "UserAssigned"
+    assert site["properties"]["functionAppConfig"]["runtime"] == {"name": "python", "version": "3.13"}
+    authentication = site["properties"]["functionAppConfig"]["deployment"]["storage"]["authentication"]
+    assert authentication["type"] == "UserAssignedIdentity"
+
+
+def test_the_topic_takes_the_cloud_events_that_the_app_sends() -> None:
+    assert resource("Microsoft.EventGrid/topics")["properties"]["inputSchema"] == "CloudEventSchemaV1_0"
+
+
+def test_nothing_is_assigned_to_people_or_groups() -> None:
+    kinds = {one["properties"]["principalType"] for one in resources("Microsoft.Authorization/roleAssignments")}
+    assert kinds == {"ServicePrincipal"}
+
+
+def test_the_event_subscription_takes_the_events_that_the_app_reads_but_not_its_own() -> None:
+    properties = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]
+    assert set(properties["filter"]["includedEventTypes"]) == set(RESOURCE_FAILURES)
+    begins, begins_not = properties["filter"]["advancedFilters"]
+    instances = variable(INFRA / "modules" / "event-subscription.bicep", "instances")
+    assert (begins["operatorType"], begins_not["operatorType"]) == ("StringBeginsWith", "StringNotBeginsWith")
+    assert begins["key"] == begins_not["key"] == "data.operationName"
+    assert instances == "Microsoft.DataProtection/backupVaults/backupInstances"
+    assert begins["values"] == ["${instances}/"]
+    assert begins_not["values"] == ["${instances}/sync/"]
+
+
+def test_undeliverable_events_go_to_a_container_that_exists() -> None:
+    properties = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]
+    containers = {one["name"] for one in resources(f"{STORAGE}/blobServices/containers")}
+    destination = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]
+    assert destination["blobContainerName"] in containers
+    assert properties["retryPolicy"] == {"eventTimeToLiveInMinutes": 1440, "maxDeliveryAttempts": 30}
+
+
+@pytest.mark.parametrize("function", ["on_backup_failure", "submit_sync", "receive_alert"])
+def test_the_functions_that_templates_name_exist(function: str) -> None:
+    named = [value for path in TEMPLATES for value in values(parsed(path)) if str(value).endswith(function)]
+    assert named, f"no template names {function}"
+    assert function in FUNCTIONS
+
+
+def test_backup_alerts_reach_the_app_in_the_common_schema() -> None:
+    groups = [group["properties"] for group in resources("Microsoft.Insights/actionGroups")]
+    (receiver,) = [one for group in groups for one in group.get("azureFunctionReceivers", [])]
+    assert receiver["useCommonAlertSchema"] is True
+    assert receiver["functionName"] == "receive_alert"
+    assert "/api/alerts?code=" in receiver["httpTriggerUrl"]
+    assert all(len(group["groupShortName"]) <= 12 for group in groups), "Azure Monitor's limit"

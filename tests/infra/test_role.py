@@ -1,0 +1,145 @@
+"""The custom role and the calls of the app are the same thing said twice: here they are compared."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any, get_args, get_origin, get_type_hints
+from unittest.mock import create_autospec
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from shared.answers import Operation
+from shared.arm import ArmClient
+from shared.arm_calls import ArmCalls
+from shared.identity import Tokens
+from shared.pacing import Pacer
+from shared.resource_id import BackupInstanceId, BackupVaultId
+from shared.signals import SyncType
+from tests.infra.bicep import INFRA, PROJECT, resource, variable
+
+ARM = "https://management.azure.com"
+SUBSCRIPTION = "/subscriptions/6d1f0e2a-0000-4000-8000-000000000001"
+GROUP = f"{SUBSCRIPTION}/resourceGroups/rg"
+PROVIDER = "/providers/Microsoft.DataProtection"
+INSTANCE = BackupInstanceId(SUBSCRIPTION.split("/")[2], "rg", "vault", "instance")
+
+OPERATIONS = [
+    f"{GROUP}{PROVIDER}/backupVaults/vault/operationStatus/1",
+    f"{GROUP}{PROVIDER}/backupVaults/vault/operationResults/1",
+    f"{GROUP}{PROVIDER}/backupVaults/vault/backupInstances/instance/operationResults/1",
+    f"{GROUP}{PROVIDER}/locations/westeurope/operationStatus/1",
+    f"{SUBSCRIPTION}{PROVIDER}/locations/westeurope/operationStatus/1",
+    f"{SUBSCRIPTION}{PROVIDER}/locations/westeurope/operationResults/1",
+]
+"""Where Azure lets an operation be followed (REST reference of Microsoft.DataProtection, "Operation Status" and
+"Operation Result"): whichever of them the header of a sync call names."""
+
+
+class Recording(requests.Session):
+    """Answers every call with an empty object, and remembers it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, str]] = []
+
+    def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        self.calls.append((str(method), str(url)))
+        response = requests.Response()
+        response.status_code = 200
+        response._content = b"{}"
+        return response
+
+
+@pytest.fixture
+def session() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+def arm(session: Recording) -> ArmClient:
+    tokens = create_autospec(Tokens, instance=True)
+    tokens.current.return_value = "token"
+    writes, reads = (create_autospec(Pacer, instance=True) for _ in range(2))
+    return ArmClient(ARM, (), ArmCalls(tokens, session, lambda: datetime.now(UTC)), writes, reads)
+
+
+SAMPLES: dict[Any, list[Any]] = {
+    BackupInstanceId: [INSTANCE],
+    BackupVaultId: [INSTANCE.vault_id],
+    SyncType: [SyncType.DEFAULT],
+    Operation: [Operation(ARM + path, None) for path in OPERATIONS],
+    str: ["text"],
+}
+"""What the client's methods can be called with, by the types that they ask for."""
+
+
+def samples(hint: Any) -> list[Any]:
+    """Arguments of a type; what may be absent is, and what may be empty is."""
+    if hint in SAMPLES:
+        return SAMPLES[hint]
+    if type(None) in get_args(hint):
+        return [None]
+    if get_origin(hint) in {Sequence, Mapping, Iterable}:
+        return [()]
+    pytest.fail(f"add a sample of {hint} to SAMPLES, so that the calls of ArmClient can be compared with the role")
+
+
+def drive(arm: ArmClient) -> None:
+    """Call everything that the client can do, in all ways, however the answers are taken."""
+    for name in (name for name in dir(ArmClient) if not name.startswith("_")):
+        hints = {key: hint for key, hint in get_type_hints(getattr(ArmClient, name)).items() if key != "return"}
+        for call in product(*map(samples, hints.values())):
+            answer = getattr(arm, name)(*call)
+            if isinstance(answer, Iterator):
+                list(answer)
+
+
+def action_of(method: str, url: str) -> str | None:
+    """The permission that a call needs: its type, then `read` for a GET, and for a POST what it does.
+
+    Names of actions leave out the names of resources. One type is registered with its whole path: operations in a
+    location of a resource group (Azure RBAC, permissions of Microsoft.DataProtection).
+    """
+    scope, of_provider, rest = urlsplit(url).path.partition("/providers/")
+    if not of_provider:
+        return None  # the list of subscriptions: everybody who signs in sees those where he may do anything
+    provider, *segments = rest.split("/")
+    types = segments[::2]
+    if scope.count("/") == 4 and types[0] == "locations":
+        types = ["subscriptions", "resourceGroups", "providers", *types]
+    return "/".join([provider, *types, "read" if method == "GET" else "action"])
+
+
+def test_the_role_allows_what_the_app_calls_and_nothing_else(arm: ArmClient, session: Recording) -> None:
+    drive(arm)
+    called = {action_of(method, url) for method, url in session.calls} - {None}
+    (permission,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
+    actions = variable(INFRA / "subscription.bicep", permission["actions"])
+    assert set(actions) == called
+    assert len(actions) == len(set(actions))
+
+
+def test_the_role_has_no_wildcard_and_touches_no_data() -> None:
+    (permission,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
+    actions = variable(INFRA / "subscription.bicep", permission["actions"])
+    assert [
+        action for action in actions if not re.fullmatch(r"Microsoft\.DataProtection(/\w+)+/(read|action)", action)
+    ] == []
+    assert permission["dataActions"] == permission["notActions"] == permission["notDataActions"] == []
+
+
+def test_the_role_can_be_assigned_in_its_own_subscription_only() -> None:
+    (scope,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["assignableScopes"]
+    assert scope["operator"]["operands"]["operand_1"]["function"]["type"] == "subscription"
+
+
+def test_no_room_but_these_calls_resource_manager() -> None:
+    imports = re.compile(r"^\s*(import requests|from requests)\b", re.MULTILINE)
+    callers = {path.name for path in (PROJECT / "shared").rglob("*.py") if imports.search(path.read_text())}
+    # These make sessions and connections for others.
+    makers = {"arm_calls.py", "composition.py", "sessions.py", "storage.py"}
+    # Resource Graph is open to everybody who signs in; it shows what the caller may read anyway.
+    assert callers - makers == {"arm.py", "resource_graph.py"}
