@@ -52,7 +52,7 @@ def from_document(document: Mapping[str, Any]) -> Remediation:
     """
     try:
         return _read(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as cause:
         raise CorruptDocument(f"not a remediation: {type(cause).__name__}: {cause}") from cause
 
 

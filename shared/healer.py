@@ -187,7 +187,7 @@ class Healer:
             # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
             after = transitions.hastened(after, self.now())
             job = SyncJob(after.id, after.attempt.number)
-        self.store.save(active, after)
+        self.memory.keep(self.store.save(active, after), after)
         journal.info(
             "signal.coalesced",
             remediationId=after.id,

@@ -16,15 +16,17 @@ _SOURCE = "/backup-autoheal"
 
 _PATIENCE: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
 """No retries of the client's own: an outcome stays due until it is delivered, and a tick waits for no topic."""
+_ABOUT_THE_EVENTS = frozenset({400, 413, 422})
+"""Refusals that say nothing about the topic: there are too many of them at once, or one cannot be taken."""
 
 
 class NotPublished(Exception):
     """The topic took none of the outcomes; the message says why. Publish them again later."""
 
-    def __init__(self, reason: str, too_large: bool = False) -> None:
-        """`too_large`: fewer at once may go through."""
+    def __init__(self, reason: str, in_parts: bool = False) -> None:
+        """`in_parts`: fewer at once may go through; else the topic takes nothing now."""
         super().__init__(reason)
-        self.too_large = too_large
+        self.in_parts = in_parts
 
 
 class OutcomeTopic:
@@ -43,7 +45,7 @@ class OutcomeTopic:
         try:
             self._client.send([outcome_event(remediation) for remediation in ended], **_PATIENCE)
         except HttpResponseError as refusal:
-            raise NotPublished(_say(refusal), too_large=refusal.status_code == 413) from refusal
+            raise NotPublished(_say(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS) from refusal
         except (AzureError, ValueError) as cause:
             raise NotPublished(_say(cause)) from cause
 

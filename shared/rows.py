@@ -11,6 +11,7 @@ Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,12 +91,11 @@ def _shard(hex_digit: str) -> str:
 def entry_after(change: Change) -> datetime:
     """Where the change's due entry stands once it is stored: where it stood, if that will do.
 
-    What has ended is due at once, so an entry that is due already need not be moved.
+    What ends is due at once, so an entry that is due already need not be moved.
     """
     entry_at, due_at = change.stored.entry_at, change.after.due_at
-    if due_at is None or (change.after.status.is_terminal and entry_at <= due_at):
-        return entry_at
-    return due_at
+    ends = change.after.status.is_terminal and not change.stored.remediation.status.is_terminal
+    return entry_at if due_at is None or (ends and entry_at <= due_at) else due_at
 
 
 def remediation_row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
@@ -125,9 +125,17 @@ def stored_in(row: Mapping[str, Any]) -> Stored:
     try:
         remediation = from_document(json.loads("".join(chunks)))
         entry_at = from_millis(int(row["EntryAt"]))
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as cause:
         raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
     return Stored(remediation, etag_of(row), entry_at)
+
+
+def owner_in(row: Mapping[str, Any]) -> Owner:
+    """The owner in an `o:` row; openings that cannot be read do not count."""
+    opened: tuple[datetime, ...] = ()
+    with suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
+    return Owner(str(row.get("Remediation", "")), opened, etag_of(row))
 
 
 def entry_row(entry: DueEntry) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from shared.clock import from_iso, from_millis, to_millis
+from shared.clock import from_iso, to_millis
 from shared.documents import CorruptDocument
 from shared.remediation import Remediation, Status, id_prefix
 from shared.resource_id import BackupInstanceId
@@ -37,6 +37,7 @@ from shared.rows import (
     entry_after,
     entry_row,
     etag_of,
+    owner_in,
     read_entry,
     remediation_row,
     shard_of,
@@ -58,6 +59,7 @@ _CHANGES_PER_TRANSACTION = 33
 _CONFLICTS = frozenset({404, 409, 412})
 """Not there, there already, changed meanwhile: what a row's rivals leave behind."""
 
+_ENDED = frozenset(status.value for status in Status if status.is_terminal)
 _Operation = tuple[str, Mapping[str, Any], dict[str, Any]]
 _Answers = Sequence[Mapping[str, Any]]
 """What storage says to each operation: its row's new ETag."""
@@ -100,8 +102,7 @@ class Store:
             row = self._table.get_entity(shard_of_instance(instance), f"o:{instance.key}")
         except ResourceNotFoundError:
             return None
-        opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
-        return Owner(row["Remediation"], opened, etag_of(row))
+        return owner_in(row)
 
     def load(self, remediation_id: str) -> Stored | None:
         """A remediation by its id: one point read.
@@ -217,15 +218,27 @@ class Store:
             results_per_page=1000,
             select=["PartitionKey", "RowKey", "Status"],
         )
-        ended = [row for row in rows if Status(row["Status"]).is_terminal]
+        # A status that this version does not know is left to one that does.
+        ended = [row for row in rows if row.get("Status") in _ENDED]
         for start in range(0, len(ended), 100):
             self._table.submit_transaction(("delete", row) for row in ended[start : start + 100])
         return len(ended)
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:
-        """Look at what cannot be read again at that time."""
-        self._table.upsert_entity(entry_row(DueEntry(entry.remediation_id, at)), UpdateMode.REPLACE)
-        self.drop_entry(entry)
+        """Look at what cannot be read again at that time; the row names the new entry, should it be mended by then.
+
+        Raises:
+            LostRace: there is no such row.
+        """
+        later = DueEntry(entry.remediation_id, at)
+        row = {"PartitionKey": shard_of(entry.remediation_id), "RowKey": f"r:{entry.remediation_id}"}
+        self._commit(
+            [
+                ("update", {**row, "EntryAt": f"{to_millis(at):013d}"}, {"mode": UpdateMode.MERGE}),
+                ("upsert", entry_row(later), {}),
+                ("delete", entry_row(entry), {}),
+            ]
+        )
 
     def drop_entry(self, entry: DueEntry) -> None:
         """Remove an entry that no remediation names; that it is gone already is as good."""

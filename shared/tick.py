@@ -4,13 +4,15 @@ Looks are taken side by side within a time budget; what is not reached stays due
 remediation is that remediation's alone. Results are stored before anybody is told about them.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
@@ -25,12 +27,16 @@ from shared.outcomes import NotPublished, OutcomeTopic
 from shared.remediation import Remediation, Status
 from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
 from shared.shard_jobs import ShardJob, ShardQueue
-from shared.store import TOGETHER, Store
+from shared.store import TOGETHER, LostRace, Store
 
 _BUDGET = timedelta(seconds=25)
 """New looks are taken for so long; below the default schedule of 30 s, so that the next tick is on time."""
+_TO_ANNOUNCE = timedelta(seconds=10)
+"""Beyond that, for outcomes: a topic that keeps silent must not keep the next tick waiting."""
 _HOLD = timedelta(seconds=20)
 """How far ahead the next look may be for what is known to be kept in memory only."""
+_LAG = timedelta(minutes=2)
+"""How long a due entry may stay behind what is kept in memory: as long may others not know how far it is."""
 _REPORT_AGAIN = timedelta(hours=1)
 """Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _MOST_PER_SHARD = 4_000
@@ -93,12 +99,9 @@ class Tick:
         """
         started = self.now()
         due = self._due([shard for shard in SHARDS if not self.memory.turn(shard).locked()], started)
-        if sum(map(len, due.values())) <= self.alone:
-            self._work(due, started)
-            return
-        for shard in (shard for shard, entries in due.items() if entries):
-            self.shards.send(ShardJob(shard, started))
-        self._tell(started, due, looked=0)
+        if sum(map(len, due.values())) > self.alone:
+            due = self._hand_over(due)
+        self._work(due, started)
 
     def run_shard(self, message: str) -> None:
         """One shard's part of a tick, by the queue.
@@ -111,11 +114,21 @@ class Tick:
         except InvalidJob as invalid:
             journal.error("shard.invalid", reason=str(invalid))
             return
-        started = self.now()
-        if started - job.sent_at > _BUDGET:
-            journal.info("shard.late", shard=job.shard, sentAt=job.sent_at)
-        elif not self.memory.turn(job.shard).locked():
+        if not self.memory.turn(job.shard).locked():
+            started = self.now()
             self._work(self._due([job.shard], started), started)
+
+    def _hand_over(self, due: Due) -> Due:
+        """Ask other hosts for help. This one keeps the shard that waits longest, and what it cannot hand over."""
+        oldest_first = sorted((shard for shard, entries in due.items() if entries), key=lambda shard: due[shard][0].at)
+        mine, others = oldest_first[:1], oldest_first[1:]
+        for shard in others:
+            try:
+                self.shards.send(ShardJob(shard))
+            except AzureError as failure:
+                journal.error("shard.not_queued", shard=shard, reason=_name(failure))
+                mine.append(shard)
+        return {shard: due[shard] for shard in mine}
 
     def _due(self, shards: Sequence[str], until: datetime) -> Due:
         entries = self._storage_threads.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), shards)
@@ -126,7 +139,7 @@ class Tick:
             for shard in mine:
                 self.memory.forget_others(shard, {entry.remediation_id for entry in due[shard]})
             seen = self._see({shard: due[shard] for shard in mine}, started + _BUDGET)
-            self._announce(self._store([one.change for one in seen if one.change]))
+            self._announce(self._store([one.change for one in seen if one.change]), started + _BUDGET + _TO_ANNOUNCE)
         self._tell(started, due, looked=sum(one.in_time for one in seen))
 
     @contextmanager
@@ -146,7 +159,7 @@ class Tick:
         look = relay.heard(partial(self._look, deadline=deadline))
         try:
             # Read by this thread alone: shards that are worked on side by side then get on at the same pace.
-            for known in map(self._known, self._batches(due)):
+            for known in self._read(due, deadline):
                 looks += [self._lookers.submit(look, one) for one in known]
             return [taken.result() for taken in looks]
         finally:
@@ -155,16 +168,31 @@ class Tick:
             wait(looks)
             relay.tell()
 
+    def _read(self, due: Due, deadline: datetime) -> Iterator[list[_Known]]:
+        """Batch after batch while there is time; what storage does not give stays due, what was seen counts."""
+        for batch in self._batches(due):
+            if self.now() > deadline:
+                return
+            try:
+                yield self._known(batch)
+            except AzureError as failure:
+                journal.error("tick.cut_short", reason=_name(failure))
+                return
+
     def _batches(self, due: Due) -> list[list[DueEntry]]:
-        """What can be read together, soonest first; what need not be read comes before."""
-        known: list[DueEntry] = []
-        unknown: list[list[DueEntry]] = []
+        """What can be read together, if it need be read: what is due for longest comes first."""
+        batches: list[tuple[datetime, list[DueEntry]]] = []
         for entries in due.values():
-            missing: list[DueEntry] = []
-            for entry in entries:
-                (known if self.memory.recall(entry) else missing).append(entry)
-            unknown += [missing[at : at + TOGETHER] for at in range(0, len(missing), TOGETHER)]
-        return [known, *sorted(unknown, key=lambda batch: batch[0].at)]
+            by_time = sorted(entries, key=self._due_at)
+            for start in range(0, len(by_time), TOGETHER):
+                batch = by_time[start : start + TOGETHER]
+                batches.append((self._due_at(batch[0]), batch))
+        return [batch for _, batch in sorted(batches, key=itemgetter(0))]
+
+    def _due_at(self, entry: DueEntry) -> datetime:
+        """When it is due really: what is kept in memory may be due later than its entry says."""
+        known = self.memory.recall(entry)
+        return (known.after.due_at if known else None) or entry.at
 
     def _known(self, batch: Sequence[DueEntry]) -> list[_Known]:
         recalled = {entry: self.memory.recall(entry) for entry in batch}
@@ -186,7 +214,8 @@ class Tick:
         """What is to be stored for the entry's remediation; None if nothing is."""
         if isinstance(row, CorruptDocument):
             journal.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(row))
-            self.store.put_off(entry, self.now() + _REPORT_AGAIN)
+            with suppress(LostRace):
+                self.store.put_off(entry, self.now() + _REPORT_AGAIN)
             return None
         if row is None or not row.stored.names(entry) or row.after.due_at is None:
             self.store.drop_entry(entry)
@@ -198,7 +227,8 @@ class Tick:
         before, after = change.stored.remediation, change.after
         wait = after.due_at - self.now() if after.due_at else timedelta()
         says_nothing_new = after.history == before.history and after.deferrals == before.deferrals
-        if says_nothing_new and after.status in (Status.RUNNING, Status.VERIFYING) and wait <= _HOLD:
+        is_fresh = self.now() - change.stored.entry_at < _LAG
+        if says_nothing_new and is_fresh and after.status in (Status.RUNNING, Status.VERIFYING) and wait <= _HOLD:
             self.memory.keep(change.stored, after)
             return None
         self.memory.forget(after.id)
@@ -214,11 +244,11 @@ class Tick:
         to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
         by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
         relay = Relay()
-        try:
-            stored = self._storage_threads.map(relay.heard(self._store_shard), [list(group) for _, group in by_shard])
-            ended = list(chain(waiting, *stored))
-        finally:
-            relay.tell()
+        store = relay.heard(self._store_shard)
+        stored = [self._storage_threads.submit(store, list(group)) for _, group in by_shard]
+        wait(stored)
+        relay.tell()
+        ended = list(chain(waiting, *(shard.result() for shard in stored)))
         return [one for one in ended if one.remediation.due_at is not None]
 
     def _store_shard(self, changes: Sequence[Change]) -> list[Stored]:
@@ -241,38 +271,42 @@ class Tick:
         except AzureError as failure:
             journal.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=_name(failure))
 
-    def _announce(self, ended: Sequence[Stored]) -> None:
-        if self.topic is None:
-            return
-        for start in range(0, len(ended), _EVENTS_PER_CALL):
-            announced = self._announced(ended[start : start + _EVENTS_PER_CALL], self.topic)
-            for _ in self.store.save_all(announced):
-                pass
+    def _announce(self, ended: Sequence[Stored], deadline: datetime) -> None:
+        """Publish what ended, a group at a time; what the topic does not take, or there is no time for, stays due."""
+        groups = deque(ended[at : at + _EVENTS_PER_CALL] for at in range(0, len(ended), _EVENTS_PER_CALL))
+        while self.topic and groups and self.now() < deadline:
+            group = groups.popleft()
+            try:
+                self.topic.publish([stored.remediation for stored in group])
+            except NotPublished as failure:
+                if failure.in_parts and len(group) > 1:
+                    groups.extendleft([group[len(group) // 2 :], group[: len(group) // 2]])
+                    continue
+                if not failure.in_parts:
+                    # The topic takes nothing now: the others need not find that out one by one.
+                    group = list(chain(group, *groups))
+                    groups.clear()
+                journal.warning("outcome.not_published", count=len(group), reason=str(failure))
+                self._save_announced(group, lambda one: transitions.unpublished(one, self.now(), self.random()))
+            else:
+                for stored in group:
+                    journal.info("outcome.published", remediationId=stored.remediation.id)
+                self._save_announced(group, lambda one: transitions.published(one, self.now()))
 
-    def _announced(self, group: Sequence[Stored], topic: OutcomeTopic) -> list[Change]:
-        try:
-            topic.publish([stored.remediation for stored in group])
-        except NotPublished as failure:
-            if failure.too_large and len(group) > 1:
-                middle = len(group) // 2
-                return self._announced(group[:middle], topic) + self._announced(group[middle:], topic)
-            journal.warning("outcome.not_published", count=len(group), reason=str(failure))
-            return [
-                Change(stored, transitions.unpublished(stored.remediation, self.now(), self.random()))
-                for stored in group
-            ]
-        for stored in group:
-            journal.info("outcome.published", remediationId=stored.remediation.id)
-        return [Change(stored, transitions.published(stored.remediation, self.now())) for stored in group]
+    def _save_announced(self, group: Sequence[Stored], step: Callable[[Remediation], Remediation]) -> None:
+        for _ in self.store.save_all([Change(stored, step(stored.remediation)) for stored in group]):
+            pass
 
     def _tell(self, started: datetime, due: Due, looked: int) -> None:
         entries = list(chain.from_iterable(due.values()))
+        # Those that are due, not those whose entries only lag behind.
+        oldest = min((at for at in map(self._due_at, entries) if at <= started), default=None)
         journal.info(
             "tick.done",
             due=len(entries),
             looked=looked,
             left=len(entries) - looked,
-            oldestDueAt=min((entry.at for entry in entries), default=None),
+            oldestDueAt=oldest,
             seconds=round((self.now() - started).total_seconds(), 3),
         )
 

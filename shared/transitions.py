@@ -83,7 +83,8 @@ def retried(remediation: Remediation, sync_type: SyncType, now: datetime) -> Rem
 
 def requeued(remediation: Remediation, now: datetime) -> Remediation:
     """The sync job was put into the queue once more, because nobody answered for it in time."""
-    return replace(remediation, due_at=now + QUEUE_PATIENCE)
+    # A slot that it had is long past: others have taken the budget since.
+    return replace(remediation, slot_at=None, due_at=now + QUEUE_PATIENCE)
 
 
 def postponed(remediation: Remediation, slot_at: datetime) -> Remediation:

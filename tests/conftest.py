@@ -23,6 +23,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last come the tests that want the running host: from then on it announces what they leave to it."""
+    items.sort(key=lambda item: "running_stack" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, not started."""

@@ -7,7 +7,7 @@ from shared.clock import from_millis, to_millis
 from shared.documents import CorruptDocument
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
-from shared.rows import Change, DueEntry, Owner, Saved, Stored, shard_of
+from shared.rows import Change, DueEntry, Owner, Saved, Stored, entry_after, shard_of
 from shared.store import LostRace, Store
 
 
@@ -81,6 +81,8 @@ class MemoryStore(Store):
         return DueEntry(found[0][1], from_millis(found[0][0])) if found else None
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:
+        stored = self._rows[entry.remediation_id]
+        self._rows[entry.remediation_id] = Stored(stored.remediation, self._etag(), at)
         self._enter(entry.remediation_id, at)
         self.drop_entry(entry)
 
@@ -106,8 +108,7 @@ class MemoryStore(Store):
     def _move(self, change: Change) -> Saved:
         self._check(change.stored)
         after, old = change.after, change.stored.entry_at
-        stays = after.due_at is None or (after.status.is_terminal and old <= after.due_at)
-        entry_at = old if stays or after.due_at is None else after.due_at
+        entry_at = entry_after(change)
         if after.due_at is None or to_millis(entry_at) != to_millis(old):
             self._entries_at.discard((to_millis(old), after.id))
         if after.due_at is not None:

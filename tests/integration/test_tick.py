@@ -6,11 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
+from shared.outcomes import NotPublished, OutcomeTopic
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
 from shared.rows import SHARDS, shard_of
-from shared.shard_jobs import ShardJob
+from shared.shard_jobs import ShardQueue
 from shared.store import Store
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
@@ -90,23 +92,27 @@ def test_more_than_one_host_should_do_alone_is_handed_over_shard_by_shard(make_a
     timer, other = make_app(alone=3), make_app(alone=3)
     remediations = started(timer, many(8))
     timer.tick.run()
-    assert set(statuses(timer, remediations)) == {Status.RUNNING}
     jobs = timer.shard_jobs()
-    assert len(jobs) == len({shard_of(one.id) for one in remediations})
+    assert len(jobs) == len({shard_of(one.id) for one in remediations}) - 1
+    assert set(statuses(timer, remediations)) == {Status.RUNNING, Status.HEALED}
     for job in jobs:
         other.tick.run_shard(job)
     assert set(statuses(timer, remediations)) == {Status.HEALED}
 
 
-def test_a_shard_job_that_comes_late_is_left_to_the_next_tick(app: App) -> None:
-    [remediation] = started(app, [INSTANCE])
-    sent_at = app.clock() - timedelta(seconds=40)
-    app.tick.run_shard(ShardJob(shard_of(remediation.id), sent_at).to_message())
-    assert looks(app) == 0
+def test_what_cannot_be_handed_over_is_done_here(make_app: AppMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise ServiceRequestError("no queue")
+
+    app = make_app(alone=3)
+    remediations = started(app, many(8))
+    monkeypatch.setattr(ShardQueue, "send", away)
+    app.tick.run()
+    assert set(statuses(app, remediations)) == {Status.HEALED}
 
 
 @pytest.mark.parametrize(
-    "message", ["", "{", "null", '{"v":2,"shard":"0","sentAt":"2026-01-01T00:00:00Z"}', '{"v":1,"shard":"9"}']
+    "message", ["", "{", "null", '{"v":2,"shard":"0"}', '{"v":1,"shard":"9"}', '{"v":1,"shard":[]}']
 )
 def test_junk_among_the_shard_jobs_is_told_and_dropped(
     app: App, message: str, caplog: pytest.LogCaptureFixture
@@ -162,3 +168,79 @@ def test_every_line_of_a_tick_is_written_by_the_functions_own_thread(
     assert set(statuses(app, remediations)) == {Status.HEALED}
     assert "remediation.corrupt" in caplog.text
     assert {record.threadName for record in caplog.records if record.name == "backup_autoheal"} == {"MainThread"}
+
+
+def test_an_operation_that_runs_for_long_does_not_look_late(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    started(app, [INSTANCE], operationSeconds=3600, retryAfter=10)
+    caplog.set_level("INFO", logger="backup_autoheal")
+    for _ in range(20):
+        app.clock.advance(seconds=30)
+        app.tick.run()
+    oldest = min(entry.at for shard in SHARDS if (entry := app.healer.store.soonest(shard)))
+    assert app.clock() - oldest < timedelta(minutes=3)
+
+
+def test_a_cancel_on_another_host_is_announced_though_this_one_remembers_more(make_app: AppMaker) -> None:
+    one, other = make_app(), make_app()
+    [remediation] = started(one, [INSTANCE], operationSeconds=3600, retryAfter=1)
+    one.tick.run()
+    other.healer.cancel(remediation.id, "not now")
+    for _ in range(5):
+        one.clock.advance(seconds=40)
+        one.tick.run()
+    assert [event["type"] for event in one.azure.events()] == ["BackupAutoheal.Remediation.Cancelled"]
+
+
+def test_a_record_that_is_mended_after_a_while_is_looked_at_again(app: App) -> None:
+    [remediation] = started(app, [INSTANCE])
+    table, key = app.healer.store._table, (shard_of(remediation.id), f"r:{remediation.id}")
+    document = table.get_entity(*key)["Document0"]
+    app.tick.memory.forget(remediation.id)
+    table.update_entity({"PartitionKey": key[0], "RowKey": key[1], "Document0": "{"})
+    app.tick.run()
+    table.update_entity({"PartitionKey": key[0], "RowKey": key[1], "Document0": document})
+    app.clock.advance(minutes=61)
+    app.tick.run()
+    assert app.now(remediation).status is Status.HEALED
+
+
+def test_a_row_of_nonsense_stops_no_other(app: App) -> None:
+    nonsense, sound = started(app, many(2))
+    row = {"PartitionKey": shard_of(nonsense.id), "RowKey": f"r:{nonsense.id}", "EntryAt": "9" * 40}
+    app.tick.memory.forget(nonsense.id)
+    app.healer.store._table.update_entity(row)
+    app.tick.run()
+    assert app.now(sound).status is Status.HEALED
+
+
+def test_a_topic_that_takes_nothing_is_asked_once_in_a_tick(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def silent(_: OutcomeTopic, ended: Sequence[Remediation]) -> None:
+        asked.append(len(ended))
+        raise NotPublished("no answer")
+
+    remediations = started(app, many(45))
+    with monkeypatch.context() as patch:
+        patch.setattr(OutcomeTopic, "publish", silent)
+        app.tick.run()
+        assert asked == [20]
+        app.tick.run()
+        assert asked == [20]
+    app.clock.advance(minutes=1)
+    app.tick.run()
+    assert {event["id"] for event in app.azure.events()} == {one.id for one in remediations}
+
+
+def test_an_outcome_that_no_topic_can_take_keeps_no_other_from_it(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    remediations = started(app, many(5))
+    unfit, publish = remediations[2].id, OutcomeTopic.publish
+
+    def picky(topic: OutcomeTopic, ended: Sequence[Remediation]) -> None:
+        if unfit in {one.id for one in ended}:
+            raise NotPublished("one of these", in_parts=True)
+        publish(topic, ended)
+
+    monkeypatch.setattr(OutcomeTopic, "publish", picky)
+    app.tick.run()
+    assert {event["id"] for event in app.azure.events()} == {one.id for one in remediations} - {unfit}
