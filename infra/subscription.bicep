@@ -16,7 +16,7 @@ param storageAccountId string
 param deadLetterIdentityId string
 
 @description('Resource group in this subscription for what this template makes.')
-param resourceGroupName string = 'rg-backup-autoheal'
+param resourceGroupName string = 'rg-backup-autoheal-watch'
 
 @description('Region of that resource group; what is in it is global.')
 param location string = deployment().location

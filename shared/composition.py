@@ -6,8 +6,9 @@ cold start several times what `azure.functions` does, and most starts need only 
 
 import logging
 import random
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from threading import RLock
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.clock import utc_now
 from shared.settings import Settings
@@ -46,13 +47,31 @@ for _chatty in ("azure.core", "azure.identity"):
 logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
 
 
-@cache
+Made = TypeVar("Made")
+
+
+def once(make: Callable[[], Made]) -> Callable[[], Made]:
+    """Made when it is first asked for, and once, however many threads ask at the same time."""
+    made: list[Made] = []
+    building = RLock()
+
+    def get() -> Made:
+        if not made:
+            with building:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
+
+
+@once
 def settings() -> Settings:
     """The app's settings; `shared.settings.InvalidSettings` stops the app at start."""
     return Settings.from_environment()
 
 
-@cache
+@once
 def healer() -> "Healer":
     """The use cases of signals and sync jobs."""
     from shared.healer import Healer
@@ -60,7 +79,7 @@ def healer() -> "Healer":
     return Healer(_store(), _arm(), _writes(), _jobs(), _memory(), settings(), utc_now, random.random)
 
 
-@cache
+@once
 def operation_rules() -> "OperationRules":
     """Which failed operations count as signals."""
     from shared.operations import OperationRules
@@ -68,7 +87,7 @@ def operation_rules() -> "OperationRules":
     return OperationRules(settings().event_operations, settings().client_id)
 
 
-@cache
+@once
 def tick() -> "Tick":
     """The use case of the timer."""
     from shared.looks import Looks
@@ -82,7 +101,7 @@ def tick() -> "Tick":
     return Tick(_store(), looks, _memory(), _jobs(), _shards(), topic, utc_now, random.random, at_once)
 
 
-@cache
+@once
 def retention() -> "Retention":
     """The use case of the daily timer."""
     from shared.retention import Retention
@@ -90,7 +109,7 @@ def retention() -> "Retention":
     return Retention(_store(), settings(), utc_now)
 
 
-@cache
+@once
 def sweep() -> "Sweep":
     """The use case of the sweep's timer and route."""
     import time
@@ -104,7 +123,7 @@ def sweep() -> "Sweep":
     return Sweep(graph, healer(), turns, _jobs(), utc_now, random.random)
 
 
-@cache
+@once
 def sweep_api() -> "SweepApi":
     """The function behind the sweep's route."""
     from shared.sweep_api import SweepApi
@@ -112,7 +131,7 @@ def sweep_api() -> "SweepApi":
     return SweepApi(sweep)
 
 
-@cache
+@once
 def history() -> "History":
     """What was and is healed: for lists and for the page."""
     from shared.history import History
@@ -120,7 +139,7 @@ def history() -> "History":
     return History(_table(), _store(), utc_now)
 
 
-@cache
+@once
 def http_api() -> "HttpApi":
     """The functions behind the routes about the API itself."""
     from shared.health import Health
@@ -129,7 +148,7 @@ def http_api() -> "HttpApi":
     return HttpApi(Health(_store, _jobs, _poison, lambda: _tokens().current(), lambda: _arm().reach(), utc_now))
 
 
-@cache
+@once
 def remediations_api() -> "RemediationsApi":
     """The functions behind `/api/remediations`."""
     from shared.remediations_api import RemediationsApi
@@ -137,7 +156,7 @@ def remediations_api() -> "RemediationsApi":
     return RemediationsApi(healer, _store, history)
 
 
-@cache
+@once
 def sync_api() -> "SyncApi":
     """The function behind `POST /api/sync`."""
     from shared.sync_api import SyncApi
@@ -145,7 +164,7 @@ def sync_api() -> "SyncApi":
     return SyncApi(healer, utc_now)
 
 
-@cache
+@once
 def alert_api() -> "AlertApi":
     """The function behind `POST /api/alerts`."""
     from shared.alert_api import AlertApi
@@ -153,7 +172,7 @@ def alert_api() -> "AlertApi":
     return AlertApi(healer, _vaults, operation_rules(), utc_now)
 
 
-@cache
+@once
 def dashboard() -> "Dashboard":
     """The function behind `/api/dashboard`."""
     from shared.dashboard.page import Dashboard
@@ -161,21 +180,21 @@ def dashboard() -> "Dashboard":
     return Dashboard(healer, history, _store, settings(), utc_now)
 
 
-@cache
+@once
 def _vaults() -> "VaultInstances":
     from shared.vault_instances import VaultInstances
 
     return VaultInstances(_arm().instances, utc_now)
 
 
-@cache
+@once
 def _store() -> "Store":
     from shared.store import Store
 
     return Store(_table())
 
 
-@cache
+@once
 def _table() -> "TableClient":
     from shared import storage
     from shared.store import TABLE
@@ -183,7 +202,7 @@ def _table() -> "TableClient":
     return storage.table(TABLE)
 
 
-@cache
+@once
 def _jobs() -> "JobQueue":
     from shared import storage
     from shared.jobs import SYNC_JOBS, JobQueue
@@ -191,7 +210,7 @@ def _jobs() -> "JobQueue":
     return JobQueue(storage.queue(SYNC_JOBS))
 
 
-@cache
+@once
 def _poison() -> "JobQueue":
     from shared import storage
     from shared.jobs import POISON_JOBS, JobQueue
@@ -199,7 +218,7 @@ def _poison() -> "JobQueue":
     return JobQueue(storage.queue(POISON_JOBS))
 
 
-@cache
+@once
 def _shards() -> "ShardQueue":
     from shared import storage
     from shared.shard_jobs import DUE_SHARDS, ShardQueue
@@ -207,14 +226,14 @@ def _shards() -> "ShardQueue":
     return ShardQueue(storage.queue(DUE_SHARDS))
 
 
-@cache
+@once
 def _memory() -> "Memory":
     from shared.memory import Memory
 
     return Memory()
 
 
-@cache
+@once
 def _arm() -> "ArmClient":
     from shared.arm import ArmClient
 
@@ -222,7 +241,7 @@ def _arm() -> "ArmClient":
     return ArmClient(settings().arm_endpoint, hosts, _calls(), _writes(), _reads())
 
 
-@cache
+@once
 def _calls() -> "ArmCalls":
     from requests.utils import default_user_agent
 
@@ -234,14 +253,14 @@ def _calls() -> "ArmCalls":
     return ArmCalls(_tokens(), session, utc_now)
 
 
-@cache
+@once
 def _writes() -> "Pacer":
     from shared.pacing import Pacer
 
     return Pacer("writes", _budget(), _store().move_horizon, utc_now)
 
 
-@cache
+@once
 def _reads() -> "Pacer":
     from shared.pacing import Budget, Pacer
 
@@ -249,14 +268,14 @@ def _reads() -> "Pacer":
     return Pacer("reads", budget, _store().move_horizon, utc_now)
 
 
-@cache
+@once
 def _budget() -> "Budget":
     from shared.pacing import Budget
 
     return Budget(settings().arm_write_burst, settings().arm_writes_per_second)
 
 
-@cache
+@once
 def _tokens() -> "Tokens":
     from shared.identity import Tokens, managed_identity
 
@@ -264,7 +283,7 @@ def _tokens() -> "Tokens":
     return Tokens(lambda: managed_identity(settings().client_id), audience)
 
 
-@cache
+@once
 def _credential() -> "ManagedIdentityCredential":
     from shared.identity import managed_identity
 

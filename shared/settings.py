@@ -91,7 +91,7 @@ def _hosts(text: str) -> tuple[str, ...]:
 
 
 def _schedule(text: str) -> str:
-    if not re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){3,4}( [\w*/,-]+)", text):
+    if not re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}( [\w*/,-]+)", text):
         raise ValueError("expected an NCRONTAB expression such as */30 * * * * *")
     return text
 

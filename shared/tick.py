@@ -99,9 +99,8 @@ class Tick:
         """
         started = self.now()
         due = self._due([shard for shard in SHARDS if not self.memory.turn(shard).locked()], started)
-        if sum(map(len, due.values())) > self.alone:
-            due = self._hand_over(due)
-        self._work(due, started)
+        mine = due if sum(map(len, due.values())) <= self.alone else self._hand_over(due)
+        self._tell(started, due, self._work(mine, started))
 
     def run_shard(self, message: str) -> None:
         """One shard's part of a tick, by the queue.
@@ -116,7 +115,8 @@ class Tick:
             return
         if not self.memory.turn(job.shard).locked():
             started = self.now()
-            self._work(self._due([job.shard], started), started)
+            due = self._due([job.shard], started)
+            self._tell(started, due, self._work(due, started))
 
     def _hand_over(self, due: Due) -> Due:
         """Ask other hosts for help. This one keeps the shard that waits longest, and what it cannot hand over."""
@@ -134,13 +134,14 @@ class Tick:
         entries = self._storage_threads.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), shards)
         return dict(zip(shards, entries, strict=True))
 
-    def _work(self, due: Due, started: datetime) -> None:
+    def _work(self, due: Due, started: datetime) -> int:
+        """Look at what is due, store and announce it; returns how many were looked at."""
         with self._turns(due) as mine:
             for shard in mine:
                 self.memory.forget_others(shard, {entry.remediation_id for entry in due[shard]})
             seen = self._see({shard: due[shard] for shard in mine}, started + _BUDGET)
             self._announce(self._store([one.change for one in seen if one.change]), started + _BUDGET + _TO_ANNOUNCE)
-        self._tell(started, due, looked=sum(one.in_time for one in seen))
+        return sum(one.in_time for one in seen)
 
     @contextmanager
     def _turns(self, due: Due) -> Iterator[list[str]]:

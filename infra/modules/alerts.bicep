@@ -58,6 +58,7 @@ var rules = [
     operator: 'GreaterThan'
     threshold: 0
     periods: 1
+    failing: 1
   }
   {
     name: 'poison-message'
@@ -73,6 +74,7 @@ var rules = [
     operator: 'GreaterThan'
     threshold: 0
     periods: 1
+    failing: 1
   }
   {
     name: 'late-due-entry'
@@ -88,6 +90,7 @@ var rules = [
     operator: 'GreaterThan'
     threshold: 10
     periods: 2
+    failing: 2
   }
   {
     name: 'no-tick'
@@ -103,10 +106,12 @@ var rules = [
     operator: 'LessThan'
     threshold: 1
     periods: 1
+    failing: 1
   }
   {
     name: 'forbidden'
     displayName: 'Resource Manager refuses the app'
+    // Attempts follow each other after 5 and 30 minutes: the third is in the second window after the first.
     description: 'The identity lacks the role in a subscription, or a new assignment does not act yet.'
     severity: 2
     query: loadTextContent('../../docs/kql/forbidden.kql')
@@ -117,7 +122,8 @@ var rules = [
     dimensions: []
     operator: 'GreaterThan'
     threshold: 0
-    periods: 2
+    periods: 4
+    failing: 2
   }
 ]
 
@@ -150,7 +156,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
           threshold: rule.threshold
           failingPeriods: {
             numberOfEvaluationPeriods: rule.periods
-            minFailingPeriodsToAlert: rule.periods
+            minFailingPeriodsToAlert: rule.failing
           }
         }
       ]

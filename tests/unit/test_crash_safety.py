@@ -59,6 +59,7 @@ class World:
         self.published: list[tuple[str, str]] = []
         self.outcomes: list[bool] = []
         self.throttled_calls = 0
+        self.running_looks = 0
         self.topic_is_down = False
         self.steps_until_event = -1
         self.event: Callable[[], None] = lambda: None
@@ -128,6 +129,9 @@ class MemoryArm:
 
     def operation(self, instance: BackupInstanceId, operation: Operation) -> answers.OperationAnswer:
         self._world.boundary()
+        if self._world.running_looks > 0:
+            self._world.running_looks -= 1
+            return answers.OperationRunning("Inprogress", 1.0)
         succeeds = self._world.outcomes.pop() if self._world.outcomes else True
         return answers.OperationSucceeded("job") if succeeds else answers.OperationFailed("Failed", ERROR)
 
@@ -219,19 +223,24 @@ class CrashSafety(RuleBasedStateMachine):
     def time_passes(self, seconds: int) -> None:
         self.world.now += timedelta(seconds=seconds)
 
-    @rule(outcomes=st.lists(st.booleans(), max_size=3), throttled_calls=st.integers(0, 2))
-    def azure_will_answer(self, outcomes: list[bool], throttled_calls: int) -> None:
+    @rule(
+        outcomes=st.lists(st.booleans(), max_size=3),
+        throttled_calls=st.integers(0, 2),
+        running_looks=st.integers(0, 3),
+    )
+    def azure_will_answer(self, outcomes: list[bool], throttled_calls: int, running_looks: int) -> None:
         self.world.outcomes, self.world.throttled_calls = outcomes, throttled_calls
+        self.world.running_looks = running_looks
 
     @rule(down=st.booleans())
     def the_topic_goes_down_or_up(self, down: bool) -> None:
         self.world.topic_is_down = down
 
-    @rule(pick=picks)
-    def an_operator_cancels(self, pick: int) -> None:
-        known = self.world.store.remediations()
+    @rule(pick=picks, elsewhere=st.booleans())
+    def an_operator_cancels(self, pick: int, elsewhere: bool) -> None:
+        known, host = self.world.store.remediations(), self.other_host if elsewhere else self.host
         if known:
-            self.host.healer.cancel(known[pick % len(known)].id, "cancelled")
+            host.healer.cancel(known[pick % len(known)].id, "cancelled")
 
     @rule(data=st.data(), after_steps=moments)
     def a_process_is_killed_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
