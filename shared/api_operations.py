@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 READ = ("GET", "HEAD")
@@ -51,12 +51,22 @@ class Operation:
     body: Body | None = None
 
 
+def _true_or_false(value: object) -> bool:
+    """In any casing, and nothing else: what is taken for a dry run and is none would do the real thing."""
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{str(value)[:100]!a} is neither true nor false")
+    return text == "true"
+
+
 class DryRunQuery(BaseModel):
     """The query of what can be asked without being done."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
-    dry_run: bool = Field(False, description="Say what would happen, and do nothing.")
+    dry_run: Annotated[bool, BeforeValidator(_true_or_false)] = Field(
+        False, description="Say what would happen, and do nothing."
+    )
 
 
 ETAG = {"ETag": "Of this answer; send it as `If-None-Match` the next time."}

@@ -14,6 +14,7 @@ from azure.core.exceptions import AzureError
 
 from shared.answers import ErrorDetail, NotAnswered, error_detail
 from shared.identity import Tokens
+from shared.journal import said_by
 
 TIMEOUTS = (5.0, 30.0)
 """Seconds to connect, and between two bytes."""
@@ -68,9 +69,9 @@ class ArmCalls:
             # A token may be refused before its time (a revoked session): one more, and only one.
             return send(self._tokens.instead_of(token)) if response.status_code == 401 else response
         except AzureError as cause:
-            return NotAnswered(error_detail(NO_TOKEN, f"no token: {cause}"))
+            return NotAnswered(error_detail(NO_TOKEN, f"no token: {said_by(cause)}"))
         except requests.RequestException as cause:
-            return NotAnswered(error_detail("NoResponse", f"{method} {url}: {type(cause).__name__}: {cause}"))
+            return NotAnswered(error_detail("NoResponse", f"{method} {url.partition('?')[0]}: {said_by(cause)}"))
 
     def not_answered(self, response: requests.Response) -> NotAnswered:
         """No verdict: the response's error, and when ARM wants to be asked again."""

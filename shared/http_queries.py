@@ -30,15 +30,3 @@ def read_query(request: func.HttpRequest, model: type[Model]) -> Model:
             raise Refusal(400, "InvalidQuery", f"unknown parameter {name[:100]!a}; there are: {listed}", name[:100])
         values[known[name.lower()]] = value
     return validated(values, model, "query")
-
-
-def asks_for_dry_run(request: func.HttpRequest) -> bool:
-    """Whether `dryRun` is `true`, in any casing; without it, it is not.
-
-    Raises:
-        Refusal: 400 for a value that is neither `true` nor `false`.
-    """
-    given = next((value for name, value in request.params.items() if name.lower() == "dryrun"), "false")
-    if given.lower() not in ("true", "false"):
-        raise Refusal(400, "InvalidQuery", f"dryRun is {given[:100]!a}, expected true or false", "dryRun")
-    return given.lower() == "true"

@@ -1,6 +1,7 @@
 """The HTTP API in OpenAPI 3.1: `GET /api/openapi.json`.
 
-Made from the operations that stand beside the routes, and from the very models that validate requests.
+Made from the operations that stand beside the routes, and from the models that validate requests. What no model
+validates, alerts and the page's forms, is described beside the code that reads it.
 """
 
 from collections import Counter

@@ -9,6 +9,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
 from shared.documents import Document, to_document
+from shared.journal import said_by
 from shared.remediation import Remediation
 
 _SOURCE = "/backup-autoheal"
@@ -45,13 +46,9 @@ class OutcomeTopic:
         try:
             self._client.send([outcome_event(remediation) for remediation in ended], **_PATIENCE)
         except HttpResponseError as refusal:
-            raise NotPublished(_say(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS) from refusal
+            raise NotPublished(said_by(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS) from refusal
         except (AzureError, ValueError) as cause:
-            raise NotPublished(_say(cause)) from cause
-
-
-def _say(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}"
+            raise NotPublished(said_by(cause)) from cause
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:

@@ -3,7 +3,7 @@
 `documents` writes them; a test holds the two together.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 from pydantic.alias_generators import to_camel
@@ -114,30 +114,36 @@ class PreviewResource(Resource):
     """What a request would do."""
 
     dry_run: bool
-    action: str = Field(description="`Open`, `Coalesce` or `Drop`.")
+    action: Literal["Open", "Coalesce", "Drop"]
     backup_instance_id: str
     sync_type: SyncType | None = Field(description="Of the sync call that would be made; null where there is none.")
     policy: PolicyResource
     remediation: RemediationResource | None = Field(description="The active one that the request would belong to.")
 
 
-class SyncResult(Resource):
-    """What became of one item, with the status and the body that it would have got alone."""
+class SyncTaken(Resource):
+    """An item that is healed."""
 
     status: int
-    remediation: RemediationResource | None = None
-    error: Refused | None = None
-    dry_run: bool = True
-    action: str = ""
-    backup_instance_id: str = ""
-    sync_type: SyncType | None = None
-    policy: PolicyResource | None = None
+    remediation: RemediationResource
+
+
+class SyncRefused(ErrorResource):
+    """An item that is not, with the status and the error that it would have got alone."""
+
+    status: int
+
+
+class SyncPreviewed(PreviewResource):
+    """What would become of an item."""
+
+    status: int
 
 
 class SyncResults(Resource):
     """What became of each item, in their order."""
 
-    items: list[SyncResult]
+    items: list[SyncTaken | SyncRefused | SyncPreviewed]
 
 
 class SyncAnswer(RootModel[SyncResults | PreviewResource]):
@@ -148,7 +154,7 @@ class AlertResult(Resource):
     """What became of one instance of an alert."""
 
     backup_instance_id: str
-    action: str = Field(description="`Open`, `Coalesce` or `Drop`.")
+    action: Literal["Open", "Coalesce", "Drop"]
     remediation_id: str | None
     policy: PolicyResource | None
 

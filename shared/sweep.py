@@ -213,8 +213,7 @@ class Sweep:
             self.jobs.send(intake.job, job_delay(intake.remediation, self.now()))
         except AzureError as failure:
             # Its due entry asks for the job again.
-            reason = f"{type(failure).__name__}: {failure}"
-            journal.error("job.not_queued", remediationId=intake.remediation.id, reason=reason)
+            journal.error("job.not_queued", remediationId=intake.remediation.id, reason=journal.said_by(failure))
         return Opened(signal.instance, intake.remediation.attempt.queued_at, intake.remediation.id)
 
 

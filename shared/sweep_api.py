@@ -10,7 +10,7 @@ import azure.functions as func
 from shared.api_operations import STORAGE_UNAVAILABLE, Answer, DryRunQuery, Operation
 from shared.clock import to_iso
 from shared.http_answers import Refusal, answered, json_answer, refused
-from shared.http_queries import asks_for_dry_run
+from shared.http_queries import read_query
 from shared.resources import SweepResource
 from shared.sweep import Left, NotSwept, Opened, Sweep, Swept
 
@@ -33,7 +33,7 @@ class SweepApi:
         return answered(lambda: self._request(request))
 
     def _request(self, request: func.HttpRequest) -> func.HttpResponse:
-        is_dry_run = asks_for_dry_run(request)
+        is_dry_run = read_query(request, DryRunQuery).dry_run
         try:
             swept = self.sweep().preview() if is_dry_run else self.sweep().run()
         except NotSwept as failure:

@@ -17,7 +17,7 @@ from shared.documents import Document, to_document
 from shared.healer import Healer, Preview
 from shared.http_answers import Refusal, answered, error_document, json_answer, storage_refusal
 from shared.http_bodies import read_object, validated
-from shared.http_queries import asks_for_dry_run
+from shared.http_queries import read_query
 from shared.policy import Coalesce, Drop
 from shared.remediation import Remediation
 from shared.resource_id import BackupInstanceId
@@ -121,7 +121,7 @@ class SyncApi:
     def _sync(
         self, request: func.HttpRequest, jobs: func.Out[list[str]], client_request_id: str | None
     ) -> func.HttpResponse:
-        asker = _Asker(asks_for_dry_run(request), client_request_id)
+        asker = _Asker(read_query(request, DryRunQuery).dry_run, client_request_id)
         document = read_object(request)
         messages: list[str] = []
         try:

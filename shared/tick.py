@@ -126,7 +126,7 @@ class Tick:
             try:
                 self.shards.send(ShardJob(shard))
             except AzureError as failure:
-                journal.error("shard.not_queued", shard=shard, reason=_name(failure))
+                journal.error("shard.not_queued", shard=shard, reason=journal.said_by(failure))
                 mine.append(shard)
         return {shard: due[shard] for shard in mine}
 
@@ -177,7 +177,7 @@ class Tick:
             try:
                 yield self._known(batch)
             except AzureError as failure:
-                journal.error("tick.cut_short", reason=_name(failure))
+                journal.error("tick.cut_short", reason=journal.said_by(failure))
                 return
 
     def _batches(self, due: Due) -> list[list[DueEntry]]:
@@ -208,7 +208,7 @@ class Tick:
         try:
             return _Seen(True, self._change(*known))
         except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
-            journal.error("look.failed", remediationId=known.entry.remediation_id, reason=_name(failure))
+            journal.error("look.failed", remediationId=known.entry.remediation_id, reason=journal.said_by(failure))
             return _Seen(True, None)
 
     def _change(self, entry: DueEntry, row: Change | CorruptDocument | None) -> Change | None:
@@ -270,7 +270,7 @@ class Tick:
         try:
             self.jobs.send(SyncJob(after.id, after.attempt.number))
         except AzureError as failure:
-            journal.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=_name(failure))
+            journal.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=journal.said_by(failure))
 
     def _announce(self, ended: Sequence[Stored], deadline: datetime) -> None:
         """Publish what ended, a group at a time; what the topic does not take, or there is no time for, stays due."""
@@ -325,7 +325,3 @@ def _report(saved: Saved) -> None:
     journal.transitions(saved.before, after)
     if after.deferrals > saved.before.deferrals:
         journal.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)
-
-
-def _name(failure: Exception) -> str:
-    return f"{type(failure).__name__}: {failure}"

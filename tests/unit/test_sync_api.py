@@ -167,6 +167,12 @@ def test_a_dry_run_that_is_neither_true_nor_false_is_refused(given: str) -> None
     assert (response.status_code, json.loads(response.get_body())["error"]["target"]) == (400, "dryRun")
 
 
+@pytest.mark.parametrize("name", ["dry_run", "dry-run", "dryrunn", "x"])
+def test_a_dry_run_that_is_misspelt_does_not_do_the_real_thing(name: str) -> None:
+    response = post(json.dumps(PARTS).encode(), None, **{name: "true"})
+    assert (response.status_code, json.loads(response.get_body())["error"]["target"]) == (400, name)
+
+
 @pytest.mark.parametrize("items", [[], {}, None, "x", [PARTS] * 101])
 def test_a_list_has_1_to_100_items(items: object) -> None:
     status, error = refused(json.dumps({"items": items}).encode())

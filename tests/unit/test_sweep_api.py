@@ -71,6 +71,13 @@ def test_any_other_value_is_refused_and_nothing_is_swept(text: str) -> None:
     assert stub.ran == []
 
 
+@pytest.mark.parametrize("name", ["dry_run", "dry-run", "what"])
+def test_a_misspelt_parameter_is_refused_and_nothing_is_swept(name: str) -> None:
+    stub = Stub(SWEPT)
+    assert posted(stub, {name: "true"}).status_code == 400
+    assert stub.ran == []
+
+
 def test_the_answer_says_what_became_of_each_finding() -> None:
     assert document(posted(Stub(SWEPT), {})) == {
         "dryRun": False,
