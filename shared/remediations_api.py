@@ -33,6 +33,7 @@ from shared.remediation import Remediation, Status, is_remediation_id, opened_at
 from shared.resource_id import BackupInstanceId
 from shared.resources import RemediationList, RemediationResource
 from shared.store import Store
+from shared.transitions import POLL_DELAY
 
 Found = TypeVar("Found")
 
@@ -145,12 +146,19 @@ class RemediationsApi:
         return answered(lambda: self._list(request))
 
     def show(self, request: func.HttpRequest) -> func.HttpResponse:
-        """`GET /api/remediations/{id}`: 200 with the remediation, or 404."""
-        return answered(lambda: read_answer(request, to_document(self._found(request))))
+        """`GET /api/remediations/{id}`: 200 with the remediation, or 404; while it is active, when to look again."""
+        return answered(lambda: self._show(request))
 
     def cancel(self, request: func.HttpRequest) -> func.HttpResponse:
         """`POST /api/remediations/{id}/cancel`: 200 when it is cancelled, by now or before; 409 if it had ended."""
         return answered(lambda: self._cancel(request))
+
+    def _show(self, request: func.HttpRequest) -> func.HttpResponse:
+        remediation = self._found(request)
+        response = read_answer(request, to_document(remediation))
+        if not remediation.status.is_terminal:
+            response.headers["Retry-After"] = str(int(POLL_DELAY.total_seconds()))
+        return response
 
     def _list(self, request: func.HttpRequest) -> func.HttpResponse:
         query = read_query(request, RemediationsQuery)
@@ -220,8 +228,13 @@ OPERATIONS = (
         method="GET",
         path="remediations/{id}",
         summary="Show how far a remediation is: every attempt, error and time.",
-        answers={200: Answer("The remediation.", RemediationResource, ETAG), 304: NOT_MODIFIED},
-        refusals={**_UNKNOWN, **STORAGE_UNAVAILABLE},
+        answers={
+            200: Answer(
+                "The remediation. `Retry-After` says when to look again, while it is active.", RemediationResource, ETAG
+            ),
+            304: NOT_MODIFIED,
+        },
+        refusals={**_UNKNOWN, 500: "Its record cannot be read.", **STORAGE_UNAVAILABLE},
     ),
     Operation(
         name="cancel_remediation",

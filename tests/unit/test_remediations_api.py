@@ -275,3 +275,9 @@ def test_any_bytes_are_answered_in_arms_shape(body: bytes) -> None:
     store.open(queued(), None)
     response = cancelled(store, body=body)
     assert response.status_code == 200 or document(response)["error"]["code"]
+
+
+def test_an_active_remediation_says_when_to_look_again_and_an_ended_one_does_not(store: MemoryStore) -> None:
+    assert shown(store, ID).headers["Retry-After"] == "15"
+    end_well(store)
+    assert "Retry-After" not in shown(store, ID).headers
