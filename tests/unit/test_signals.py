@@ -182,7 +182,7 @@ def test_an_event_without_a_time_happened_now() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text() | st.just(ID),
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text() | st.just(ID),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 fields = st.dictionaries(

@@ -233,7 +233,7 @@ def test_where_storage_fails_at_once_the_whole_list_is_to_be_sent_again() -> Non
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 fields = st.sampled_from(["backupInstanceId", "syncType", "reason", *PARTS])
