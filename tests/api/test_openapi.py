@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 
 
-@pytest.mark.endurance
+@pytest.mark.once
 def test_the_api_keeps_what_its_description_promises(stack: Stack) -> None:
     begins = stack.host.service.log.stat().st_size
     command = [

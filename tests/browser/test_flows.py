@@ -10,6 +10,8 @@ from playwright.sync_api import Route, expect
 from tests.browser.conftest import OpenTab
 from tests.simulator import ENDLESS, VAULT, Simulator
 
+pytestmark = pytest.mark.once
+
 MARKUP = "<script>alert(1)<script>\"'<img src=x onerror=alert(1)>"
 QUICK = {"operationSeconds": 0, "retryAfter": 1}
 

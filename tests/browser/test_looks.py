@@ -7,6 +7,8 @@ from playwright.sync_api import expect
 from tests.browser.conftest import LOOKS, OpenTab, Seen
 from tests.browser.views import VIEWS, empty, large, small
 
+pytestmark = pytest.mark.once
+
 _OPEN_ALL = "for (const each of document.querySelectorAll('details')) each.open = true"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from dev.check import check
 
+pytestmark = pytest.mark.once
+
 PYPROJECT = '[tool.ruff.lint]\nselect = ["F"]\n[tool.mypy]\nfiles = ["a.py"]\n'
 GOOD = 'def test_a() -> None:\n    assert "a"\n'
 

@@ -10,6 +10,8 @@ import pytest
 from tests.infra.bicep import INFRA, TEMPLATES
 from tests.infra.checkers import checkov
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:

@@ -30,7 +30,7 @@ KILLS = 8
 SEED = 20_240_401
 ALIVE = (0.3, 2.0)
 """Seconds between a host's start and the next kill: some die while they work off a full queue, some half idle."""
-pytestmark = [pytest.mark.timeout(210), pytest.mark.endurance]
+pytestmark = [pytest.mark.timeout(210), pytest.mark.once]
 HEALED = "BackupAutoheal.Remediation.Healed"
 
 

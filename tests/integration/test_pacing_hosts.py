@@ -33,7 +33,7 @@ AT_BEST = (FAILURES - BURST) / PER_SECOND
 """Seconds that the buckets themselves need."""
 SETTINGS = {"ARM_WRITE_BURST": str(BURST), "ARM_WRITES_PER_SECOND": str(PER_SECOND)}
 LIMITS = {"writeBurst": BURST, "writesPerSecond": PER_SECOND}
-pytestmark = [pytest.mark.timeout(180), pytest.mark.endurance]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.once]
 ELSEWHERE = SUBSCRIPTION.replace("0", "1")
 
 
