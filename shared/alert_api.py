@@ -59,22 +59,29 @@ class AlertApi:
         return self._take(alert.signals(instances[:MOST_INSTANCES]), len(instances), jobs)
 
     def _look_up(self, alert: Alert) -> Sequence[BackupInstanceId] | Ignored | NotAnswered:
-        """The instances that protect the resources that the alert names, in the vaults that it names."""
+        """The instances that protect the resources that the alert names, in the vaults that it names.
+
+        What one vault has is not held up by another that does not answer: it may not answer the next time either.
+        """
         if not alert.resources:
             return Ignored("NoBackupInstance", "it names a Backup vault, but no backup instance and no resource")
         found: dict[BackupInstanceId, None] = {}
         refused: VaultRefused | None = None
+        unanswered: NotAnswered | None = None
         for vault in alert.vaults:
             answer = self.vaults().protecting(alert.resources, vault)
             if isinstance(answer, NotAnswered):
-                return answer
-            if isinstance(answer, VaultRefused):
+                unanswered = answer
+                journal.warning("vault.not_listed", vault=str(vault), error=answer.error)
+            elif isinstance(answer, VaultRefused):
                 refused = answer
                 journal.error("vault.not_readable", vault=str(vault), status=answer.status, error=answer.error)
             else:
                 found.update(dict.fromkeys(answer))
         if found:
             return tuple(found)
+        if unanswered:
+            return unanswered
         names = ", ".join(str(vault) for vault in alert.vaults)
         if refused:
             reason = f"the instances of {names} cannot be listed: {refused.error['code']}: {refused.error['message']}"

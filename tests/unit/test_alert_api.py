@@ -93,6 +93,18 @@ def test_a_vault_that_may_not_be_read_is_reported_for_people(caplog: pytest.LogC
     assert [record.levelname for record in caplog.records if "vault.not_readable" in record.message] == ["ERROR"]
 
 
+def test_a_vault_that_does_not_answer_counts_more_than_one_that_refuses() -> None:
+    answers: dict[str, VaultAnswer] = {
+        VAULT: NotAnswered(error_detail("TooManyRequests", "slow down")),
+        f"{VAULT}2": VaultRefused(403, error_detail("AuthorizationFailed", "no permission")),
+        f"{VAULT}3": EMPTY,
+    }
+    vaults = VaultInstances(lambda vault: answers[str(vault).lower()], lambda: NOW)
+    api = AlertApi(unexpected, lambda: vaults, OperationRules(), lambda: NOW)
+    body = json.dumps(alert({"sourceId": DISK}, alertTargetIDs=list(answers))).encode()
+    assert api.receive(func.HttpRequest("POST", "https://app.example/api/alerts", body=body), Jobs()).status_code == 503
+
+
 texts = st.sampled_from([VAULT, RECOVERY_VAULT, DISK]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | texts,
