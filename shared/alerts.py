@@ -105,6 +105,16 @@ def read_alert(body: object, now: datetime, rules: OperationRules) -> Alert | Ig
     return _no_failure(essentials, context, texts, rules) or _read(essentials, texts, now)
 
 
+def called(body: object) -> dict[str, str | None]:
+    """What people call the alert, for the log: `alertId` and `alertRule`, None where the body has none."""
+    data = body.get("data") if isinstance(body, Mapping) else None
+    essentials = data.get("essentials") if isinstance(data, Mapping) else None
+    names = essentials if isinstance(essentials, Mapping) else {}
+    return {
+        key: one_line(name) if isinstance(name := names.get(key), str) else None for key in ("alertId", "alertRule")
+    }
+
+
 def matching(listed: Sequence[ListedInstance], resources: Sequence[str]) -> tuple[BackupInstanceId, ...]:
     """The instances of a vault that protect one of these resources: the resource itself, or what stands above it."""
     return tuple(

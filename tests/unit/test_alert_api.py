@@ -105,6 +105,21 @@ def test_a_vault_that_does_not_answer_counts_more_than_one_that_refuses() -> Non
     assert api.receive(func.HttpRequest("POST", "https://app.example/api/alerts", body=body), Jobs()).status_code == 503
 
 
+@pytest.mark.parametrize(
+    ("vault", "event"),
+    [(EMPTY, "alert.ignored"), (NotAnswered(error_detail("TooManyRequests", "slow down")), "alert.postponed")],
+)
+def test_the_log_tells_which_alert_started_nothing(
+    vault: VaultAnswer, event: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = backup_failure()
+    body["data"]["essentials"] |= {"alertId": "/subscriptions/x/alerts/1", "alertRule": "disks"}
+    with caplog.at_level("INFO", "backup_autoheal"):
+        post(body, vault)
+    (line,) = [json.loads(record.message) for record in caplog.records if event in record.message]
+    assert (line["alertId"], line["alertRule"]) == ("/subscriptions/x/alerts/1", "disks")
+
+
 texts = st.sampled_from([VAULT, RECOVERY_VAULT, DISK]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | texts,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.alerts import Alert, Ignored, NotAnAlert, matching, read_alert
+from shared.alerts import Alert, Ignored, NotAnAlert, called, matching, read_alert
 from shared.answers import ListedInstance
 from shared.operations import OperationRules
 from shared.resource_id import BackupInstanceId, BackupVaultId
@@ -257,6 +257,21 @@ contexts = st.dictionaries(
     st.sampled_from(["category", "condition", "operationName", "status", "claims", "authorization", "sourceId"]),
     json_values,
 )
+
+
+@pytest.mark.parametrize(
+    ("body", "alert_id", "rule"),
+    [
+        (alert(alertId="/subscriptions/x/alerts/1", alertRule="disks"), "/subscriptions/x/alerts/1", "disks"),
+        (alert(alertId="a\nb", alertRule="x" * 5_000), "a\N{REPLACEMENT CHARACTER}b", "x" * 500 + "..."),
+        (alert(alertId=5, alertRule=None), None, None),
+        ({"schemaId": "AzureMonitorMetricAlert", "data": {"context": {}}}, None, None),
+        ({"data": "{}"}, None, None),
+        ([], None, None),
+    ],
+)
+def test_an_alert_is_called_by_its_id_and_its_rule(body: object, alert_id: str | None, rule: str | None) -> None:
+    assert called(body) == {"alertId": alert_id, "alertRule": rule}
 
 
 def outcome(body: object) -> Alert | Ignored | NotAnAlert:
