@@ -13,7 +13,7 @@ from typing import Any
 import azure.functions as func
 
 from shared import journal
-from shared.alerts import MOST_INSTANCES, Alert, Ignored, NotAnAlert, read_alert
+from shared.alerts import MOST_INSTANCES, Alert, Ignored, NotAnAlert, called, read_alert
 from shared.answers import NotAnswered, VaultRefused
 from shared.api_operations import BODY_REFUSALS, Answer, Body, Operation
 from shared.healer import Healer, Intake
@@ -50,31 +50,38 @@ class AlertApi:
         except NotAnAlert as reason:
             raise Refusal(400, "NotAnAlert", str(reason), reason.target) from reason
         if isinstance(alert, Ignored):
-            return _ignored(alert)
+            return _ignored(alert, body)
         instances = alert.instances or self._look_up(alert)
         if isinstance(instances, Ignored):
-            return _ignored(instances)
+            return _ignored(instances, body)
         if isinstance(instances, NotAnswered):
-            return _later(instances)
+            return _later(instances, body)
         return self._take(alert.signals(instances[:MOST_INSTANCES]), len(instances), jobs)
 
     def _look_up(self, alert: Alert) -> Sequence[BackupInstanceId] | Ignored | NotAnswered:
-        """The instances that protect the resources that the alert names, in the vaults that it names."""
+        """The instances that protect the resources that the alert names, in the vaults that it names.
+
+        What one vault has is not held up by another that does not answer: it may not answer the next time either.
+        """
         if not alert.resources:
             return Ignored("NoBackupInstance", "it names a Backup vault, but no backup instance and no resource")
         found: dict[BackupInstanceId, None] = {}
         refused: VaultRefused | None = None
+        unanswered: NotAnswered | None = None
         for vault in alert.vaults:
             answer = self.vaults().protecting(alert.resources, vault)
             if isinstance(answer, NotAnswered):
-                return answer
-            if isinstance(answer, VaultRefused):
+                unanswered = answer
+                journal.warning("vault.not_listed", vault=str(vault), error=answer.error)
+            elif isinstance(answer, VaultRefused):
                 refused = answer
                 journal.error("vault.not_readable", vault=str(vault), status=answer.status, error=answer.error)
             else:
                 found.update(dict.fromkeys(answer))
         if found:
             return tuple(found)
+        if unanswered:
+            return unanswered
         names = ", ".join(str(vault) for vault in alert.vaults)
         if refused:
             reason = f"the instances of {names} cannot be listed: {refused.error['code']}: {refused.error['message']}"
@@ -111,14 +118,14 @@ def _result(signal: Signal, intake: Intake) -> dict[str, Any]:
     }
 
 
-def _ignored(ignored: Ignored) -> func.HttpResponse:
-    journal.info("alert.ignored", code=ignored.code, reason=ignored.reason)
+def _ignored(ignored: Ignored, body: object) -> func.HttpResponse:
+    journal.info("alert.ignored", **called(body), code=ignored.code, reason=ignored.reason)
     return json_answer(200, {"result": "Ignored", "code": ignored.code, "reason": ignored.reason})
 
 
-def _later(unanswered: NotAnswered) -> func.HttpResponse:
+def _later(unanswered: NotAnswered, body: object) -> func.HttpResponse:
     error = unanswered.error
-    journal.warning("alert.postponed", error=error)
+    journal.warning("alert.postponed", **called(body), error=error)
     reason = f"the vault cannot be listed now: {error['code']}: {error['message']}"
     response = refused(Refusal(503, "VaultNotListed", reason[:1000]))
     response.headers["Retry-After"] = str(ceil(unanswered.retry_after or _RETRY_AFTER))

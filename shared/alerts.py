@@ -2,13 +2,15 @@
 
 The schema: Microsoft Learn, "Common alert schema definitions". Which field names the backup instance differs
 by workload and kind of alert (built-in alerts of Azure Backup, metric, log search and activity log alerts), so
-every text of the fields that can name a resource is read, and what has the form of an ARM id counts.
+every text of the fields that can name a resource is read, and what has the form of an ARM id counts, be it the
+whole text or a word in it.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from shared.answers import ListedInstance
@@ -25,9 +27,15 @@ _SCHEMA = "azuremonitorcommonalertschema"
 _RECOVERY_SERVICES = "/providers/microsoft.recoveryservices/"
 _MOST_RESOURCES = 100
 _MOST_OPERATIONS = 20
-_BEFORE_ID = re.compile(r"[,;\s](?=/subscriptions/)", re.IGNORECASE)
-_AROUND_ID = " ,;\t\r\n"
-_ORIGIN = re.compile(r"\Ahttps://[^/\s]+(?=/subscriptions/)", re.IGNORECASE)
+_UNREAD = re.compile(r"searchquery|description|linkto.*", re.IGNORECASE | re.DOTALL)
+"""Keys whose texts are a rule's own words and no statement about what failed."""
+_BETWEEN_IDS = re.compile(r"[,;\r\n]")
+_WHOLE = re.compile(r"(?:https://[^/\s]+(?=/))?(/?subscriptions/.*)", re.IGNORECASE | re.DOTALL)
+_NOT_IN_WHOLE = re.compile(r"""["'<>|?#\\]|//|[\s(\[=]/""")
+_ENDS = r"""\s,;"'()\[\]<>|?#\\&"""
+"""What ends an id inside a text. Backslash and `&` are in no name, but in JSON inside JSON and in HTML."""
+_TOKEN = re.compile(rf"""(?:(?<![^\s,;"'(\[<>=|])|https://[^/{_ENDS}]++)(/subscriptions/[^{_ENDS}]++)""", re.IGNORECASE)
+_BEHIND_TOKEN = ".:"
 _RESOURCE = re.compile(r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/[^/\s]+/[^/\s]+/\S+", re.IGNORECASE)
 _WENT_WELL = frozenset({"started", "accepted", "succeeded"})
 
@@ -95,6 +103,16 @@ def read_alert(body: object, now: datetime, rules: OperationRules) -> Alert | Ig
     named = (essentials.get("alertTargetIDs"), essentials.get("configurationItems"), data.get("customProperties"))
     texts = [text for part in (*named, context) for text in _texts(part)][:_MOST_TEXTS]
     return _no_failure(essentials, context, texts, rules) or _read(essentials, texts, now)
+
+
+def called(body: object) -> dict[str, str | None]:
+    """What people call the alert, for the log: `alertId` and `alertRule`, None where the body has none."""
+    data = body.get("data") if isinstance(body, Mapping) else None
+    essentials = data.get("essentials") if isinstance(data, Mapping) else None
+    names = essentials if isinstance(essentials, Mapping) else {}
+    return {
+        key: one_line(name) if isinstance(name := names.get(key), str) else None for key in ("alertId", "alertRule")
+    }
 
 
 def matching(listed: Sequence[ListedInstance], resources: Sequence[str]) -> tuple[BackupInstanceId, ...]:
@@ -188,14 +206,24 @@ def _texts(value: object) -> Iterator[str]:
         if isinstance(value, str):
             yield value
         elif isinstance(value, Mapping):
-            waiting.extend(reversed(list(value.values())))
+            waiting.extend(reversed([one for key, one in value.items() if not _UNREAD.fullmatch(str(key))]))
         elif isinstance(value, list):
             waiting.extend(reversed(value))
 
 
 def _ids(text: str) -> list[str]:
-    """The ARM ids that a text is made of: one, several in a row, or one behind the address of Resource Manager."""
-    return [_ORIGIN.sub("", one.strip(_AROUND_ID)) for one in _BEFORE_ID.split(text)]
+    """The ids that a text is, one or a list of them; where it is neither, those inside it, which end at a blank."""
+    pieces = [stripped for piece in _BETWEEN_IDS.split(text) if (stripped := piece.strip())]
+    wholes = [whole[1] for whole in takewhile(bool, map(_whole, pieces)) if whole]
+    if len(wholes) == len(pieces):
+        return wholes
+    return [token[1].rstrip(_BEHIND_TOKEN) for token in _TOKEN.finditer(text)]
+
+
+def _whole(text: str) -> re.Match[str] | None:
+    """A text that is an id and nothing else; only here may a name have blanks and brackets."""
+    whole = _WHOLE.fullmatch(text)
+    return whole if whole and not _NOT_IN_WHOLE.search(whole[1]) else None
 
 
 def _parsed(ids: Iterable[str], parse: Callable[[object], Id], most: int) -> tuple[Id, ...]:

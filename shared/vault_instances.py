@@ -1,6 +1,7 @@
 """The instances of a vault that protect a resource, for alerts that name nothing but vault and resource.
 
-A vault's list is kept for a few minutes: when a region fails, hundreds of alerts come about the same vaults.
+A vault's list is kept for a few minutes: when a region fails, hundreds of alerts come about the same vaults. So is
+a refusal, for as long as a list is trusted: somebody may be granting the permission right now.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ Found = tuple[BackupInstanceId, ...] | VaultRefused | NotAnswered
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    listed: VaultListed
+    answer: VaultListed | VaultRefused
     at: datetime
 
 
@@ -36,18 +37,23 @@ class VaultInstances:
     def protecting(self, resources: Sequence[str], vault: BackupVaultId) -> Found:
         """The instances of this vault whose protected resource is one of these, ids in lower case."""
         kept = self._kept.get(vault)
-        if kept is not None and self.now() - kept.at < _KEPT:
-            found = matching(kept.listed.instances, resources)
-            if found or self.now() - kept.at < _TRUSTED:
+        age = self.now() - kept.at if kept else _KEPT
+        if kept and age < _KEPT:
+            found = _found(kept.answer, resources)
+            if age < _TRUSTED or (isinstance(kept.answer, VaultListed) and found):
                 return found
         answer = self.list_vault(vault)
-        if not isinstance(answer, VaultListed):
+        if isinstance(answer, NotAnswered):
             return answer
         self._keep(vault, answer)
-        return matching(answer.instances, resources)
+        return _found(answer, resources)
 
-    def _keep(self, vault: BackupVaultId, listed: VaultListed) -> None:
+    def _keep(self, vault: BackupVaultId, answer: VaultListed | VaultRefused) -> None:
         self._kept.pop(vault, None)
         for oldest in list(self._kept)[: len(self._kept) - _MOST_VAULTS + 1]:
             self._kept.pop(oldest, None)
-        self._kept[vault] = _Kept(listed, self.now())
+        self._kept[vault] = _Kept(answer, self.now())
+
+
+def _found(answer: VaultListed | VaultRefused, resources: Sequence[str]) -> tuple[BackupInstanceId, ...] | VaultRefused:
+    return matching(answer.instances, resources) if isinstance(answer, VaultListed) else answer

@@ -8,6 +8,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.alert_api import AlertApi
+from shared.answers import ListedInstance, NotAnswered, VaultAnswer, VaultListed, error_detail
 from shared.jobs import SyncJob
 from shared.operations import OperationRules
 from shared.remediation import Status
@@ -104,6 +105,24 @@ def test_an_alert_that_comes_again_after_its_heal_is_dropped_with_the_reason(app
     app.tick.run()
     (result,) = receive(app, alert(alertTargetIDs=[str(INSTANCE)])).document["instances"]
     assert (result["action"], result["policy"]["code"]) == ("Drop", "LateDuplicate")
+
+
+def test_a_vault_that_does_not_answer_takes_nothing_from_what_others_have(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent = f"{INSTANCE.vault_id}-silent"
+    found = VaultListed((ListedInstance(INSTANCE, DISK),))
+    answers: dict[str, VaultAnswer] = {
+        silent: NotAnswered(error_detail("TooManyRequests", "slow down")),
+        str(INSTANCE.vault_id): found,
+    }
+    vaults = VaultInstances(lambda vault: answers[str(vault)], app.clock)
+    api = AlertApi(lambda: app.healer, lambda: vaults, OperationRules(), app.clock)
+    answer = call(api.receive, alert({"sourceId": DISK}, alertTargetIDs=list(answers)))
+    (result,) = answer.document["instances"]
+    assert (answer.status, result["backupInstanceId"], len(answer.jobs)) == (200, str(INSTANCE), 1)
+    (line,) = [json.loads(record.message) for record in caplog.records if "vault.not_listed" in record.message]
+    assert line["vault"] == silent
 
 
 def test_a_vault_and_a_resource_lead_to_the_instance_on_whatever_page_it_stands(app: App) -> None:

@@ -93,6 +93,33 @@ def test_a_vault_that_may_not_be_read_is_reported_for_people(caplog: pytest.LogC
     assert [record.levelname for record in caplog.records if "vault.not_readable" in record.message] == ["ERROR"]
 
 
+def test_a_vault_that_does_not_answer_counts_more_than_one_that_refuses() -> None:
+    answers: dict[str, VaultAnswer] = {
+        VAULT: NotAnswered(error_detail("TooManyRequests", "slow down")),
+        f"{VAULT}2": VaultRefused(403, error_detail("AuthorizationFailed", "no permission")),
+        f"{VAULT}3": EMPTY,
+    }
+    vaults = VaultInstances(lambda vault: answers[str(vault).lower()], lambda: NOW)
+    api = AlertApi(unexpected, lambda: vaults, OperationRules(), lambda: NOW)
+    body = json.dumps(alert({"sourceId": DISK}, alertTargetIDs=list(answers))).encode()
+    assert api.receive(func.HttpRequest("POST", "https://app.example/api/alerts", body=body), Jobs()).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("vault", "event"),
+    [(EMPTY, "alert.ignored"), (NotAnswered(error_detail("TooManyRequests", "slow down")), "alert.postponed")],
+)
+def test_the_log_tells_which_alert_started_nothing(
+    vault: VaultAnswer, event: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = backup_failure()
+    body["data"]["essentials"] |= {"alertId": "/subscriptions/x/alerts/1", "alertRule": "disks"}
+    with caplog.at_level("INFO", "backup_autoheal"):
+        post(body, vault)
+    (line,) = [json.loads(record.message) for record in caplog.records if event in record.message]
+    assert (line["alertId"], line["alertRule"]) == ("/subscriptions/x/alerts/1", "disks")
+
+
 texts = st.sampled_from([VAULT, RECOVERY_VAULT, DISK]) | st.text()
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | texts,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.alerts import Alert, Ignored, NotAnAlert, matching, read_alert
+from shared.alerts import Alert, Ignored, NotAnAlert, called, matching, read_alert
 from shared.answers import ListedInstance
 from shared.operations import OperationRules
 from shared.resource_id import BackupInstanceId, BackupVaultId
@@ -82,6 +82,60 @@ def named(body: object) -> list[str]:
 )
 def test_the_instance_is_found_wherever_it_stands(body: object) -> None:
     assert [one.lower() for one in named(body)] == [INSTANCE.lower()]
+
+
+SPACED = f"{INSTANCE} (weekly)"
+
+
+@pytest.mark.parametrize(
+    ("text", "instances"),
+    [
+        (INSTANCE, [INSTANCE]),
+        (f"  {INSTANCE}\n", [INSTANCE]),
+        (INSTANCE.removeprefix("/"), [INSTANCE]),
+        (SPACED, [SPACED]),
+        (f"https://management.azure.com{SPACED}/backupJobs/1", [SPACED]),
+        (f"{SPACED}, {OTHER};\n{DISK},", [SPACED, OTHER]),
+        (f"{INSTANCE} {OTHER}", [INSTANCE, OTHER]),
+        (f"{INSTANCE} https://management.azure.com{OTHER}", [INSTANCE, OTHER]),
+        (f"{INSTANCE}, which failed", [INSTANCE]),
+        (f"{INSTANCE}','{OTHER}", [INSTANCE, OTHER]),
+        (f"https://management.azure.com{INSTANCE}?api-version=2025-07-01", [INSTANCE]),
+        (f"https://portal.azure.com{INSTANCE}#overview", [INSTANCE]),
+        (f"Backup jobs of {INSTANCE} failed", [INSTANCE]),
+        (f"Backup of {INSTANCE}. Repair it.", [INSTANCE]),
+        (f"Backup of {INSTANCE}: it failed", [INSTANCE]),
+        (f"See https://management.azure.com{INSTANCE}/backupJobs/1.", [INSTANCE]),
+        (f"AddonAzureBackupJobs | where Id in ('a', {INSTANCE})", [INSTANCE]),
+        (f"AddonAzureBackupJobs | where Id in ('{INSTANCE}','{OTHER}')", [INSTANCE, OTHER]),
+        (f"AddonAzureBackupJobs | where Id has {INSTANCE} | count", [INSTANCE]),
+        (f"Id={INSTANCE}|count", [INSTANCE]),
+        (f"'{INSTANCE}'", [INSTANCE]),
+        (f'"{INSTANCE}"', [INSTANCE]),
+        (f"({INSTANCE})", [INSTANCE]),
+        (f"[{INSTANCE}]", [INSTANCE]),
+        (f'["{INSTANCE}","{OTHER}"]', [INSTANCE, OTHER]),
+        (f"<b>{INSTANCE}</b><br/>&quot;{OTHER}&quot;", [INSTANCE, OTHER]),
+        (f'<a href="https://management.azure.com{INSTANCE}">the instance</a>', [INSTANCE]),
+        (json.dumps({"backupInstanceId": INSTANCE}), [INSTANCE]),
+        (json.dumps(json.dumps({"backupInstanceId": INSTANCE})), [INSTANCE]),
+        (f"x{INSTANCE}", []),
+        (f"https://portal.azure.com/#resource{INSTANCE}", []),
+        (f"{DISK}{INSTANCE}", []),
+    ],
+)
+def test_ids_inside_a_text_end_where_the_text_goes_on(text: str, instances: list[str]) -> None:
+    assert named(alert(custom={"note": text})) == instances
+
+
+@pytest.mark.parametrize("key", ["searchQuery", "SEARCHQUERY", "description", "linkToSearchResults", "linktofilteredX"])
+def test_what_is_no_statement_about_what_failed_is_not_read(key: str) -> None:
+    assert named(alert({"condition": {key: INSTANCE, "x": [{key: {"id": INSTANCE}}]}}, {key: INSTANCE})) == []
+
+
+@pytest.mark.parametrize("key", ["linkedResourceId", "descriptionOfItem", "mySearchQuery", ""])
+def test_a_key_that_is_only_like_an_unread_one_is_read(key: str) -> None:
+    assert named(alert({key: INSTANCE})) == [INSTANCE]
 
 
 def test_several_instances_are_several_signals() -> None:
@@ -205,6 +259,21 @@ contexts = st.dictionaries(
 )
 
 
+@pytest.mark.parametrize(
+    ("body", "alert_id", "rule"),
+    [
+        (alert(alertId="/subscriptions/x/alerts/1", alertRule="disks"), "/subscriptions/x/alerts/1", "disks"),
+        (alert(alertId="a\nb", alertRule="x" * 5_000), "a\N{REPLACEMENT CHARACTER}b", "x" * 500 + "..."),
+        (alert(alertId=5, alertRule=None), None, None),
+        ({"schemaId": "AzureMonitorMetricAlert", "data": {"context": {}}}, None, None),
+        ({"data": "{}"}, None, None),
+        ([], None, None),
+    ],
+)
+def test_an_alert_is_called_by_its_id_and_its_rule(body: object, alert_id: str | None, rule: str | None) -> None:
+    assert called(body) == {"alertId": alert_id, "alertRule": rule}
+
+
 def outcome(body: object) -> Alert | Ignored | NotAnAlert:
     try:
         return read_alert(body, NOW, RULES)
@@ -238,8 +307,28 @@ def test_an_alert_that_nests_deeply_is_read_to_its_ground() -> None:
         "https://" * 130_000,
         f"{DISK}{'/a' * 500_000}",
         f"{', ' * 200_000}{INSTANCE}{' ;' * 200_000}",
+        "\n" * 1_000_000,
+        f"{INSTANCE},{' ' * 1_000_000}x",
+        " /subscriptions/" * 65_000,
+        ",/subscriptions/x" * 60_000,
+        f"x {DISK}{'.' * 1_000_000}x",
+        f"x {DISK}{':.' * 250_000}{' https://a' * 50_000}",
+        f"x https://{'a' * 1_000_000}",
     ],
-    ids=["blanks", "subscriptions", "origins", "segments", "separators"],
+    ids=[
+        "blanks",
+        "subscriptions",
+        "origins",
+        "segments",
+        "separators",
+        "lines",
+        "gap",
+        "tokens",
+        "list",
+        "dots",
+        "dots and origins",
+        "long origin",
+    ],
 )
 def test_a_mebibyte_in_one_text_is_read_in_one_go(text: str) -> None:
     answer = read(alert({"x": text}))

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from shared.answers import ListedInstance, NotAnswered, VaultAnswer, VaultListed
+from shared.answers import ListedInstance, NotAnswered, VaultAnswer, VaultListed, VaultRefused, error_detail
 from shared.resource_id import BackupInstanceId, BackupVaultId
 from shared.vault_instances import VaultInstances
 from tests.unit.alert_bodies import DISK, INSTANCE, VAULT
@@ -10,6 +10,7 @@ from tests.unit.episodes import NO_VERDICT, NOW
 
 ID = BackupInstanceId.parse(INSTANCE)
 RESOURCE = (DISK.lower(),)
+REFUSED = VaultRefused(403, error_detail("AuthorizationFailed", "no permission"))
 ABSENT = ("/subscriptions/x/resourcegroups/y/providers/z/disks/other",)
 
 
@@ -61,6 +62,13 @@ def test_a_resource_that_is_not_in_a_fresh_list_is_not() -> None:
 def test_what_azure_cannot_say_now_is_not_kept() -> None:
     assert Azure(NO_VERDICT).lists_for((0, RESOURCE), (1, RESOURCE)) == 2
     assert isinstance(Azure(NO_VERDICT).vaults.protecting(RESOURCE, ID.vault_id), NotAnswered)
+
+
+def test_a_refusal_is_kept_as_long_as_a_list_is_trusted() -> None:
+    refusing = Azure(REFUSED)
+    assert refusing.lists_for((0, RESOURCE), (29, RESOURCE)) == 1
+    assert refusing.vaults.protecting(RESOURCE, ID.vault_id) == REFUSED
+    assert refusing.lists_for((1, RESOURCE)) == 2
 
 
 def test_no_more_than_a_hundred_vaults_are_kept_and_the_oldest_goes() -> None:
