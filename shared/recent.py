@@ -16,6 +16,7 @@ from azure.data.tables import TableClient
 
 from shared import journal
 from shared.documents import CorruptDocument
+from shared.journal import Relay
 from shared.remediation import id_prefix
 from shared.rows import SHARDS
 from shared.store import TOGETHER, Store
@@ -106,8 +107,12 @@ class Recent:
         """
         with self._lock:
             self._reach_back_to(opened_since)
-            with ThreadPoolExecutor(len(self._shards)) as side_by_side:
-                list(side_by_side.map(_Shard.look, self._shards))
+            relay = Relay()
+            try:
+                with ThreadPoolExecutor(len(self._shards)) as side_by_side:
+                    list(side_by_side.map(relay.heard(_Shard.look), self._shards))
+            finally:
+                relay.tell()
             summaries = [summary for shard in self._shards for summary in shard.by_id.values()]
         first = id_prefix(opened_since) + ";"
         return sorted((each for each in summaries if each.id < first), key=lambda summary: summary.id)

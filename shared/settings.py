@@ -62,7 +62,15 @@ def _cap(text: str) -> int:
 
 
 def _count_or_none(text: str) -> int:
-    return 0 if text == "0" else _count(text)
+    if not re.fullmatch(r"0|[1-9]\d{0,5}", text):
+        raise ValueError("expected 0 or a whole number to 999999")
+    return int(text)
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text) or int(text) > _LONGEST_DAYS:
+        raise ValueError(f"expected a whole number from 1 to {_LONGEST_DAYS}")
+    return int(text)
 
 
 def _count(text: str) -> int:
@@ -204,7 +212,7 @@ class Settings:
         _subscriptions,
         "Ids of the subscriptions that are swept, separated by commas; all that the identity can read if not set.",
     )
-    retention_days: int = _knob("RETENTION_DAYS", 90, _count, "Ended remediations are kept so many days.")
+    retention_days: int = _knob("RETENTION_DAYS", 90, _days, "Ended remediations are kept so many days.")
     outcome_topic_endpoint: str | None = _knob(
         "OUTCOME_TOPIC_ENDPOINT",
         None,

@@ -18,7 +18,7 @@ _NOTHING = {"type": "string", "maxLength": 0}
 
 
 class DashboardQuery(BaseModel):
-    """The query of `GET /api/dashboard`, all of it optional."""
+    """The query of `GET /api/dashboard`, all of it optional; names in any casing, what it does not know is ignored."""
 
     id: Annotated[str | None, WithJsonSchema(_REMEDIATION_ID)] = Field(None, description="The remediation to be shown.")
     status: Annotated[str, WithJsonSchema({"type": "string", "enum": ["", *GROUPS, *Status]})] = Field(
@@ -56,7 +56,10 @@ _FORMS = {
         _form("cancel", {"id": _REMEDIATION_ID}, {}),
     ]
 }
-_ALWAYS = {503: _page("Storage cannot be used now.")}
+_ALWAYS = {
+    500: _page("The record of the remediation cannot be read."),
+    503: _page("Storage cannot be used now; `Retry-After` says when to try again."),
+}
 
 OPERATIONS = (
     Operation(
@@ -84,6 +87,8 @@ OPERATIONS = (
             403: _page("The policy leaves this instance out."),
             404: _page("There is no remediation with this id."),
             409: _page("The policy lets this instance be for now."),
+            413: _page("The form is too large."),
+            415: _page("What was sent is no form, says its `Content-Type`."),
             **_ALWAYS,
         },
     ),

@@ -19,6 +19,14 @@ class InvalidForm(ValueError):
     """The form cannot be used; the message says which field, why and what is expected."""
 
 
+class NoForm(InvalidForm):
+    """What was sent is of another type, says its Content-Type."""
+
+
+class FormTooLarge(InvalidForm):
+    """What was sent has more bytes than the page ever sends."""
+
+
 @dataclass(frozen=True, slots=True)
 class SyncForm:
     """The form "Sync now"."""
@@ -33,12 +41,14 @@ def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
     """The fields of a posted form; of a repeated one the last.
 
     Raises:
-        InvalidForm: no form, or one of a size that the page never sends.
+        NoForm: another Content-Type.
+        FormTooLarge: more bytes than are read.
+        InvalidForm: it cannot be read.
     """
     if content_type.partition(";")[0].strip().lower() != TYPE:
-        raise InvalidForm(f"expected a form ({TYPE}), got {ascii(content_type)[:100]}")
+        raise NoForm(f"expected a form ({TYPE}), got {ascii(content_type)[:100]}")
     if len(body) > _LARGEST:
-        raise InvalidForm(f"the form has {len(body)} bytes, at most {_LARGEST} are read")
+        raise FormTooLarge(f"the form has {len(body)} bytes, at most {_LARGEST} are read")
     try:
         text = body.decode()
         fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")

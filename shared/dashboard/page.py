@@ -15,7 +15,15 @@ from azure.core.exceptions import AzureError
 from shared import journal
 from shared.dashboard import charts
 from shared.dashboard.figures import DAYS, OUTCOMES, figures
-from shared.dashboard.forms import LONGEST_REASON, InvalidForm, read_fields, read_reason, read_sync
+from shared.dashboard.forms import (
+    LONGEST_REASON,
+    FormTooLarge,
+    InvalidForm,
+    NoForm,
+    read_fields,
+    read_reason,
+    read_sync,
+)
 from shared.dashboard.links import Links
 from shared.dashboard.rendering import redirected, rendered
 from shared.dashboard.selection import (
@@ -53,6 +61,7 @@ class Visit:
 
     links: Links
     query: Mapping[str, str]
+    """By name, in lower case."""
     now: datetime
 
 
@@ -68,11 +77,17 @@ class Dashboard:
 
     def answer(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
         """`GET` and `POST /api/dashboard`."""
-        visit = Visit(Links(request.params.get("code", "")), request.params, self.now())
+        # Names in any casing, as the host takes the key's.
+        query = {name.lower(): value for name, value in request.params.items()}
+        visit = Visit(Links(query.get("code", "")), query, self.now())
         try:
             if request.method == "POST":
                 return self._posted(visit, request, jobs)
             return self._remediation(visit) if "id" in visit.query else self._overview(visit, read_wanted(visit.query))
+        except NoForm as other:
+            return _refused(visit, Refusal(415, "UnsupportedMediaType", str(other)))
+        except FormTooLarge as large:
+            return _refused(visit, Refusal(413, "RequestTooLarge", str(large)))
         except (InvalidForm, InvalidSelection) as invalid:
             return _refused(visit, Refusal(400, "InvalidRequest", str(invalid)))
         except Refusal as refusal:
@@ -82,7 +97,9 @@ class Dashboard:
         except (AzureError, LostRace) as cause:
             unavailable = storage_refusal(cause)
             journal.error("request.failed", reason=unavailable.message)
-            return _refused(visit, unavailable)
+            response = _refused(visit, unavailable)
+            response.headers["Retry-After"] = "10"
+            return response
 
     def _overview(
         self,

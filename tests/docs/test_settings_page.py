@@ -14,7 +14,7 @@ _NONSENSE = "\0"
 HEAD = """# Settings
 
 Environment variables: app settings in Azure, `local.settings.json` on a developer's machine.
-An empty one counts as absent.
+An empty one counts as absent, unless its row says otherwise.
 A value that cannot be used stops the app at start, with one message that names every such value.
 With azd: `azd env set COOLDOWN PT30M`, then `azd provision`. The template itself sets `AZURE_CLIENT_ID`, `ARM_ENDPOINT`
 and `OUTCOME_TOPIC_ENDPOINT`.

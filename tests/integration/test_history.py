@@ -1,5 +1,7 @@
 """Reading many remediations on real table storage: pages, filters, and what is kept in memory of late."""
 
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -166,6 +168,28 @@ def test_a_record_that_cannot_be_read_hides_no_other(past: History, table: Table
     table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
     assert ids(past.page(Filters(), 50)) == [sound.id]
     assert [summary.id for summary in past.summaries(NOW - HOUR)] == [sound.id]
+
+
+@pytest.mark.parametrize("broken", ["a summary", "a document of an older app"])
+def test_what_cannot_be_read_is_told_by_the_thread_that_asked(
+    past: History, table: TableClient, opened: Opening, broken: str
+) -> None:
+    corrupt = opened("bi-1")
+    row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
+    table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
+    if broken != "a summary":
+        without_summaries(table)
+    said: list[tuple[int, str]] = []
+    listener = logging.Handler()
+    listener.emit = lambda record: said.append((threading.get_ident(), record.getMessage()))  # type: ignore[method-assign]
+    log = logging.getLogger("backup_autoheal")
+    log.addHandler(listener)
+    try:
+        past.summaries(NOW - HOUR)
+    finally:
+        log.removeHandler(listener)
+    [(who, line)] = said
+    assert (who, "remediation.corrupt" in line, corrupt.id in line) == (threading.get_ident(), True, True)
 
 
 def test_rows_of_an_older_app_are_listed(past: History, table: TableClient, opened: Opening) -> None:

@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import answers, transitions
+from shared.dashboard.description import OPERATIONS
+from shared.documents import CorruptDocument
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
-from shared.settings import Settings
+from shared.settings import _LONGEST_DAYS, Settings
 from shared.signals import SyncType
 from tests.unit import episodes
 from tests.unit.dashboard_parts import KEY, Page, summary
@@ -115,6 +117,22 @@ def test_a_filter_that_cannot_be_understood_is_a_bad_request() -> None:
     assert (response.status_code, b"there is no status" in response.get_body()) == (400, True)
 
 
+def test_the_filter_is_read_in_any_casing() -> None:
+    page = Page([summary(name="bi-healed"), summary(Status.FAILED, "bi-failed")])
+    read = Read(page.html(Status="Failed", TEXT="bi"))
+    assert ("bi-failed" in read.text, "bi-healed" in read.text, "bi" in read.values) == (True, False, True)
+
+
+def test_a_remediation_is_named_in_any_casing() -> None:
+    page = Page()
+    active = queued(page)
+    assert "Attempt 1" in page.html(ID=active.id)
+
+
+def test_a_parameter_that_the_page_does_not_know_is_ignored() -> None:
+    assert Page().get(utm_source="mail").status_code == 200
+
+
 def test_storage_that_cannot_be_reached_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_: object) -> None:
         raise ServiceRequestError("no route to host")
@@ -123,6 +141,32 @@ def test_storage_that_cannot_be_reached_is_told_as_that(monkeypatch: pytest.Monk
     monkeypatch.setattr(page.store, "load", unreachable)
     response = page.get(id=episodes.queued().id)
     assert (response.status_code, b"no route to host" in response.get_body()) == (503, True)
+    assert response.headers["Retry-After"] == "10"
+
+
+def test_a_page_without_trouble_names_no_time_to_come_again() -> None:
+    assert "Retry-After" not in Page().get().headers
+
+
+def test_the_longest_retention_can_be_shown() -> None:
+    settings = Settings.from_environment({"RETENTION_DAYS": str(_LONGEST_DAYS)})
+    assert Page(settings=settings).get().status_code == 200
+
+
+def test_a_record_that_cannot_be_read_is_told_as_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def corrupt(*_: object) -> None:
+        raise CorruptDocument("no status")
+
+    page = Page()
+    monkeypatch.setattr(page.store, "load", corrupt)
+    response = page.get(id=episodes.queued().id)
+    assert (response.status_code, "cannot be read: no status" in response.get_body().decode()) == (500, True)
+
+
+@pytest.mark.parametrize(("method", "statuses"), [("GET", {400, 404, 500, 503}), ("POST", {413, 415, 500, 503})])
+def test_the_refusals_are_described(method: str, statuses: set[int]) -> None:
+    [operation] = [each for each in OPERATIONS if each.method == method]
+    assert statuses <= operation.answers.keys()
 
 
 # One remediation
@@ -284,6 +328,13 @@ def test_a_page_opened_by_the_header_has_no_key_in_it() -> None:
     assert "code=" not in page.get(key="").get_body().decode()
 
 
+@pytest.mark.parametrize("name", ["CODE", "Code"])
+def test_a_key_whose_name_is_in_another_casing_is_passed_on(name: str) -> None:
+    own = [each for each in Read(Page().html(key="", **{name: KEY})).references if each.startswith("?")]
+    assert own
+    assert all(parse_qs(urlsplit(each).query)["code"] == [KEY] for each in own)
+
+
 def test_a_redirect_leads_to_the_page_itself() -> None:
     location = Page().post(SYNC).headers["Location"]
     assert location.startswith("?id=")
@@ -372,16 +423,25 @@ def test_a_field_that_cannot_be_used_is_named(fields: dict[str, str], said: str)
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
-        (b"{}", "application/json"),
-        (b"do=sync", ""),
         (b"do=%FF", "application/x-www-form-urlencoded"),
         (b"\xff", "application/x-www-form-urlencoded"),
         (b"a=b&" * 51, "application/x-www-form-urlencoded"),
-        (b"do=sync&reason=" + b"x" * 20_000, "application/x-www-form-urlencoded"),
     ],
 )
 def test_what_is_no_form_of_the_page_is_a_bad_request(body: bytes, content_type: str) -> None:
     assert Page().post(body, content_type).status_code == 400
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "multipart/form-data; boundary=x", ""])
+def test_another_content_type_is_told_which_one_is_expected(content_type: str) -> None:
+    response = Page().post(b"do=sync", content_type)
+    read = Read(response.get_body().decode())
+    assert (response.status_code, "expected a form (application/x-www-form-urlencoded)" in read.text) == (415, True)
+
+
+def test_a_form_that_is_too_large_is_told_how_large_it_may_be() -> None:
+    response = Page().post({**SYNC, "reason": "x" * 20_000})
+    assert (response.status_code, "at most 16384 are read" in Read(response.get_body().decode()).text) == (413, True)
 
 
 @given(st.binary(max_size=200))

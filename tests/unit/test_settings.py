@@ -65,6 +65,9 @@ def test_allowed_hosts_are_a_list() -> None:
         ("COOLDOWN", "P99999999999D"),
         ("POLL_SCHEDULE", "often"),
         ("POLL_SCHEDULE", "a b c d e f"),
+        ("RETENTION_DAYS", "0"),
+        ("RETENTION_DAYS", "3651"),
+        ("RETENTION_DAYS", "999999"),
         ("POLL_CONCURRENCY", "0"),
         ("POLL_CONCURRENCY", "many"),
         ("OUTCOME_TOPIC_ENDPOINT", "topic.example"),
@@ -75,6 +78,17 @@ def test_allowed_hosts_are_a_list() -> None:
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str) -> None:
     with pytest.raises(InvalidSettings, match=variable):
         Settings.from_environment({variable: text})
+
+
+@pytest.mark.parametrize("text", ["-1", "1000000", "never"])
+def test_a_count_that_may_be_nothing_says_so(text: str) -> None:
+    with pytest.raises(InvalidSettings, match="expected 0 or a whole number to 999999"):
+        Settings.from_environment({"FORCE_RESYNC_FROM_ATTEMPT": text})
+
+
+@pytest.mark.parametrize("days", [1, 90, 3650])
+def test_retention_lasts_up_to_ten_years(days: int) -> None:
+    assert Settings.from_environment({"RETENTION_DAYS": str(days)}).retention_days == days
 
 
 def test_one_message_lists_every_bad_value() -> None:
