@@ -35,7 +35,8 @@ def _duration(text: str) -> timedelta:
         days, (hours, minutes, seconds) = 0, (int(part) for part in clock.groups())
     else:
         raise ValueError("expected a duration such as PT6H or 06:00:00")
-    if days > _LONGEST_DAYS or hours > 24 * _LONGEST_DAYS:
+    longest = _LONGEST_DAYS * 24 * 3600
+    if days * 24 * 3600 + hours * 3600 + minutes * 60 + seconds > longest:
         raise ValueError(f"expected no more than {_LONGEST_DAYS} days")
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 

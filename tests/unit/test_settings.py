@@ -63,6 +63,7 @@ def test_allowed_hosts_are_a_list() -> None:
         ("OPERATION_TIMEOUT", "P"),
         ("OPERATION_TIMEOUT", "PT0S"),
         ("COOLDOWN", "P99999999999D"),
+        ("COOLDOWN", "PT99999999999999999999M"),
         ("POLL_SCHEDULE", "often"),
         ("POLL_SCHEDULE", "a b c d e f"),
         ("RETENTION_DAYS", "0"),
