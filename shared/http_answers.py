@@ -27,19 +27,24 @@ class Refusal(Exception):
     details: tuple[Mapping[str, Any], ...] = ()
 
 
-def answered(serve: Callable[[], func.HttpResponse]) -> func.HttpResponse:
-    """Serve the request; what hinders it becomes an error in ARM's shape and a line in the log."""
+def answered(serve: Callable[[], func.HttpResponse], **context: Any) -> func.HttpResponse:
+    """Serve the request; what hinders it becomes an error in ARM's shape and a line in the log, with this context."""
     try:
         return serve()
     except Refusal as refusal:
-        journal.info("request.refused", code=refusal.code, target=refusal.target, reason=refusal.message)
+        told(refusal, **context)
         return refused(refusal)
     except (AzureError, LostRace) as cause:
         unavailable = storage_refusal(cause)
-        journal.error("request.failed", reason=unavailable.message)
+        journal.error("request.failed", reason=unavailable.message, **context)
         response = refused(unavailable)
         response.headers["Retry-After"] = "10"
         return response
+
+
+def told(refusal: Refusal, **context: Any) -> None:
+    """The refusal in the log."""
+    journal.info("request.refused", code=refusal.code, target=refusal.target, reason=refusal.message, **context)
 
 
 def storage_refusal(cause: Exception) -> Refusal:

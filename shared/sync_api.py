@@ -15,7 +15,7 @@ from shared import journal, json_schemas
 from shared.api_operations import BODY_REFUSALS, STORAGE_UNAVAILABLE, Answer, Body, DryRunQuery, Operation
 from shared.documents import Document, to_document
 from shared.healer import Healer, Preview
-from shared.http_answers import Refusal, answered, error_document, json_answer, storage_refusal
+from shared.http_answers import Refusal, answered, error_document, json_answer, storage_refusal, told
 from shared.http_bodies import read_object, validated
 from shared.http_queries import read_query
 from shared.policy import Coalesce, Drop
@@ -113,7 +113,7 @@ class SyncApi:
         A valid `x-ms-client-request-id` comes back in the answer; another is ignored, as Resource Manager does.
         """
         client_request_id = _client_request_id(request)
-        response = answered(lambda: self._sync(request, jobs, client_request_id))
+        response = answered(lambda: self._sync(request, jobs, client_request_id), clientRequestId=client_request_id)
         if client_request_id:
             response.headers[CLIENT_REQUEST_ID] = client_request_id
         return response
@@ -164,6 +164,7 @@ class SyncApi:
                 return {"status": 200, **self._previewed(wanted, asker)}
             return {"status": 202, "remediation": to_document(self._admitted(wanted, asker, messages))}
         except Refusal as refusal:
+            told(refusal, clientRequestId=asker.client_request_id)
             return {"status": refusal.status, **error_document(refusal)}
 
     def _admitted(self, wanted: SyncRequest, asker: _Asker, messages: list[str]) -> Remediation:

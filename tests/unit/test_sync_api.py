@@ -259,3 +259,11 @@ def test_any_header_and_query_is_answered(request_id: str, content_type: str, dr
 @given(st.binary())
 def test_any_bytes_are_refused(body: bytes) -> None:
     assert refused(body)[0] == 400
+
+
+@pytest.mark.parametrize("body", [{}, {"items": [{}]}])
+def test_a_refusal_is_logged_with_the_callers_request_id(body: object, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="backup_autoheal")
+    post(json.dumps(body).encode(), {"x-ms-client-request-id": "call-7"})
+    [line] = [json.loads(message) for message in caplog.messages]
+    assert (line["event"], line["clientRequestId"]) == ("request.refused", "call-7")
