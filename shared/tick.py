@@ -80,8 +80,8 @@ class Tick:
     random: Callable[[], float]
     at_once: int
     """How many looks this process takes at the same time."""
-    alone: int = 2_000
-    """How many due entries one host works through by itself; more are shared with the others over the queue."""
+    alone: int = 10_000
+    """How many due entries one host can look at within its time; more are shared with the others over the queue."""
     _storage_threads: ThreadPoolExecutor = field(init=False)
     _lookers: ThreadPoolExecutor = field(init=False)
     """For all shards that this process works on, so that its looks stay within `at_once`."""
@@ -99,8 +99,9 @@ class Tick:
         """
         started = self.now()
         due = self._due([shard for shard in SHARDS if not self.memory.turn(shard).locked()], started)
+        oldest = self._oldest(due)
         mine = due if sum(map(len, due.values())) <= self.alone else self._hand_over(due)
-        self._tell(started, due, self._work(mine, started))
+        self._tell(started, due, oldest, looked=self._work(mine, started))
 
     def run_shard(self, message: str) -> None:
         """One shard's part of a tick, by the queue.
@@ -116,11 +117,13 @@ class Tick:
         if not self.memory.turn(job.shard).locked():
             started = self.now()
             due = self._due([job.shard], started)
-            self._tell(started, due, self._work(due, started))
+            oldest = self._oldest(due)
+            self._tell(started, due, oldest, looked=self._work(due, started))
 
     def _hand_over(self, due: Due) -> Due:
         """Ask other hosts for help. This one keeps the shard that waits longest, and what it cannot hand over."""
-        oldest_first = sorted((shard for shard, entries in due.items() if entries), key=lambda shard: due[shard][0].at)
+        waiting = [shard for shard, entries in due.items() if entries]
+        oldest_first = sorted(waiting, key=lambda shard: self._due_at(due[shard][0]))
         mine, others = oldest_first[:1], oldest_first[1:]
         for shard in others:
             try:
@@ -131,14 +134,17 @@ class Tick:
         return {shard: due[shard] for shard in mine}
 
     def _due(self, shards: Sequence[str], until: datetime) -> Due:
-        entries = self._storage_threads.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), shards)
-        return dict(zip(shards, entries, strict=True))
+        found = self._storage_threads.map(lambda shard: self.store.due(shard, until, _MOST_PER_SHARD), shards)
+        return {shard: self._really_due(shard, entries, until) for shard, entries in zip(shards, found, strict=True)}
+
+    def _really_due(self, shard: str, entries: Sequence[DueEntry], until: datetime) -> list[DueEntry]:
+        """Those that are not known to be due later than their entries say, due for longest first."""
+        self.memory.forget_others(shard, {entry.remediation_id for entry in entries})
+        return sorted((entry for entry in entries if self._due_at(entry) <= until), key=self._due_at)
 
     def _work(self, due: Due, started: datetime) -> int:
         """Look at what is due, store and announce it; returns how many were looked at."""
         with self._turns(due) as mine:
-            for shard in mine:
-                self.memory.forget_others(shard, {entry.remediation_id for entry in due[shard]})
             seen = self._see({shard: due[shard] for shard in mine}, started + _BUDGET)
             self._announce(self._store([one.change for one in seen if one.change]), started + _BUDGET + _TO_ANNOUNCE)
         return sum(one.in_time for one in seen)
@@ -180,13 +186,12 @@ class Tick:
                 journal.error("tick.cut_short", reason=journal.said_by(failure))
                 return
 
-    def _batches(self, due: Due) -> list[list[DueEntry]]:
+    def _batches(self, due: Due) -> list[Sequence[DueEntry]]:
         """What can be read together, if it need be read: what is due for longest comes first."""
-        batches: list[tuple[datetime, list[DueEntry]]] = []
+        batches: list[tuple[datetime, Sequence[DueEntry]]] = []
         for entries in due.values():
-            by_time = sorted(entries, key=self._due_at)
-            for start in range(0, len(by_time), TOGETHER):
-                batch = by_time[start : start + TOGETHER]
+            for start in range(0, len(entries), TOGETHER):
+                batch = entries[start : start + TOGETHER]
                 batches.append((self._due_at(batch[0]), batch))
         return [batch for _, batch in sorted(batches, key=itemgetter(0))]
 
@@ -298,15 +303,16 @@ class Tick:
         for _ in self.store.save_all([Change(stored, step(stored.remediation)) for stored in group]):
             pass
 
-    def _tell(self, started: datetime, due: Due, looked: int) -> None:
-        entries = list(chain.from_iterable(due.values()))
-        # Those that are due, not those whose entries only lag behind.
-        oldest = min((at for at in map(self._due_at, entries) if at <= started), default=None)
+    def _oldest(self, due: Due) -> datetime | None:
+        return min((self._due_at(entries[0]) for entries in due.values() if entries), default=None)
+
+    def _tell(self, started: datetime, due: Due, oldest: datetime | None, looked: int) -> None:
+        count = sum(map(len, due.values()))
         journal.info(
             "tick.done",
-            due=len(entries),
+            due=count,
             looked=looked,
-            left=len(entries) - looked,
+            left=count - looked,
             oldestDueAt=oldest,
             seconds=round((self.now() - started).total_seconds(), 3),
         )
