@@ -7,11 +7,14 @@ remembered. A host that dies, or whose neighbour goes on with the work, loses ti
 from collections.abc import Collection
 from threading import Lock
 
-from shared.remediation import Remediation
+from shared.remediation import Remediation, Status
 from shared.rows import SHARDS, Change, DueEntry, Stored, shard_of
 
 _MOST_PER_SHARD = 4_000
 """As many as a tick reads. A process whose timer runs elsewhere remembers for nothing, and not without end."""
+
+POLLED = frozenset({Status.RUNNING, Status.VERIFYING})
+"""What is looked at again and again until it ends."""
 
 
 class Memory:
@@ -27,8 +30,11 @@ class Memory:
         return self._turns[shard]
 
     def keep(self, stored: Stored, current: Remediation) -> None:
-        """Remember a row, and how the remediation stands by now."""
+        """Remember a row, and how the remediation stands by now, if it is polled; the rest is due too seldom."""
         known = self._known[shard_of(current.id)]
+        if current.status not in POLLED:
+            known.pop(current.id, None)
+            return
         known[current.id] = Change(stored, current)
         if len(known) > _MOST_PER_SHARD:
             known.pop(next(iter(known)), None)

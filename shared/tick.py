@@ -22,7 +22,7 @@ from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
 from shared.journal import Relay
 from shared.looks import Looks
-from shared.memory import Memory
+from shared.memory import POLLED, Memory
 from shared.outcomes import NotPublished, OutcomeTopic
 from shared.remediation import Remediation, Status
 from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
@@ -138,9 +138,13 @@ class Tick:
         return {shard: self._really_due(shard, entries, until) for shard, entries in zip(shards, found, strict=True)}
 
     def _really_due(self, shard: str, entries: Sequence[DueEntry], until: datetime) -> list[DueEntry]:
-        """Those that are not known to be due later than their entries say, due for longest first."""
+        """Without those that wait in memory for a time to come; due for longest first."""
         self.memory.forget_others(shard, {entry.remediation_id for entry in entries})
-        return sorted((entry for entry in entries if self._due_at(entry) <= until), key=self._due_at)
+        return sorted((entry for entry in entries if not self._waits_in_memory(entry, until)), key=self._due_at)
+
+    def _waits_in_memory(self, entry: DueEntry, now: datetime) -> bool:
+        known = self.memory.recall(entry)
+        return known is not None and _may_wait_in_memory(known, now) and self._due_at(entry) > now
 
     def _work(self, due: Due, started: datetime) -> int:
         """Look at what is due, store and announce it; returns how many were looked at."""
@@ -230,14 +234,13 @@ class Tick:
 
     def _keep_or_store(self, change: Change) -> Change | None:
         """Spare the writing of what says nothing new and is looked at again soon."""
-        before, after = change.stored.remediation, change.after
-        wait = after.due_at - self.now() if after.due_at else timedelta()
+        before, after, now = change.stored.remediation, change.after, self.now()
         says_nothing_new = after.history == before.history and after.deferrals == before.deferrals
-        is_fresh = self.now() - change.stored.entry_at < _LAG
-        if says_nothing_new and is_fresh and after.status in (Status.RUNNING, Status.VERIFYING) and wait <= _HOLD:
+        if says_nothing_new and _may_wait_in_memory(change, now):
             self.memory.keep(change.stored, after)
             return None
         self.memory.forget(after.id)
+        wait = after.due_at - now if after.due_at else timedelta()
         if after is before and after.status.is_terminal and wait > timedelta():
             return None  # the topic did not take it: its back-off is not over
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
@@ -316,6 +319,12 @@ class Tick:
             oldestDueAt=oldest,
             seconds=round((self.now() - started).total_seconds(), 3),
         )
+
+
+def _may_wait_in_memory(change: Change, now: datetime) -> bool:
+    """Whether its next look is near, and others have known for long enough how far it is."""
+    after, entry_at = change.after, change.stored.entry_at
+    return after.status in POLLED and after.due_at is not None and after.due_at - now <= _HOLD and now - entry_at < _LAG
 
 
 def _only_waits_for_its_announcement(change: Change) -> bool:

@@ -244,3 +244,23 @@ def test_an_outcome_that_no_topic_can_take_keeps_no_other_from_it(app: App, monk
     monkeypatch.setattr(OutcomeTopic, "publish", picky)
     app.tick.run()
     assert {event["id"] for event in app.azure.events()} == {one.id for one in remediations} - {unfit}
+
+
+@pytest.mark.parametrize("retry_after", [30, 3600])
+def test_a_wait_that_azure_asked_for_is_no_secret_of_this_host(app: App, retry_after: int) -> None:
+    started(app, [INSTANCE], operationSeconds=7200, retryAfter=retry_after)
+    app.tick.run()
+    [soonest] = [entry.at for shard in SHARDS if (entry := app.healer.store.soonest(shard))]
+    assert soonest > app.clock() + timedelta(seconds=retry_after / 2)
+
+
+def test_a_cancel_on_another_host_during_a_long_wait_is_announced_soon(make_app: AppMaker) -> None:
+    one, other = make_app(), make_app()
+    one.azure.put(str(INSTANCE), behaviour={"syncFaults": [{"status": 403}]})
+    remediation = one.open()
+    one.submit(remediation)
+    assert one.now(remediation).status is Status.WAITING_TO_RETRY
+    other.healer.cancel(remediation.id, "not now")
+    one.clock.advance(seconds=30)
+    one.tick.run()
+    assert [event["type"] for event in one.azure.events()] == ["BackupAutoheal.Remediation.Cancelled"]
