@@ -12,7 +12,7 @@ SETTINGS = composition.settings()
 """Read at start: a setting that cannot be used stops the app here, with one message that lists every such one."""
 
 READ = ["GET", "HEAD"]
-Jobs = List[str]  # noqa: UP006
+Jobs = List[str]  # noqa: UP006 # as above
 """Several queue messages."""
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

@@ -20,7 +20,7 @@ With azd: `azd env set COOLDOWN PT30M`, then `azd provision`. The template itsel
 and `OUTCOME_TOPIC_ENDPOINT`.
 
 Durations are ISO 8601 (`PT6H`, `P1DT30M`) or `HH:MM:SS`.
-This page is made from [shared/settings.py](../shared/settings.py):
+This page is made from the settings model, `shared/settings.py`:
 `WRITE_DOCS=1 python -m pytest tests/docs/test_settings_page.py` writes it anew.
 
 | variable | default | expected | meaning |

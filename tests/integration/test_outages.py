@@ -1,7 +1,8 @@
 """Azure that does not answer in time, an identity endpoint that keeps silent, storage that is too busy."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -53,19 +54,14 @@ def assert_heals_later(app: App, remediation: Remediation) -> None:
     assert app.now(remediation).status is Status.HEALED
 
 
-def test_a_sync_call_that_finds_no_connection_in_time_is_made_later(app: App, opened: Remediation) -> None:
-    with unreachable_port() as port:
+@pytest.mark.parametrize(("azure", "said"), [(unreachable_port, "ConnectTimeout"), (silent_port, "Timeout")])
+def test_a_sync_call_that_gets_no_connection_or_no_answer_in_time_is_made_later(
+    app: App, opened: Remediation, azure: Callable[[], AbstractContextManager[int]], said: str
+) -> None:
+    with azure() as port:
         with_azure_at(app, port).submit(opened)
     assert app.now(opened).status is Status.QUEUED
-    assert re.search("NoResponse: .*ConnectTimeout", error_of(app, opened))
-    assert_heals_later(app, opened)
-
-
-def test_a_sync_call_whose_answer_stays_away_is_made_later(app: App, opened: Remediation) -> None:
-    with silent_port() as port:
-        with_azure_at(app, port).submit(opened)
-    assert app.now(opened).status is Status.QUEUED
-    assert re.search("NoResponse: .*Timeout", error_of(app, opened))
+    assert re.search(f"NoResponse: .*{said}", error_of(app, opened))
     assert_heals_later(app, opened)
 
 
