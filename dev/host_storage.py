@@ -17,9 +17,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.queue import LinearRetry, QueueClient
+from requests import Session
+from requests.adapters import HTTPAdapter
 
 T = TypeVar("T")
+
+_AT_ONCE = 16
+"""Requests to the queues."""
 
 # The SDK logs every request at INFO; the host polls for ever, and an app's log must stay readable.
 _quiet = logging.getLogger("Host.Storage.requests")
@@ -108,7 +114,12 @@ class Queues:
 
     def __init__(self) -> None:
         # Pumps and settlements only wait here; the functions have their own threads.
-        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="queue-io")
+        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="queue-io")
+        self._session = Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_AT_ONCE))
+        # The emulator is on this machine; asking the environment for a proxy costs a fifth of each call.
+        self._session.trust_env = False
         self._queues: dict[tuple[str, str], Queue] = {}
 
     def open(self, connection: str, name: str) -> Queue:
@@ -122,6 +133,7 @@ class Queues:
                 retry_policy=LinearRetry(backoff=1, retry_total=1, random_jitter_range=0),
                 connection_timeout=5,
                 read_timeout=30,
+                transport=RequestsTransport(session=self._session, session_owner=False),
                 logger=_quiet,
             )
             self._queues[key] = Queue(client, self._pool)
@@ -132,6 +144,7 @@ class Queues:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for queue in self._queues.values():
             queue.close()
+        self._session.close()
 
 
 def _message(received: Any) -> Message:

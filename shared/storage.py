@@ -62,10 +62,11 @@ def queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient
     }
     connection = environment.get(STORAGE_CONNECTION)
     if connection:
-        client = QueueClient.from_connection_string(connection, name, **options)
+        transport = _transport(QueueClient.from_connection_string(connection, name).url)
+        client = QueueClient.from_connection_string(connection, name, **options, **transport)
     else:
         endpoint = _endpoint("queue", environment)
-        client = QueueClient(endpoint, name, credential=_identity(environment), **options)
+        client = QueueClient(endpoint, name, credential=_identity(environment), **options, **_transport(endpoint))
     try:
         client.create_queue()
     except ResourceExistsError:

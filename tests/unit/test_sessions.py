@@ -19,9 +19,10 @@ def test_without_a_word_from_the_environment_certificates_are_verified_as_usual(
     assert (session.verify, session.proxies.get("https")) == (True, None)
 
 
-def test_a_ca_bundle_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/own.pem")
-    assert pooled_session(URL, 1).verify == "/etc/ssl/own.pem"
+def test_a_ca_bundle_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/missing.pem")
+    with pytest.raises(OSError, match=r"/etc/ssl/missing\.pem .*REQUESTS_CA_BUNDLE"):
+        pooled_session(URL, 1)
 
 
 def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
