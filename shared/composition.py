@@ -264,7 +264,7 @@ def _writes() -> "Pacer":
 def _reads() -> "Pacer":
     from shared.pacing import Budget, Pacer
 
-    budget = Budget(settings().arm_read_burst, settings().arm_reads_per_second, block=50)
+    budget = Budget(settings().arm_read_burst, settings().arm_reads_per_second)
     return Pacer("reads", budget, _store().move_horizon, utc_now)
 
 

@@ -9,7 +9,6 @@ A bucket is written as one moment, its *horizon*: all slots up to it are taken. 
 for long has its horizon in the past, by as much as its burst; a bucket with a queue has it in the future.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from threading import Lock
 Reserve = Callable[[str, Callable[[datetime | None], datetime]], datetime | None]
 """Moves the horizon of a named bucket by compare-and-swap; returns what it was before."""
 
+_SMALLEST_BLOCK = 16
 _STALE = timedelta(seconds=30)
 """Slots of a block that nobody used for so long are given up: storage knows the bucket better by then."""
 
@@ -28,8 +28,11 @@ class Budget:
 
     burst: int
     per_second: float
-    block: int = 16
-    """Slots taken from storage at once: one row read and written for so many calls."""
+
+    @property
+    def block(self) -> int:
+        """Slots taken from storage at once, those of two seconds: one row read and written for so many calls."""
+        return max(_SMALLEST_BLOCK, round(self.per_second * 2))
 
     def begin(self, horizon: datetime | None, floor: datetime | None, now: datetime) -> datetime:
         """Where the next free slot is: behind all that is taken, no earlier than a full bucket allows.
@@ -54,7 +57,10 @@ class _Bucket:
     """What this host knows of one subscription's bucket."""
 
     lock: Lock = field(default_factory=Lock)
-    slots: deque[datetime] = field(default_factory=deque)
+    last: datetime | None = None
+    """The slot that was given out last, or the beginning of a block that was just taken."""
+    left: int = 0
+    """Slots of the block that are still to be given out."""
     taken_at: datetime | None = None
     floor: datetime | None = None
 
@@ -79,11 +85,11 @@ class Pacer:
         bucket = self._bucket(subscription_id)
         with bucket.lock:
             now = self._now()
-            is_stale = bucket.taken_at is not None and now - bucket.taken_at > _STALE
-            if not bucket.slots or (is_stale and bucket.slots[0] < now):
-                bucket.slots = self._take(subscription_id, bucket.floor, now)
+            if not bucket.left or bucket.last is None or self._is_stale(bucket, now):
+                bucket.last, bucket.left = self._take(subscription_id, bucket.floor, now), self._budget.block
                 bucket.taken_at = now
-            return bucket.slots.popleft()
+            bucket.last, bucket.left = self._budget.after(bucket.last, 1), bucket.left - 1
+            return bucket.last
 
     def learn(self, subscription_id: str, remaining: int | None, retry_after: float | None) -> None:
         """What an answer of Resource Manager says of the bucket: calls remaining, or seconds to stay away."""
@@ -94,17 +100,22 @@ class Pacer:
                 full = self._budget.burst / self._budget.per_second
                 bucket.floor = now + timedelta(seconds=min(retry_after, full))
                 # Slots taken before are of a bucket that Resource Manager says is empty.
-                bucket.slots.clear()
+                bucket.left = 0
             elif remaining is not None and (bucket.floor is None or bucket.floor <= now):
                 bucket.floor = self._budget.floor(remaining, now)
 
     def _bucket(self, subscription_id: str) -> _Bucket:
         return self._buckets.setdefault(subscription_id.lower(), _Bucket())
 
-    def _take(self, subscription_id: str, floor: datetime | None, now: datetime) -> deque[datetime]:
+    def _is_stale(self, bucket: _Bucket, now: datetime) -> bool:
+        was_taken_long_ago = bucket.taken_at is not None and now - bucket.taken_at > _STALE
+        return was_taken_long_ago and bucket.last is not None and bucket.last < now
+
+    def _take(self, subscription_id: str, floor: datetime | None, now: datetime) -> datetime:
+        """Take a block; returns where it begins."""
+
         def move(horizon: datetime | None) -> datetime:
             return self._budget.after(self._budget.begin(horizon, floor, now), self._budget.block)
 
         before = self._reserve(f"{self._kind}:{subscription_id.lower()}", move)
-        begin = self._budget.begin(before, floor, now)
-        return deque(self._budget.after(begin, number) for number in range(1, self._budget.block + 1))
+        return self._budget.begin(before, floor, now)
