@@ -14,6 +14,7 @@ from shared.pacing import Pacer
 from shared.policy import retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
 from shared.settings import Settings
+from shared.signals import SyncType
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,20 @@ class Looks:
             number = current.attempt.number + 1
             return transitions.retried(current, sync_type_of(number, asked_for, self.settings), self.now())
         if current.status is Status.QUEUED:
-            return transitions.requeued(current, self.now())
+            return self._unanswered(current)
         if current.status is Status.RUNNING:
             current = self._ask(current, self._operation)
         if current.status is Status.VERIFYING:
             current = self._ask(current, self._instance)
         return current
+
+    def _unanswered(self, current: Remediation) -> Remediation:
+        """Its sync job got lost; or a crash took the record of its call, and the instance shows what came of it."""
+        if current.attempt.sync_type is SyncType.FORCE_RESYNC:
+            return transitions.requeued(current, self.now())
+        asked = self._ask(transitions.unanswered(current, self.now()), self._instance)
+        # That the instance is as broken as before is no news: the story need not grow each minute.
+        return transitions.requeued(current, self.now()) if asked.status is Status.QUEUED else asked
 
     def _ask(self, current: Remediation, question: Callable[[Remediation], Remediation]) -> Remediation:
         """Ask Azure, or wait for a slot of the subscription's read budget."""

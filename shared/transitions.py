@@ -81,6 +81,11 @@ def retried(remediation: Remediation, sync_type: SyncType, now: datetime) -> Rem
     return _move(begun, Status.QUEUED, now, f"attempt {number}", due_at=now + QUEUE_PATIENCE)
 
 
+def unanswered(remediation: Remediation, now: datetime) -> Remediation:
+    """Nobody answered for the sync job in time: perhaps the call was made, and the instance is well by now."""
+    return _move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
+
+
 def requeued(remediation: Remediation, now: datetime) -> Remediation:
     """The sync job was put into the queue once more, because nobody answered for it in time."""
     # A slot that it had is long past: others have taken the budget since.

@@ -147,11 +147,18 @@ def test_a_repeated_job_does_not_shorten_the_wait_that_azure_asked_for(app: App)
     assert app.calls() == ["sync"]
 
 
-@pytest.mark.parametrize("meanwhile", ["tick", "signal"])
+@pytest.mark.parametrize(
+    ("meanwhile", "calls"),
+    [
+        ("tick", ["sync", "instance", "operationStatus", "instance"]),
+        ("signal", ["sync", "operationStatus", "instance"]),
+    ],
+)
 def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
-    app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+    app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str, calls: list[str]
 ) -> None:
-    app.azure.put(str(INSTANCE), behaviour=FAST)
+    still_broken = {"status": 200, "body": {"properties": {"currentProtectionState": "ProtectionError"}}}
+    app.azure.put(str(INSTANCE), behaviour={**FAST, "readFaults": [still_broken] if meanwhile == "tick" else []})
     opened, really_sync = app.open(), app.healer.arm.sync
 
     def sync(*arguments: Any) -> Any:
@@ -168,7 +175,7 @@ def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
         app.submit(opened)
     app.tick.run()
     assert app.now(opened).status is Status.HEALED
-    assert app.calls() == ["sync", "operationStatus", "instance"]
+    assert app.calls() == calls
 
 
 def test_a_repeated_job_makes_no_second_call(app: App) -> None:
@@ -191,10 +198,32 @@ def test_a_topic_that_is_down_is_left_alone_until_the_back_off_is_over(app: App)
 
 
 def test_a_lost_job_is_queued_again(app: App) -> None:
+    app.azure.put(str(INSTANCE))
     opened = app.open()
     app.clock.advance(seconds=61)
     app.tick.run()
     assert app.jobs() == [SyncJob(opened.id, 1).to_message()]
+    assert len(app.now(opened).history) == len(opened.history)
+
+
+def test_a_call_whose_record_a_crash_took_is_not_made_again_when_the_instance_is_well(app: App) -> None:
+    app.azure.put(str(INSTANCE), behaviour=FAST)
+    opened = app.open()
+    app.healer.arm.sync(INSTANCE, SyncType.DEFAULT, "request")
+    app.clock.advance(seconds=61)
+    app.tick.run()
+    assert app.now(opened).status is Status.HEALED
+    assert (app.calls(), app.jobs()) == (["sync", "instance"], [])
+
+
+def test_a_lost_job_that_syncs_in_all_cases_is_queued_again_whatever_the_instance_shows(app: App) -> None:
+    app.azure.put(str(INSTANCE), protectionState="ProtectionConfigured")
+    intake = app.healer.intake(app.signal(sync_type=SyncType.FORCE_RESYNC))
+    assert intake
+    assert intake.job
+    app.clock.advance(seconds=61)
+    app.tick.run()
+    assert (app.jobs(), app.calls()) == ([intake.job.to_message()], [])
 
 
 def test_a_job_that_waits_its_turn_is_not_queued_again(app: App) -> None:
