@@ -6,14 +6,17 @@ is next door.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from azure.core.exceptions import AzureError
 
 from shared import journal, transitions
 from shared.arm import ArmClient, client_request_id
 from shared.documents import CorruptDocument
 from shared.jobs import InvalidJob, JobQueue, SyncJob
-from shared.memory import Memory
+from shared.memory import Memory, Once
 from shared.pacing import Pacer
 from shared.policy import Coalesce, Drop, Open, Verdict, judge, retry_delay, sync_type_of
 from shared.remediation import Remediation, Status
@@ -63,6 +66,8 @@ class Healer:
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
+    _unsaved: Once[SyncJob, Step] = field(default_factory=Once, init=False)
+    """What follows from calls that storage was not there to record."""
 
     def intake(self, signal: Signal | NoSignal) -> Intake | None:
         """Open a remediation for a signal, or find the one it belongs to; None if it is no signal at all.
@@ -82,7 +87,7 @@ class Healer:
                 return self._admit(signal, owner, latest)
             except LostRace:
                 owner = self.store.owner(signal.instance)
-                latest = self._latest(owner)
+                latest = self._latest(owner) or self._finished(owner)
         raise LostRace(f"{_RACES} times in a row somebody else changed {signal.instance}")
 
     def preview(self, signal: Signal) -> Preview:
@@ -123,8 +128,13 @@ class Healer:
         stored = self._awaiting(job)
         if stored is None:
             return
-        follows = self._submitted(stored.remediation)
-        after = self._save_after_races(stored, follows)
+        follows = self._unsaved.take(job) or self._submitted(stored.remediation)
+        try:
+            after = self._save_after_races(stored, follows)
+        except AzureError:
+            # What Azure has answered need not be asked again when the queue brings the job back.
+            self._unsaved.keep(job, follows)
+            raise
         if after is not None and after.status is Status.QUEUED:
             event = "remediation.deferred" if after.error else "remediation.paced"
             journal.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
@@ -199,7 +209,9 @@ class Healer:
 
     def _open(self, signal: Signal, owner: Owner | None) -> Intake:
         fresh = transitions.opened(signal, self._first_sync_type(signal), self.now())
-        self.store.open(fresh, owner)
+        stored = self.store.open(fresh, owner)
+        if stored is not None:
+            self.memory.keep_opening(stored)
         journal.transitions(None, fresh)
         return Intake(fresh, SyncJob(fresh.id, fresh.attempt.number))
 
@@ -216,9 +228,23 @@ class Healer:
             journal.error("remediation.corrupt", remediationId=owner.remediation_id, reason=str(corrupt))
             return None
 
+    def _finished(self, owner: Owner | None) -> Stored | None:
+        """The latest, once all is done that its opener left undone; None if it cannot be read, or was purged."""
+        opening = owner.unfinished(self.now()) if owner else None
+        if opening is None:
+            return None
+        with suppress(CorruptDocument):
+            stored = self.store.load(opening.id)
+            if stored is None:
+                self.store.finish_opening(opening)
+                self.jobs.send(SyncJob(opening.id, opening.attempt.number), transitions.job_delay(opening, self.now()))
+                stored = self.store.load(opening.id)
+            return stored
+        return None
+
     def _awaiting(self, job: SyncJob) -> Stored | None:
         """The remediation, if it still waits for just this job."""
-        stored = self.store.load(job.remediation_id)
+        stored = self.memory.take_opening(job.remediation_id, self.now()) or self.store.load(job.remediation_id)
         waits = stored is not None and transitions.awaits(stored.remediation, job.attempt)
         if stored is not None and waits and not transitions.comes_too_early(stored.remediation, self.now()):
             return stored

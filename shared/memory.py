@@ -1,11 +1,13 @@
-"""What this process has read or stored lately, so that the next look need not read it again.
+"""What this process has read, stored or heard lately, so that it need not read or ask again.
 
 Nothing here is believed: whatever a look makes of it is stored only if the row still has the ETag that is
 remembered. A host that dies, or whose neighbour goes on with the work, loses time and nothing else.
 """
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 from threading import Lock
+from typing import Generic, TypeVar
 
 from shared.remediation import Remediation, Status
 from shared.rows import SHARDS, Change, DueEntry, Stored, shard_of
@@ -13,8 +15,34 @@ from shared.rows import SHARDS, Change, DueEntry, Stored, shard_of
 _MOST_PER_SHARD = 4_000
 """As many as a tick reads. A process whose timer runs elsewhere remembers for nothing, and not without end."""
 
+_JUST_OPENED = timedelta(seconds=10)
+"""So long it may be thought that nobody has cancelled what was opened; its job is here in a second, mostly."""
+
 POLLED = frozenset({Status.RUNNING, Status.VERIFYING})
 """What is looked at again and again until it ends."""
+
+Key = TypeVar("Key")
+Kept = TypeVar("Kept")
+
+
+class Once(Generic[Key, Kept]):
+    """Things that are kept until they are taken, the newest thousand of them."""
+
+    _MOST = 1_000
+
+    def __init__(self) -> None:
+        """Keep nothing."""
+        self._kept: dict[Key, Kept] = {}
+
+    def keep(self, key: Key, kept: Kept) -> None:
+        """Keep it under this key."""
+        self._kept[key] = kept
+        if len(self._kept) > self._MOST:
+            self._kept.pop(next(iter(self._kept)), None)
+
+    def take(self, key: Key) -> Kept | None:
+        """What was kept under this key, and is no longer."""
+        return self._kept.pop(key, None)
 
 
 class Memory:
@@ -23,14 +51,25 @@ class Memory:
     def __init__(self) -> None:
         """Know nothing."""
         self._known: dict[str, dict[str, Change]] = {shard: {} for shard in SHARDS}
+        self._openings = Once[str, Stored]()
         self._turns = {shard: Lock() for shard in SHARDS}
 
     def turn(self, shard: str) -> Lock:
         """Held by the one tick of this process that works on the shard."""
         return self._turns[shard]
 
+    def keep_opening(self, stored: Stored) -> None:
+        """Remember what was just opened, for its sync job."""
+        self._openings.keep(stored.remediation.id, stored)
+
+    def take_opening(self, remediation_id: str, now: datetime) -> Stored | None:
+        """What was opened some seconds ago, once: a job that comes again reads what storage has of it."""
+        stored = self._openings.take(remediation_id)
+        return stored if stored and now - stored.remediation.opened_at < _JUST_OPENED else None
+
     def keep(self, stored: Stored, current: Remediation) -> None:
         """Remember a row, and how the remediation stands by now, if it is polled; the rest is due too seldom."""
+        self._openings.take(current.id)
         known = self._known[shard_of(current.id)]
         if current.status not in POLLED:
             known.pop(current.id, None)

@@ -115,6 +115,11 @@ def opened_at_of(remediation_id: str) -> datetime:
     return from_millis((1 << _ID_BITS) - 1 - int(remediation_id[:12], 16))
 
 
+def instance_key_of(remediation_id: str) -> str:
+    """The `BackupInstanceId.key` of the instance to which the remediation with this id belongs."""
+    return remediation_id[_ID_BITS // 4 + 1 :]
+
+
 def is_remediation_id(value: object) -> bool:
     """Whether a value has the shape of a remediation's id; such a text is safe in keys and queries."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None

@@ -2,7 +2,7 @@
 
 Keys are in the partition that the instance's key decides:
 
-    o:{instance key}        owner: the instance's latest remediation
+    o:{instance key}        owner: the instance's latest remediation, as it was opened
     r:{remediation id}      the remediation, as a JSON document, and beside it what storage filters by
     d:{millis}:{id}         due entry: look at this remediation at that time
 
@@ -10,10 +10,10 @@ Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.clock import from_millis, to_millis
@@ -23,8 +23,12 @@ from shared.resource_id import BackupInstanceId
 from shared.summaries import summary_of, to_text
 
 SHARDS = ("0", "1", "2", "3")
+_UNFINISHED = timedelta(hours=12)
 _CHUNK = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
+
+_UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What reading a row can raise that was damaged, or written by another app."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,16 @@ class Owner:
     opened: tuple[datetime, ...]
     """When the instance's latest remediations were opened, newest first; at most `KEPT_OPENINGS`."""
     etag: str
+    opening: Remediation | None = None
+    """The latest remediation as it was opened; None if that cannot be read."""
+
+    def unfinished(self, now: datetime) -> Remediation | None:
+        """What its opener promised, and died before it was written, if its row is missing.
+
+        After half a day a missing row says something else: it was purged (`RETENTION_DAYS` is one at least).
+        """
+        opening = self.opening
+        return opening if opening and now - opening.opened_at < _UNFINISHED else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +114,7 @@ def entry_after(change: Change) -> datetime:
 
 def remediation_row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
     """A remediation's row, which names the due entry that stands for it."""
-    text = json.dumps(to_document(remediation), separators=(",", ":"))
-    row = {
+    return {
         "PartitionKey": shard_of(remediation.id),
         "RowKey": f"r:{remediation.id}",
         "Status": remediation.status.value,
@@ -109,10 +122,8 @@ def remediation_row(remediation: Remediation, entry_at: datetime) -> dict[str, A
         "Subscription": remediation.instance.subscription_id.lower(),
         "InstanceKey": remediation.instance.key,
         "Summary": to_text(summary_of(remediation)),
+        **_document(remediation),
     }
-    for number, start in enumerate(range(0, len(text), _CHUNK)):
-        row[f"Document{number}"] = text[start : start + _CHUNK]
-    return row
 
 
 def stored_in(row: Mapping[str, Any]) -> Stored:
@@ -121,13 +132,26 @@ def stored_in(row: Mapping[str, Any]) -> Stored:
     Raises:
         CorruptDocument: the row cannot be read.
     """
-    chunks = (row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row)
     try:
-        remediation = from_document(json.loads("".join(chunks)))
-        entry_at = from_millis(int(row["EntryAt"]))
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as cause:
+        return Stored(_remediation_in(row), etag_of(row), from_millis(int(row["EntryAt"])))
+    except _UNREADABLE as cause:
         raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
-    return Stored(remediation, etag_of(row), entry_at)
+
+
+def owner_row(remediation: Remediation, opened: Sequence[datetime]) -> dict[str, Any]:
+    """The row of the instance's owner: this remediation as it is opened, and when the latest were, newest first."""
+    return {
+        "PartitionKey": shard_of(remediation.id),
+        "RowKey": owner_key(remediation.instance.key),
+        "Remediation": remediation.id,
+        "Opened": ",".join(str(to_millis(opening)) for opening in opened),
+        **_document(remediation),
+    }
+
+
+def owner_key(instance_key: str) -> str:
+    """The row key of an instance's owner."""
+    return f"o:{instance_key}"
 
 
 def owner_in(row: Mapping[str, Any]) -> Owner:
@@ -135,7 +159,10 @@ def owner_in(row: Mapping[str, Any]) -> Owner:
     opened: tuple[datetime, ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
         opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
-    return Owner(str(row.get("Remediation", "")), opened, etag_of(row))
+    opening: Remediation | None = None
+    with suppress(*_UNREADABLE):
+        opening = _remediation_in(row)
+    return Owner(str(row.get("Remediation", "")), opened, etag_of(row), opening)
 
 
 def entry_row(entry: DueEntry) -> dict[str, Any]:
@@ -155,3 +182,14 @@ def read_entry(row_key: str) -> DueEntry:
 def etag_of(row: Any) -> str:
     """The ETag with which a row was read."""
     return str(row.metadata["etag"])
+
+
+def _document(remediation: Remediation) -> dict[str, str]:
+    text = json.dumps(to_document(remediation), separators=(",", ":"))
+    starts = range(0, len(text), _CHUNK)
+    return {f"Document{number}": text[start : start + _CHUNK] for number, start in enumerate(starts)}
+
+
+def _remediation_in(row: Mapping[str, Any]) -> Remediation:
+    chunks = (row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row)
+    return from_document(json.loads("".join(chunks)))

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
 from operator import itemgetter
+from threading import Semaphore
 from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
@@ -40,6 +41,8 @@ _LAG = timedelta(minutes=2)
 _REPORT_AGAIN = timedelta(hours=1)
 """Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _MOST_PER_SHARD = 4_000
+_AHEAD = 8
+"""Remediations read, for each look that can be taken at the same time."""
 _EVENTS_PER_CALL = 20
 
 Due = Mapping[str, Sequence[DueEntry]]
@@ -166,12 +169,16 @@ class Tick:
     def _see(self, due: Due, deadline: datetime) -> list[_Seen]:
         """Look at everything, each as soon as it is read."""
         looks: list[Future[_Seen]] = []
+        # Read just ahead of the looks: what is read sooner takes processor time from them, and grows stale.
+        room = Semaphore(_AHEAD * self.at_once)
         relay = Relay()
         look = relay.heard(partial(self._look, deadline=deadline))
         try:
             # Read by this thread alone: shards that are worked on side by side then get on at the same pace.
-            for known in self._read(due, deadline):
-                looks += [self._lookers.submit(look, one) for one in known]
+            for one in chain.from_iterable(self._read(due, deadline)):
+                room.acquire()
+                looks.append(self._lookers.submit(look, one))
+                looks[-1].add_done_callback(lambda _: room.release())
             return [taken.result() for taken in looks]
         finally:
             for taken in looks:
@@ -206,8 +213,8 @@ class Tick:
 
     def _known(self, batch: Sequence[DueEntry]) -> list[_Known]:
         recalled = {entry: self.memory.recall(entry) for entry in batch}
-        missing = {entry.remediation_id for entry, change in recalled.items() if change is None}
-        rows = self.store.load_together(sorted(missing)) if missing else {}
+        missing = [entry for entry, change in recalled.items() if change is None]
+        rows = self.store.load_due(missing) if missing else {}
         read = {one: Change(row, row.remediation) if isinstance(row, Stored) else row for one, row in rows.items()}
         return [_Known(entry, change or read.get(entry.remediation_id)) for entry, change in recalled.items()]
 
@@ -227,10 +234,22 @@ class Tick:
             with suppress(LostRace):
                 self.store.put_off(entry, self.now() + _REPORT_AGAIN)
             return None
-        if row is None or not row.stored.names(entry) or row.after.due_at is None:
+        if row is None:
+            self._finish_or_drop(entry)
+            return None
+        if not row.stored.names(entry) or row.after.due_at is None:
             self.store.drop_entry(entry)
             return None
         return self._keep_or_store(Change(row.stored, self.looks.look(row.after)))
+
+    def _finish_or_drop(self, entry: DueEntry) -> None:
+        """There is an entry and no row: its opener is about to write it, or has died; or the row was purged."""
+        owner = self.store.owner_beside(entry.remediation_id)
+        opening = owner.unfinished(self.now()) if owner else None
+        if opening is not None and opening.id == entry.remediation_id:
+            self.store.finish_opening(opening)
+        else:
+            self.store.drop_entry(entry)
 
     def _keep_or_store(self, change: Change) -> Change | None:
         """Spare the writing of what says nothing new and is looked at again soon."""

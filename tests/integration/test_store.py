@@ -4,16 +4,17 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from uuid import uuid4
 
 import pytest
-from azure.data.tables import TableClient, TableServiceClient
+from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
 from shared import transitions
 from shared.documents import CorruptDocument
-from shared.remediation import Remediation, Status
+from shared.remediation import Remediation, Status, new_id
 from shared.resource_id import BackupInstanceId
-from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
+from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of, shard_of_instance
 from shared.signals import Signal, SyncType
 from shared.store import LostRace, Store
 from tests.memory_store import MemoryStore
@@ -67,6 +68,88 @@ def test_an_opened_remediation_is_loaded_as_it_was_stored(store: Store) -> None:
 
 def test_an_unknown_id_loads_nothing(store: Store) -> None:
     assert store.load(queued().id) is None
+
+
+def test_what_was_just_opened_can_be_saved_without_reading_it(store: Store) -> None:
+    fresh = queued()
+    stored = store.open(fresh, None)
+    assert stored == loaded(store, fresh)
+
+
+def test_what_is_opened_stands_whole_in_its_claim(store: Store) -> None:
+    opened = open_one(store).remediation
+    owner = store.owner_beside(opened.id)
+    assert owner is not None
+    assert owner.unfinished(NOW) == opened
+
+
+def test_a_claim_of_long_ago_promises_nothing(store: Store) -> None:
+    opened = open_one(store).remediation
+    owner = store.owner_beside(opened.id)
+    assert owner is not None
+    assert owner.unfinished(NOW + 13 * HOUR) is None
+
+
+def test_what_was_finished_before_is_left_as_it_has_become(store: Store) -> None:
+    stored = open_one(store)
+    saved = store.save(stored, accepted(stored))
+    assert store.finish_opening(stored.remediation) is None
+    assert loaded(store, stored.remediation) == saved
+
+
+@pytest.mark.parametrize("number", [1, 12, 13, 60])
+def test_what_is_due_is_read_together(store: Store, number: int) -> None:
+    opened = {one.remediation.id: one for one in (open_one(store, each) for each in range(4 * number))}
+    found: dict[str, Stored | CorruptDocument] = {}
+    for shard in SHARDS:
+        found |= store.load_due(store.due(shard, NOW, 100))
+    assert found == opened
+
+
+def test_what_is_due_is_read_wherever_its_row_stands(store: Store) -> None:
+    entries = []
+    for number in range(30):
+        opened_at = NOW + number * HOUR
+        signal = Signal(in_first_shard(number), "Event", "failed", NOW)
+        fresh = transitions.opened(signal, SyncType.DEFAULT, opened_at)
+        store.open(fresh, None)
+        entries.append(DueEntry(fresh.id, opened_at))
+    assert set(store.load_due(entries)) == {entry.remediation_id for entry in entries}
+
+
+def test_an_entry_without_a_row_is_read_as_nothing(store: Store) -> None:
+    entries = [DueEntry(new_id(in_first_shard(number), NOW), NOW) for number in range(20)]
+    assert store.load_due(entries) == {}
+
+
+def test_a_long_document_is_read_whole_among_others(store: Store) -> None:
+    run = [open_in_first_shard(store, number) for number in range(20)]
+    error = {"code": "Long", "message": "x" * 70_000}
+    long = store.save(run[7], replace(run[7].remediation, error=error))
+    found = store.load_due([DueEntry(one.remediation.id, one.entry_at) for one in run])
+    assert found[long.remediation.id] == long
+
+
+def test_a_record_that_cannot_be_read_is_alone_with_it(store: Store) -> None:
+    run = [open_in_first_shard(store, number) for number in range(20)]
+    broken = run[7].remediation.id
+    store._table.update_entity({"PartitionKey": "0", "RowKey": f"r:{broken}", "Document0": "{"}, UpdateMode.MERGE)
+    found = store.load_due([DueEntry(one.remediation.id, one.entry_at) for one in run])
+    assert [one for one, row in found.items() if isinstance(row, CorruptDocument)] == [broken]
+    assert len(found) == len(run)
+
+
+def in_first_shard(number: int) -> BackupInstanceId:
+    """An instance whose rows are in the first shard."""
+    names = (f"bi-{number}-{again}" for again in count())
+    return next(one for one in (replace(INSTANCE, name=name) for name in names) if shard_of_instance(one) == "0")
+
+
+def open_in_first_shard(store: Store, number: int) -> Stored:
+    fresh = transitions.opened(Signal(in_first_shard(number), "Event", "failed", NOW), SyncType.DEFAULT, NOW)
+    stored = store.open(fresh, None)
+    assert stored is not None
+    return stored
 
 
 def test_an_opened_remediation_is_due_though_nobody_queues_its_job(store: Store) -> None:

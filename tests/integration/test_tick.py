@@ -11,7 +11,7 @@ from azure.core.exceptions import ServiceRequestError
 from shared.outcomes import NotPublished, OutcomeTopic
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
-from shared.rows import SHARDS, shard_of
+from shared.rows import SHARDS, DueEntry, shard_of
 from shared.shard_jobs import ShardQueue
 from shared.store import Store
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
@@ -45,13 +45,13 @@ def looks(app: App) -> int:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids that were read from storage by ticks."""
     ids: list[str] = []
-    load_together = Store.load_together
+    load_due = Store.load_due
 
-    def recorded(store: Store, remediation_ids: Sequence[str]) -> Any:
-        ids.extend(remediation_ids)
-        return load_together(store, remediation_ids)
+    def recorded(store: Store, entries: Sequence[DueEntry]) -> Any:
+        ids.extend(entry.remediation_id for entry in entries)
+        return load_due(store, entries)
 
-    monkeypatch.setattr(Store, "load_together", recorded)
+    monkeypatch.setattr(Store, "load_due", recorded)
     return ids
 
 

@@ -1,15 +1,17 @@
 """Whatever dies, repeats, gets lost or interleaves: each remediation reaches one end and one outcome.
 
 A Hypothesis state machine drives the real healer and tick over stores, queue, topic and Resource Manager in
-memory. At any boundary between the app and one of those, the process may be killed, or another host may run a
-step of its own before this one goes on.
+memory. At any boundary between the app and one of those, the process may be killed, the request may fail, or
+another host may run a step of its own before this one goes on.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import cast
 
+from azure.core.exceptions import AzureError, ServiceResponseError
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -255,6 +257,17 @@ class CrashSafety(RuleBasedStateMachine):
             self.host = Host(self.world, self.host.tick.alone)
         finally:
             self.world.calm()
+
+    @rule(data=st.data(), after_steps=moments)
+    def storage_fails_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
+        def fail() -> None:
+            raise ServiceResponseError("no answer, whatever was done")
+
+        step = data.draw(self.steps(self.host))
+        self.world.disturb(after_steps, fail)
+        with suppress(AzureError):
+            step()
+        self.world.calm()
 
     @rule(data=st.data(), after_steps=moments)
     def another_host_gets_ahead_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:

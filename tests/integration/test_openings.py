@@ -1,0 +1,85 @@
+"""An opener that dies half-way: whoever comes next finishes what it has claimed, once."""
+
+import pytest
+
+from shared import transitions
+from shared.remediation import Remediation, Status
+from shared.rows import DueEntry, entry_row, owner_row, shard_of
+from shared.signals import SyncType
+from tests.integration.conftest import FAST, INSTANCE, App
+
+
+@pytest.fixture
+def claimed(app: App) -> Remediation:
+    """The opener died right after its claim."""
+    app.azure.put(str(INSTANCE), behaviour=FAST)
+    fresh = transitions.opened(app.signal(), SyncType.DEFAULT, app.clock())
+    app.healer.store._table.create_entity(owner_row(fresh, [fresh.opened_at]))
+    return fresh
+
+
+@pytest.fixture
+def entered(app: App, claimed: Remediation) -> Remediation:
+    """The opener died after its claim and its due entry."""
+    app.healer.store._table.create_entity(entry_row(DueEntry(claimed.id, claimed.opened_at)))
+    return claimed
+
+
+def due(app: App, remediation: Remediation) -> list[DueEntry]:
+    return app.healer.store.due(shard_of(remediation.id), app.clock(), 10)
+
+
+def test_the_repeated_signal_finishes_what_was_claimed(app: App, claimed: Remediation) -> None:
+    intake = app.healer.intake(app.signal())
+    assert intake
+    assert intake.remediation
+    assert (intake.remediation.id, app.now(claimed).signals, len(app.jobs())) == (claimed.id, 2, 1)
+
+
+def test_what_the_repeated_signal_has_finished_heals(app: App, claimed: Remediation) -> None:
+    app.healer.intake(app.signal())
+    app.submit(claimed)
+    app.tick.run()
+    assert app.now(claimed).status is Status.HEALED
+
+
+def test_what_was_entered_is_finished_by_the_tick_though_no_signal_comes_again(app: App, entered: Remediation) -> None:
+    app.tick.run()
+    assert app.now(entered).status is Status.QUEUED
+    assert [entry.remediation_id for entry in due(app, entered)] == [entered.id]
+
+
+def test_what_the_tick_has_finished_heals(app: App, entered: Remediation) -> None:
+    app.tick.run()
+    app.clock.advance(seconds=61)
+    app.tick.run()
+    app.submit(entered)
+    app.tick.run()
+    assert app.now(entered).status is Status.HEALED
+
+
+def test_a_claim_of_yesterday_is_nobodys(app: App, claimed: Remediation) -> None:
+    app.clock.advance(hours=25)
+    intake = app.healer.intake(app.signal())
+    assert intake
+    assert intake.remediation
+    assert intake.remediation.id != claimed.id
+    assert app.healer.store.load(claimed.id) is None
+
+
+def test_the_entry_of_a_claim_of_yesterday_is_dropped(app: App, entered: Remediation) -> None:
+    app.clock.advance(hours=25)
+    app.tick.run()
+    assert (app.healer.store.load(entered.id), due(app, entered)) == (None, [])
+
+
+def test_the_entry_of_a_claim_that_another_has_taken_over_is_dropped(app: App, entered: Remediation) -> None:
+    rival = transitions.opened(app.signal(), SyncType.DEFAULT, app.clock())
+    app.healer.store._table.upsert_entity(owner_row(rival, [rival.opened_at]))
+    app.tick.run()
+    assert (app.healer.store.load(entered.id), due(app, entered)) == (None, [])
+
+
+def test_a_dry_run_finishes_nothing(app: App, claimed: Remediation) -> None:
+    app.healer.preview(app.signal())
+    assert app.healer.store.load(claimed.id) is None
