@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
+from shared.looks import Looks
 from shared.outcomes import NotPublished, OutcomeTopic
 from shared.remediation import Remediation, Status
 from shared.resource_id import BackupInstanceId
@@ -66,6 +68,34 @@ def test_what_another_host_has_stored_is_read(make_app: AppMaker, read: list[str
     [remediation] = started(one, [INSTANCE])
     other.tick.run()
     assert (one.now(remediation).status, read) == (Status.HEALED, [remediation.id])
+
+
+def test_a_tick_reads_just_ahead_of_its_looks(make_app: AppMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = make_app(), make_app(poll_concurrency=1)
+    remediations = started(one, many(60))
+    other.clock.advance(seconds=61)
+    load_due, read, all_read = Store.load_due, set[str](), Event()
+    read_during_the_first_look: list[int] = []
+
+    def load(store: Store, entries: Sequence[DueEntry]) -> Any:
+        read.update(entry.remediation_id for entry in entries)
+        if len(read) == len(remediations):
+            all_read.set()
+        return load_due(store, entries)
+
+    def look(_: Looks, current: Remediation) -> Remediation:
+        if not read_during_the_first_look:
+            all_read.wait(0.5)
+            read_during_the_first_look.append(len(read))
+        return current
+
+    monkeypatch.setattr("shared.tick.TOGETHER", 5)
+    monkeypatch.setattr(Store, "load_due", load)
+    monkeypatch.setattr(Looks, "look", look)
+    other.tick.run()
+    # Eight are handed on to the only thread that looks; what was read with the last of them waits.
+    assert read_during_the_first_look[0] <= 8 + 5
+    assert len(read) == len(remediations)
 
 
 def test_what_a_host_remembers_does_not_hide_what_another_has_made_of_it(make_app: AppMaker) -> None:
