@@ -1,7 +1,7 @@
 """Azure Table storage: remediations, who is being healed, and what is due.
 
 One table; what its rows hold is in `rows`. The partition, one of four shards, follows from the instance's key, so
-that all rows of an instance change in one transaction. Few shards make large transactions, which cost a fraction
+that all rows of an instance can change in one transaction. Few shards make large transactions, which cost a fraction
 for each row; each takes 2,000 rows a second ("Scalability and performance targets for Table storage"). Beside
 them, in a partition of its own, stands a row for each bucket of calls (see `pacing` and `turns`).
 
