@@ -299,7 +299,7 @@ class Store:
         return self._table.query_entities(
             f"PartitionKey eq '{shard}' and RowKey gt 'd:' and RowKey lt '{last}'",
             results_per_page=min(page, 1000),
-            select=["PartitionKey", "RowKey"],
+            select=["RowKey"],
         )
 
     def _load_range(
