@@ -27,8 +27,11 @@ from shared.store import LostRace, Store
 
 _RACES = 8
 """How often an intake is begun anew when others change the same instance at the same time."""
-Step = Callable[[Remediation], Remediation]
-"""A pure transition whose answer from outside is known already: it can be made again on a newer reading."""
+Step = Callable[[Remediation], Remediation | None]
+"""A pure transition whose answer from outside is known already: it can be made again on a newer reading.
+
+None where it says nothing about that reading.
+"""
 _SHOWN = 2_000
 """Characters of a foreign message that are kept."""
 
@@ -66,8 +69,8 @@ class Healer:
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
-    _unsaved: Once[SyncJob, Step] = field(default_factory=Once, init=False)
-    """What follows from calls that storage was not there to record."""
+    _unsaved: Once[tuple[SyncJob, str], Step] = field(default_factory=Once, init=False)
+    """What follows from calls that storage was not there to record, by the ETag of the row that it is about."""
 
     def intake(self, signal: Signal | NoSignal) -> Intake | None:
         """Open a remediation for a signal, or find the one it belongs to; None if it is no signal at all.
@@ -128,12 +131,12 @@ class Healer:
         stored = self._awaiting(job)
         if stored is None:
             return
-        follows = self._unsaved.take(job) or self._submitted(stored.remediation)
+        follows = self._unsaved.take((job, stored.etag)) or self._submitted(stored.remediation)
         try:
             after = self._save_after_races(stored, follows)
         except AzureError:
             # What Azure has answered need not be asked again when the queue brings the job back.
-            self._unsaved.keep(job, follows)
+            self._unsaved.keep((job, stored.etag), follows)
             raise
         if after is not None and after.status is Status.QUEUED:
             event = "remediation.deferred" if after.error else "remediation.paced"
@@ -236,8 +239,10 @@ class Healer:
         with suppress(CorruptDocument):
             stored = self.store.load(opening.id)
             if stored is None:
-                self.store.finish_opening(opening)
-                self.jobs.send(SyncJob(opening.id, opening.attempt.number), transitions.job_delay(opening, self.now()))
+                taken_up = transitions.taken_up(opening, self.now())
+                if self.store.finish_opening(taken_up):
+                    journal.transitions(None, taken_up)
+                self.jobs.send(SyncJob(opening.id, opening.attempt.number), transitions.job_delay(taken_up, self.now()))
                 stored = self.store.load(opening.id)
             return stored
         return None
@@ -256,11 +261,13 @@ class Healer:
         """What follows for a remediation whose job is here: its end, its turn, or the wait for its turn."""
         if transitions.overdue(before, self.settings.operation_timeout, self.now()):
             timeout, now = self.settings.operation_timeout, self.now()
-            return lambda current: transitions.overdue(current, timeout, now) or current
+            return lambda current: transitions.overdue(current, timeout, now)
         if before.slot_at is None:
             slot_at = self.writes.slot(before.instance.subscription_id)
             if slot_at > self.now():
-                return lambda current: transitions.postponed(current, slot_at)
+                return lambda current: (
+                    transitions.postponed(current, slot_at) if current.status is Status.QUEUED else None
+                )
         return self._sync(before)
 
     def _sync(self, before: Remediation) -> Step:
@@ -279,9 +286,11 @@ class Healer:
         attempt = stored.remediation.attempt.number
         current: Stored | None = stored
         for _ in range(_RACES):
-            if current is None or not transitions.awaits(current.remediation, attempt):
+            if current is None or not transitions.may_have_called(current.remediation, attempt):
                 return None
             after = follows(current.remediation)
+            if after is None:
+                return None
             if self._save(current, after):
                 return after
             current = self.store.load(stored.remediation.id)

@@ -1,7 +1,8 @@
 """What this process has read, stored or heard lately, so that it need not read or ask again.
 
-Nothing here is believed: whatever a look makes of it is stored only if the row still has the ETag that is
-remembered. A host that dies, or whose neighbour goes on with the work, loses time and nothing else.
+Nothing here is believed for long: whatever a look makes of it is stored only if the row still has the ETag that is
+remembered, and only an opening of the last seconds is submitted unread. A host that dies, or whose neighbour goes
+on with the work, loses time and nothing else.
 """
 
 from collections.abc import Collection
@@ -33,16 +34,19 @@ class Once(Generic[Key, Kept]):
     def __init__(self) -> None:
         """Keep nothing."""
         self._kept: dict[Key, Kept] = {}
+        self._lock = Lock()
 
     def keep(self, key: Key, kept: Kept) -> None:
         """Keep it under this key."""
-        self._kept[key] = kept
-        if len(self._kept) > self._MOST:
-            self._kept.pop(next(iter(self._kept)), None)
+        with self._lock:
+            self._kept[key] = kept
+            if len(self._kept) > self._MOST:
+                del self._kept[next(iter(self._kept))]
 
     def take(self, key: Key) -> Kept | None:
         """What was kept under this key, and is no longer."""
-        return self._kept.pop(key, None)
+        with self._lock:
+            return self._kept.pop(key, None)
 
 
 class Memory:
@@ -51,6 +55,7 @@ class Memory:
     def __init__(self) -> None:
         """Know nothing."""
         self._known: dict[str, dict[str, Change]] = {shard: {} for shard in SHARDS}
+        self._lock = Lock()
         self._openings = Once[str, Stored]()
         self._turns = {shard: Lock() for shard in SHARDS}
 
@@ -74,9 +79,10 @@ class Memory:
         if current.status not in POLLED:
             known.pop(current.id, None)
             return
-        known[current.id] = Change(stored, current)
-        if len(known) > _MOST_PER_SHARD:
-            known.pop(next(iter(known)), None)
+        with self._lock:
+            known[current.id] = Change(stored, current)
+            if len(known) > _MOST_PER_SHARD:
+                known.pop(next(iter(tuple(known))), None)
 
     def recall(self, entry: DueEntry) -> Change | None:
         """What is known of the entry's remediation; None too if another entry stood for it when it was read.

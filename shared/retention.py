@@ -19,7 +19,9 @@ class Retention:
     now: Callable[[], datetime]
 
     def purge(self) -> None:
-        """Remove ended remediations that were opened more than `RETENTION_DAYS` ago; active ones stay.
+        """Remove ended remediations that were opened more than `RETENTION_DAYS` ago, and whom they leave without any.
+
+        Active ones stay.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached; the next run removes the rest.

@@ -55,6 +55,8 @@ class _Verified(HTTPAdapter):
         super().init_poolmanager(*sizes, **options, ssl_context=self._trust)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        if proxy.lower().startswith("https:"):
+            options["proxy_ssl_context"] = self._trust  # for the connection to the proxy itself
         return super().proxy_manager_for(proxy, **options, ssl_context=self._trust)
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: object, cert: Any = None) -> Any:

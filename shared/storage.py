@@ -76,8 +76,7 @@ def queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient
 
 def _transport(url: str) -> dict[str, Any]:
     """As many connections kept open as a tick has looks at the same time, and the triggers beside it."""
-    session = pooled_session(url, _CONNECTIONS)
-    return {"transport": RequestsTransport(session=session), "connection_verify": session.verify}
+    return {"transport": RequestsTransport(session=pooled_session(url, _CONNECTIONS))}
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:

@@ -62,6 +62,8 @@ _PACING = "pacing"
 _RACES = 20
 _CHANGES_PER_TRANSACTION = 33
 """Each change is up to three of the 100 operations of a transaction."""
+_PURGED_TOGETHER = 50
+"""Each with its owner."""
 
 _CONFLICTS = frozenset({404, 409, 412})
 """Not there, there already, changed meanwhile: what a row's rivals leave behind."""
@@ -162,11 +164,11 @@ class Store:
                 first, *_, last = run
                 millis = sorted(f"{to_millis(entry.at):013d}" for entry in run)
                 due_like_these = f"EntryAt ge '{millis[0]}' and EntryAt le '{millis[-1]}'"
-                # Nearly every document has one part; storage sends the ETag with any selection.
-                parts = ["RowKey", "EntryAt", "Document0"]
+                # Nearly every document has one part; with the Timestamp the SDK has an ETag in any case.
+                parts = ["RowKey", "EntryAt", "Document0", "Timestamp"]
                 found |= self._load_range(first.remediation_id, last.remediation_id, due_like_these, parts)
-        whole = {one for one, row in found.items() if isinstance(row, Stored)}
-        return found | self.load_together(wanted - whole)
+        whole = {one: found[one] for one in wanted & found.keys() if isinstance(found[one], Stored)}
+        return whole | self.load_together(wanted - whole.keys())
 
     def save(self, stored: Stored, after: Remediation) -> Stored:
         """Replace a remediation if nobody else has.
@@ -240,21 +242,32 @@ class Store:
         return from_iso(row["Horizon"]) if row else None
 
     def purge(self, shard: str, opened_before: datetime) -> int:
-        """Remove what has ended of the remediations that were opened before then, in large transactions.
+        """Remove what has ended of the remediations that were opened before then, and who owned nothing since.
 
         Returns:
-            How many were removed.
+            How many remediations were removed.
         """
+        # Ids count down with time: what is older sorts behind.
+        older = id_prefix(opened_before)
         rows = self._table.query_entities(
-            # Ids count down with time: what is older sorts behind.
-            f"PartitionKey eq '{shard}' and RowKey gt 'r:{id_prefix(opened_before)}' and RowKey lt 'r;'",
+            f"PartitionKey eq '{shard}' and RowKey gt 'r:{older}' and RowKey lt 'r;'",
             results_per_page=1000,
             select=["PartitionKey", "RowKey", "Status"],
         )
         # A status that this version does not know is left to one that does.
         ended = [row for row in rows if row.get("Status") in _ENDED]
-        for start in range(0, len(ended), 100):
-            self._table.submit_transaction(("delete", row) for row in ended[start : start + 100])
+        owners = self._table.query_entities(
+            f"PartitionKey eq '{shard}' and RowKey gt 'o:' and RowKey lt 'o;' and Remediation gt '{older}'",
+            results_per_page=1000,
+            select=["PartitionKey", "RowKey", "Remediation", "Timestamp"],
+        )
+        owner_of = {f"r:{owner['Remediation']}": owner for owner in owners}
+        for start in range(0, len(ended), _PURGED_TOGETHER):
+            some = ended[start : start + _PURGED_TOGETHER]
+            unused = [owner_of[row["RowKey"]] for row in some if row["RowKey"] in owner_of]
+            self._table.submit_transaction(
+                [*(("delete", row) for row in some), *(("delete", owner, _only_if(etag_of(owner))) for owner in unused)]
+            )
         return len(ended)
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:

@@ -247,8 +247,10 @@ class Tick:
         owner = self.store.owner_beside(entry.remediation_id)
         opening = owner.unfinished(self.now()) if owner else None
         if opening is not None and opening.id == entry.remediation_id:
-            self.store.finish_opening(opening)
-        else:
+            taken_up = transitions.taken_up(opening, self.now())
+            if self.store.finish_opening(taken_up):
+                journal.transitions(None, taken_up)
+        elif self.store.load(entry.remediation_id) is None:  # it may have been written, and have ended, meanwhile
             self.store.drop_entry(entry)
 
     def _keep_or_store(self, change: Change) -> Change | None:

@@ -18,7 +18,7 @@ from shared.remediation import Attempt, Remediation, Status, Transition, new_id
 from shared.signals import Signal, SyncType
 
 QUEUE_PATIENCE = timedelta(seconds=60)
-"""How long a sync job may stay unanswered before it is taken for lost and queued again."""
+"""How long a sync job may stay unanswered before it is taken for lost."""
 POLL_DELAY = timedelta(seconds=15)
 """Between two looks when ARM names no `Retry-After`."""
 _EARLY = timedelta(seconds=1)
@@ -72,6 +72,17 @@ def hastened(remediation: Remediation, now: datetime) -> Remediation:
 def awaits(remediation: Remediation, attempt: int) -> bool:
     """Whether a sync job for this attempt is still to be carried out; if not, the job is stale or a repeat."""
     return remediation.status is Status.QUEUED and remediation.attempt.number == attempt
+
+
+def may_have_called(remediation: Remediation, attempt: int) -> bool:
+    """Whether Azure's answer to the sync call of this attempt is still news: it is not on record yet."""
+    unrecorded = remediation.status is Status.VERIFYING and remediation.attempt.submitted_at is None
+    return remediation.attempt.number == attempt and (remediation.status is Status.QUEUED or unrecorded)
+
+
+def taken_up(opening: Remediation, now: datetime) -> Remediation:
+    """What its opener has left unwritten begins now, unless its turn lies ahead; its sync job is to be queued."""
+    return opening if opening.attempt.queued_at > now else hastened(opening, now)
 
 
 def retried(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:

@@ -36,16 +36,13 @@ class MemoryTable:
         self._last = 0
 
     def create_entity(self, entity: Row, **_: object) -> dict[str, str]:
-        (answer,) = self._carry_out([("create", entity)])
-        return answer
+        return self._carry_out("create", entity)
 
     def upsert_entity(self, entity: Row) -> dict[str, str]:
-        (answer,) = self._carry_out([("upsert", entity)])
-        return answer
+        return self._carry_out("upsert", entity)
 
     def update_entity(self, entity: Row, mode: UpdateMode = UpdateMode.MERGE, **condition: Any) -> dict[str, str]:
-        (answer,) = self._carry_out([("update", entity, {"mode": mode, **condition})])
-        return answer
+        return self._carry_out("update", entity, {"mode": mode, **condition})
 
     def delete_entity(self, partition: str, row: str) -> None:
         self._boundary()
@@ -53,14 +50,17 @@ class MemoryTable:
         self._boundary()
 
     def submit_transaction(self, operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
+        self._boundary()
         rows, etags = dict(self._rows), dict(self._etags)
         try:
-            return self._carry_out(list(operations))
+            answers = [self._change(kind, entity, *options) for kind, entity, *options in operations]
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as failure:
             self._rows, self._etags = rows, etags
             error = TableTransactionError(message=str(failure))
             error.status_code = failure.status_code
             raise error from failure
+        self._boundary()
+        return answers
 
     def get_entity(self, partition: str, row: str) -> TableEntity:
         self._boundary()
@@ -76,11 +76,11 @@ class MemoryTable:
         for key in [key for key, row in sorted(self._rows.items()) if matches(row)]:
             yield self._entity(key, select)
 
-    def _carry_out(self, operations: Sequence[tuple[Any, ...]]) -> list[dict[str, str]]:
+    def _carry_out(self, kind: str, entity: Row, options: Mapping[str, Any] | None = None) -> dict[str, str]:
         self._boundary()
-        answers = [self._change(kind, entity, *options) for kind, entity, *options in operations]
+        answer = self._change(kind, entity, options)
         self._boundary()
-        return answers
+        return answer
 
     def _change(self, kind: str, entity: Row, options: Mapping[str, Any] | None = None) -> dict[str, str]:
         key, options = (entity["PartitionKey"], entity["RowKey"]), options or {}

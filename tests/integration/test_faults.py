@@ -20,6 +20,11 @@ LATER = {"minutes": 10}
 RETRY = {"max_attempts": 2, "retry_delays": (timedelta(minutes=5),)}
 
 
+def reads(state: str) -> dict[str, object]:
+    """The instance shows this state, whatever the simulated Azure thinks."""
+    return {"status": 200, "body": {"properties": {"currentProtectionState": state}}}
+
+
 def test_a_topic_that_is_down_gets_the_outcome_later(app: App) -> None:
     app.azure.set(topicFaults=[{"status": 503}])
     started = app.started()
@@ -148,17 +153,18 @@ def test_a_repeated_job_does_not_shorten_the_wait_that_azure_asked_for(app: App)
 
 
 @pytest.mark.parametrize(
-    ("meanwhile", "calls"),
+    ("meanwhile", "shown", "calls"),
     [
-        ("tick", ["sync", "instance", "operationStatus", "instance"]),
-        ("signal", ["sync", "operationStatus", "instance"]),
+        ("tick", reads("ProtectionError"), ["sync", "instance", "operationStatus", "instance"]),
+        ("tick", reads("UpdatingProtection"), ["sync", "instance", "operationStatus", "instance"]),
+        ("tick", {"status": 503}, ["sync", "instance", "operationStatus", "instance"]),
+        ("signal", None, ["sync", "operationStatus", "instance"]),
     ],
 )
 def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
-    app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str, calls: list[str]
+    app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str, shown: object, calls: list[str]
 ) -> None:
-    still_broken = {"status": 200, "body": {"properties": {"currentProtectionState": "ProtectionError"}}}
-    app.azure.put(str(INSTANCE), behaviour={**FAST, "readFaults": [still_broken] if meanwhile == "tick" else []})
+    app.azure.put(str(INSTANCE), behaviour={**FAST, "readFaults": [shown] if shown else []})
     opened, really_sync = app.open(), app.healer.arm.sync
 
     def sync(*arguments: Any) -> Any:
@@ -174,8 +180,8 @@ def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
         patch.setattr(app.healer.arm, "sync", sync)
         app.submit(opened)
     app.tick.run()
-    assert app.now(opened).status is Status.HEALED
-    assert app.calls() == calls
+    assert app.now(opened).attempt.submitted_at is not None
+    assert (app.now(opened).status, app.calls()) == (Status.HEALED, calls)
 
 
 def test_a_repeated_job_makes_no_second_call(app: App) -> None:

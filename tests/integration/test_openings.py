@@ -43,6 +43,23 @@ def test_what_the_repeated_signal_has_finished_heals(app: App, claimed: Remediat
     assert app.now(claimed).status is Status.HEALED
 
 
+def test_a_claim_of_this_morning_is_healed_and_has_not_timed_out_already(app: App, claimed: Remediation) -> None:
+    app.clock.advance(hours=7)
+    app.healer.intake(app.signal())
+    app.submit(claimed)
+    app.tick.run()
+    assert (app.now(claimed).status, app.calls().count("sync")) == (Status.HEALED, 1)
+
+
+def test_what_is_finished_by_another_is_in_the_log_as_opened(
+    app: App, claimed: Remediation, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    app.healer.intake(app.signal())
+    opened = [record.message for record in caplog.records if '"from": null' in record.message]
+    assert [claimed.id in line for line in opened] == [True]
+
+
 def test_what_was_entered_is_finished_by_the_tick_though_no_signal_comes_again(app: App, entered: Remediation) -> None:
     app.tick.run()
     assert app.now(entered).status is Status.QUEUED

@@ -299,6 +299,20 @@ def test_what_ended_long_ago_is_purged_and_nothing_else(table: TableClient) -> N
     assert store.load(recent.remediation.id) == recent
 
 
+def test_who_owned_nothing_since_is_purged_too(table: TableClient) -> None:
+    store = Store(table)
+    old, active, again = (open_one(store, number).remediation for number in range(3))
+    for ended in (old, again):
+        stored_by(store, [Change(loaded(store, ended), replace(ended, status=Status.HEALED, due_at=None))])
+    signal = Signal(again.instance, "Event", "again", NOW)
+    newer = transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR)
+    store.open(newer, store.owner(again.instance))
+    for shard in SHARDS:
+        store.purge(shard, NOW + timedelta(milliseconds=1))
+    owners = [store.owner(one.instance) for one in (old, active, again)]
+    assert [owner and owner.remediation_id for owner in owners] == [None, active.id, newer.id]
+
+
 def test_what_is_younger_than_the_retention_is_kept(table: TableClient) -> None:
     store = Store(table)
     stored = open_one(store)

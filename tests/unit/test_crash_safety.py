@@ -62,6 +62,10 @@ class World:
         self.outcomes: list[bool] = []
         self.throttled_calls = 0
         self.running_looks = 0
+        self.conflicts = 0
+        self.changing_reads = 0
+        self.refuses = False
+        self.accepted: set[str] = set()
         self.topic_is_down = False
         self.steps_until_event = -1
         self.event: Callable[[], None] = lambda: None
@@ -126,6 +130,11 @@ class MemoryArm:
         if self._world.throttled_calls > 0:
             self._world.throttled_calls -= 1
             return answers.NotAnswered(error_detail("TooManyRequests", "later"), 1.0)
+        if self._world.conflicts > 0:
+            self._world.conflicts -= 1
+            return answers.SyncConflict(ERROR, 1.0)
+        if self._world.refuses:
+            return answers.SyncRefused(400, ERROR)
         self._world.boundary()
         return answers.SyncAccepted(Operation("https://arm.example/x", None), 1.0)
 
@@ -139,6 +148,9 @@ class MemoryArm:
 
     def read(self, instance: BackupInstanceId) -> answers.InstanceAnswer:
         self._world.boundary()
+        if self._world.changing_reads > 0:
+            self._world.changing_reads -= 1
+            return answers.InstanceRead("UpdatingProtection", None)
         healthy = self._world.outcomes.pop() if self._world.outcomes else True
         return answers.InstanceRead("ProtectionConfigured" if healthy else "ProtectionError", None)
 
@@ -176,6 +188,8 @@ class CrashSafety(RuleBasedStateMachine):
 
     def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
         intake = host.healer.intake(Signal(instance, "Event", "failed", self.world.clock()))
+        if intake and intake.remediation:
+            self.world.accepted.add(intake.remediation.id)
         if intake and intake.job:
             self.world.boundary()
             self.world.queue.append(intake.job.to_message())
@@ -229,10 +243,22 @@ class CrashSafety(RuleBasedStateMachine):
         outcomes=st.lists(st.booleans(), max_size=3),
         throttled_calls=st.integers(0, 2),
         running_looks=st.integers(0, 3),
+        conflicts=st.integers(0, 1),
+        changing_reads=st.integers(0, 2),
+        refuses=st.booleans(),
     )
-    def azure_will_answer(self, outcomes: list[bool], throttled_calls: int, running_looks: int) -> None:
+    def azure_will_answer(
+        self,
+        outcomes: list[bool],
+        throttled_calls: int,
+        running_looks: int,
+        conflicts: int,
+        changing_reads: int,
+        refuses: bool,
+    ) -> None:
         self.world.outcomes, self.world.throttled_calls = outcomes, throttled_calls
-        self.world.running_looks = running_looks
+        self.world.running_looks, self.world.conflicts = running_looks, conflicts
+        self.world.changing_reads, self.world.refuses = changing_reads, refuses
 
     @rule(down=st.booleans())
     def the_topic_goes_down_or_up(self, down: bool) -> None:
@@ -318,6 +344,7 @@ class CrashSafety(RuleBasedStateMachine):
                 self.take_shard(self.host, 0, repeated=False)
             while self.world.queue:
                 self.take_job(self.host, 0, repeated=False)
+        assert self.world.accepted <= {one.id for one in self.remediations()}
         open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]
         assert open_ends == []
         assert {remediation_id for remediation_id, _ in self.world.published} == {one.id for one in self.remediations()}

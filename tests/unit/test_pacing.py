@@ -1,6 +1,7 @@
 """The shared write budget: exact across hosts, corrected by what Resource Manager says."""
 
 import heapq
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -131,6 +132,30 @@ def test_a_429_also_voids_the_slots_that_were_taken_before(hosts: list[Pacer], c
 def test_one_resource_that_asks_for_an_hour_does_not_close_its_subscription(hosts: list[Pacer], clock: Clock) -> None:
     hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=3600)
     assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) < 60
+
+
+@pytest.mark.parametrize(("per_second", "calls"), [(1, 16), (10, 20), (100, 200)])
+def test_the_slots_of_two_seconds_are_taken_from_storage_at_once(clock: Clock, per_second: float, calls: int) -> None:
+    reserved: list[str] = []
+
+    def reserve(bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
+        reserved.append(bucket)
+        return None
+
+    pacer = Pacer("writes", Budget(burst=200, per_second=per_second), reserve, clock)
+    for _ in range(calls):
+        pacer.slot(SUBSCRIPTION)
+    assert len(reserved) == 1
+    pacer.slot(SUBSCRIPTION)
+    assert len(reserved) == 2
+
+
+def test_slots_that_lie_ahead_are_not_given_up_though_they_were_taken_long_ago(
+    hosts: list[Pacer], clock: Clock
+) -> None:
+    *_, before = [hosts[0].slot(SUBSCRIPTION) for _ in range(605)]
+    clock.advance(31)
+    assert hosts[0].slot(SUBSCRIPTION) - before == timedelta(seconds=0.1)
 
 
 def test_two_thousand_calls_on_two_hosts_use_the_budget_and_waste_none(hosts: list[Pacer], clock: Clock) -> None:
