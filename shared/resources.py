@@ -39,7 +39,10 @@ class AttemptResource(Resource):
     number: int = Field(ge=1)
     sync_type: SyncType
     queued_at: Moment
-    submitted_at: Moment | None
+    submitted_at: Moment | None = Field(
+        description="When the sync call was accepted or refused. Null before that, and where a crash took the record"
+        " of the call, or the sync job got lost, and the instance was found well."
+    )
     ended_at: Moment | None
     operation_status: str | None = Field(description="As Resource Manager says it.")
     operation_status_url: str | None
