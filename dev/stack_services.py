@@ -20,6 +20,7 @@ _ACCOUNT = "devstoreaccount1"
 # Azurite's documented account, the same for everybody: no secret.
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _ANSWER_SECONDS = 20
+_IDLE_CONNECTION_SECONDS = 120
 _LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at http://127\.0\.0\.1:(\d+)")
 
 
@@ -45,8 +46,10 @@ class Azurite:
     def start(self) -> None:
         """Start it; `wait` tells when it is ready."""
         ports = [f"--{name.lower()}Port={self._ports.get(name, 0)}" for name in ("Blob", "Queue", "Table")]
+        # Azure keeps idle connections for minutes; after Azurite's 5 s, now and then a request meets one that closes.
+        idle = [f"--{name}KeepAliveTimeout={_IDLE_CONNECTION_SECONDS}" for name in ("blob", "queue", "table")]
         options = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry"]
-        command = [*self._command, "--location", str(self._data), *ports, *options]
+        command = [*self._command, "--location", str(self._data), *ports, *idle, *options]
         self._data.mkdir(parents=True, exist_ok=True)
         self.service.start(command, self._environment, log_stdout=True)
 
