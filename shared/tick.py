@@ -43,7 +43,7 @@ _REPORT_AGAIN = timedelta(hours=1)
 _MOST_PER_SHARD = 4_000
 _AHEAD = 8
 """Remediations read, for each look that can be taken at the same time."""
-_EVENTS_PER_CALL = 50
+_EVENTS_PER_CALL = 20
 
 Due = Mapping[str, Sequence[DueEntry]]
 """What is due in each shard, soonest first."""
