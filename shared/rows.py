@@ -10,19 +10,22 @@ Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from shared.clock import from_millis, to_millis
 from shared.documents import CorruptDocument, from_document, to_document
-from shared.remediation import Remediation
+from shared.remediation import Remediation, opened_at_of
 from shared.resource_id import BackupInstanceId
 from shared.summaries import summary_of, to_text
 
 SHARDS = ("0", "1", "2", "3")
+_NEAR = timedelta(seconds=10)
+"""Remediations that were opened within such a time of each other have few others between them."""
 _UNFINISHED = timedelta(hours=12)
 _CHUNK = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
@@ -177,6 +180,19 @@ def read_entry(row_key: str) -> DueEntry:
     """The due entry with this row key."""
     _, millis, remediation_id = row_key.split(":")
     return DueEntry(remediation_id, from_millis(int(millis)))
+
+
+def runs_of(entries: Iterable[DueEntry]) -> list[list[DueEntry]]:
+    """Entries in the order of their rows, cut where two remediations were not opened shortly after each other."""
+    runs: list[list[DueEntry]] = []
+    newer: datetime | None = None
+    for entry in sorted(entries, key=attrgetter("remediation_id")):
+        opened_at = opened_at_of(entry.remediation_id)
+        if newer is None or newer - opened_at > _NEAR:
+            runs.append([])
+        runs[-1].append(entry)
+        newer = opened_at
+    return runs
 
 
 def etag_of(row: Any) -> str:

@@ -11,9 +11,8 @@ early entry moves it. Entries that no row names are spare and are removed when m
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import accumulate, chain
-from operator import attrgetter
 from typing import Any
 
 from azure.core import MatchConditions
@@ -27,7 +26,7 @@ from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from shared.clock import from_iso, to_millis
 from shared.documents import CorruptDocument
-from shared.remediation import Remediation, Status, id_prefix, instance_key_of, opened_at_of
+from shared.remediation import Remediation, Status, id_prefix, instance_key_of
 from shared.resource_id import BackupInstanceId
 from shared.rows import (
     Change,
@@ -43,6 +42,7 @@ from shared.rows import (
     owner_row,
     read_entry,
     remediation_row,
+    runs_of,
     shard_of,
     shard_of_instance,
     stored_in,
@@ -53,8 +53,6 @@ TOGETHER = 200
 """Remediations that are best read at once: many more than a query costs beside its rows, some hundred KiB."""
 _ALTERNATIVES = 12
 """A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
-_NEAR = timedelta(seconds=10)
-"""Remediations that were opened within such a time of each other have few others between them."""
 KEPT_OPENINGS = 100
 """More than any daily cap counts to."""
 _TOO_LARGE = 413
@@ -159,7 +157,7 @@ class Store:
         What was opened in the same minutes stands side by side, and is read at a third of what `load_together` costs.
         """
         wanted, found = {entry.remediation_id for entry in entries}, dict[str, Stored | CorruptDocument]()
-        for run in _runs(entries):
+        for run in runs_of(entries):
             if len(run) > _ALTERNATIVES:
                 first, *_, last = run
                 millis = sorted(f"{to_millis(entry.at):013d}" for entry in run)
@@ -367,19 +365,6 @@ class Store:
             return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
         rows = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
         return [_saved(change, str(answers[row]["etag"])) for change, row in zip(changes, rows, strict=True)]
-
-
-def _runs(entries: Iterable[DueEntry]) -> list[list[DueEntry]]:
-    """Entries in the order of their rows, cut where two remediations were not opened shortly after each other."""
-    runs: list[list[DueEntry]] = []
-    newer: datetime | None = None
-    for entry in sorted(entries, key=attrgetter("remediation_id")):
-        opened_at = opened_at_of(entry.remediation_id)
-        if newer is None or newer - opened_at > _NEAR:
-            runs.append([])
-        runs[-1].append(entry)
-        newer = opened_at
-    return runs
 
 
 def _saved(change: Change, etag: str) -> Saved:

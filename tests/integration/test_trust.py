@@ -44,13 +44,14 @@ def test_an_endpoint_that_no_public_authority_vouches_for_is_not_called(
         answered(session, in_azure)
 
 
-def test_an_endpoint_of_another_authority_is_not_called(
-    in_azure: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("verify", [None, True, False])
+def test_an_endpoint_of_another_authority_is_not_called_whatever_the_call_asks_for(
+    in_azure: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verify: bool | None
 ) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
     with pooled_session(in_azure.url, 4) as session, pytest.raises(requests.exceptions.SSLError):
-        answered(session, in_azure)
+        answered(session, in_azure, verify)
 
 
 def test_a_certificate_for_another_name_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,15 +64,6 @@ def test_a_certificate_for_another_name_is_not_taken(monkeypatch: pytest.MonkeyP
         pytest.raises(requests.exceptions.SSLError, match="localhost"),
     ):
         session.get(url, timeout=10)
-
-
-def test_no_call_can_turn_the_verification_off(
-    in_azure: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
-    with pooled_session(in_azure.url, 4) as session, pytest.raises(requests.exceptions.SSLError):
-        answered(session, in_azure, verify=False)
 
 
 def test_the_bundle_is_read_once_for_all_connections(
