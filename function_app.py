@@ -4,9 +4,10 @@ from typing import List  # noqa: UP035 # of lists, the queue binding of azure-fu
 
 import azure.functions as func
 
-from shared import composition, signals
+from shared import composition
 from shared.clock import utc_now
 from shared.settings import STORAGE_CONNECTION
+from shared.sources import event_grid
 
 SETTINGS = composition.settings()
 """Read at start: a setting that cannot be used stops the app here, with one message that lists every such one."""
@@ -22,7 +23,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def on_backup_failure(event: func.EventGridEvent, jobs: func.Out[str]) -> None:
     """A backup failed, says an event: open a remediation and queue its sync job."""
-    signal = signals.from_grid_event(event, utc_now(), composition.operation_rules())
+    signal = event_grid.from_grid_event(event, utc_now(), composition.operation_rules())
     intake = composition.healer().intake(signal)
     if intake and intake.job:
         jobs.set(intake.job.to_message())

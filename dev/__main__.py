@@ -14,7 +14,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older Python must get as far 
 if sys.platform == "win32":
     sys.exit("These commands need Linux or macOS. On Windows use WSL or the dev container.")
 
-from dev.commands import main
+from dev.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

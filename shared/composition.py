@@ -18,27 +18,26 @@ if TYPE_CHECKING:
     from azure.data.tables import TableClient
     from azure.identity import ManagedIdentityCredential
 
-    from shared.alert_api import AlertApi
-    from shared.arm import ArmClient
-    from shared.arm_calls import ArmCalls
+    from shared.api.alerts import AlertApi
+    from shared.api.meta import HttpApi
+    from shared.api.remediations import RemediationsApi
+    from shared.api.sweep import SweepApi
+    from shared.api.sync import SyncApi
+    from shared.clients.arm import ArmClient
+    from shared.clients.arm_transport import ArmCalls
+    from shared.clients.credential import Tokens
+    from shared.clients.vault_cache import VaultInstances
     from shared.dashboard.page import Dashboard
-    from shared.healer import Healer
-    from shared.history import History
-    from shared.http_api import HttpApi
-    from shared.identity import Tokens
-    from shared.jobs import JobQueue
-    from shared.memory import Memory
-    from shared.operations import OperationRules
-    from shared.pacing import Budget, Pacer
-    from shared.remediations_api import RemediationsApi
-    from shared.retention import Retention
-    from shared.shard_jobs import ShardQueue
-    from shared.store import Store
-    from shared.sweep import Sweep
-    from shared.sweep_api import SweepApi
-    from shared.sync_api import SyncApi
-    from shared.tick import Tick
-    from shared.vault_instances import VaultInstances
+    from shared.healing.healer import Healer
+    from shared.healing.poll_cache import Memory
+    from shared.healing.poller import Tick
+    from shared.healing.retention import Retention
+    from shared.healing.sweep import Sweep
+    from shared.rate_limits.rate_limiter import Budget, Pacer
+    from shared.sources.operation_filter import OperationRules
+    from shared.storage.queues import JobQueue, ShardQueue
+    from shared.storage.remediation_list import History
+    from shared.storage.remediation_store import Store
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs tell of each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -74,7 +73,7 @@ def settings() -> Settings:
 @once
 def healer() -> "Healer":
     """The use cases of signals and sync jobs."""
-    from shared.healer import Healer
+    from shared.healing.healer import Healer
 
     return Healer(_store(), _arm(), _writes(), _jobs(), _memory(), settings(), utc_now, random.random)
 
@@ -82,7 +81,7 @@ def healer() -> "Healer":
 @once
 def operation_rules() -> "OperationRules":
     """Which failed operations count as signals."""
-    from shared.operations import OperationRules
+    from shared.sources.operation_filter import OperationRules
 
     return OperationRules(settings().event_operations, settings().client_id)
 
@@ -90,9 +89,9 @@ def operation_rules() -> "OperationRules":
 @once
 def tick() -> "Tick":
     """The use case of the timer."""
-    from shared.looks import Looks
-    from shared.outcomes import OutcomeTopic
-    from shared.tick import Tick
+    from shared.clients.outcome_topic import OutcomeTopic
+    from shared.healing.next_step import Looks
+    from shared.healing.poller import Tick
 
     endpoint = settings().outcome_topic_endpoint
     topic = OutcomeTopic(endpoint, _credential()) if endpoint else None
@@ -104,7 +103,7 @@ def tick() -> "Tick":
 @once
 def retention() -> "Retention":
     """The use case of the daily timer."""
-    from shared.retention import Retention
+    from shared.healing.retention import Retention
 
     return Retention(_store(), settings(), utc_now)
 
@@ -114,9 +113,9 @@ def sweep() -> "Sweep":
     """The use case of the sweep's timer and route."""
     import time
 
-    from shared.resource_graph import ResourceGraph
-    from shared.sweep import Sweep
-    from shared.turns import Turns
+    from shared.clients.resource_graph import ResourceGraph
+    from shared.healing.sweep import Sweep
+    from shared.rate_limits.sweep_quota import Turns
 
     graph = ResourceGraph(settings().arm_endpoint, settings().sweep_subscriptions, _calls(), utc_now, time.sleep)
     turns = Turns(_budget(), _store().move_horizon, _store().horizon, utc_now)
@@ -126,7 +125,7 @@ def sweep() -> "Sweep":
 @once
 def sweep_api() -> "SweepApi":
     """The function behind the sweep's route."""
-    from shared.sweep_api import SweepApi
+    from shared.api.sweep import SweepApi
 
     return SweepApi(sweep)
 
@@ -134,7 +133,7 @@ def sweep_api() -> "SweepApi":
 @once
 def history() -> "History":
     """What was and is healed: for lists and for the page."""
-    from shared.history import History
+    from shared.storage.remediation_list import History
 
     return History(_table(), _store(), utc_now)
 
@@ -142,8 +141,8 @@ def history() -> "History":
 @once
 def http_api() -> "HttpApi":
     """The functions behind the routes about the API itself."""
-    from shared.health import Health
-    from shared.http_api import HttpApi
+    from shared.api.health import Health
+    from shared.api.meta import HttpApi
 
     return HttpApi(Health(_store, _jobs, _poison, lambda: _tokens().current(), lambda: _arm().reach(), utc_now))
 
@@ -151,7 +150,7 @@ def http_api() -> "HttpApi":
 @once
 def remediations_api() -> "RemediationsApi":
     """The functions behind `/api/remediations`."""
-    from shared.remediations_api import RemediationsApi
+    from shared.api.remediations import RemediationsApi
 
     return RemediationsApi(healer, _store, history)
 
@@ -159,7 +158,7 @@ def remediations_api() -> "RemediationsApi":
 @once
 def sync_api() -> "SyncApi":
     """The function behind `POST /api/sync`."""
-    from shared.sync_api import SyncApi
+    from shared.api.sync import SyncApi
 
     return SyncApi(healer, utc_now)
 
@@ -167,7 +166,7 @@ def sync_api() -> "SyncApi":
 @once
 def alert_api() -> "AlertApi":
     """The function behind `POST /api/alerts`."""
-    from shared.alert_api import AlertApi
+    from shared.api.alerts import AlertApi
 
     return AlertApi(healer, _vaults, operation_rules(), utc_now)
 
@@ -182,60 +181,60 @@ def dashboard() -> "Dashboard":
 
 @once
 def _vaults() -> "VaultInstances":
-    from shared.vault_instances import VaultInstances
+    from shared.clients.vault_cache import VaultInstances
 
     return VaultInstances(_arm().instances, utc_now)
 
 
 @once
 def _store() -> "Store":
-    from shared.store import Store
+    from shared.storage.remediation_store import Store
 
     return Store(_table())
 
 
 @once
 def _table() -> "TableClient":
-    from shared import storage
-    from shared.store import TABLE
+    from shared.storage import connection
+    from shared.storage.remediation_store import TABLE
 
-    return storage.table(TABLE)
+    return connection.table(TABLE)
 
 
 @once
 def _jobs() -> "JobQueue":
-    from shared import storage
-    from shared.jobs import SYNC_JOBS, JobQueue
+    from shared.storage import connection
+    from shared.storage.queues import SYNC_JOBS, JobQueue
 
-    return JobQueue(storage.queue(SYNC_JOBS))
+    return JobQueue(connection.queue(SYNC_JOBS))
 
 
 @once
 def _poison() -> "JobQueue":
-    from shared import storage
-    from shared.jobs import POISON_JOBS, JobQueue
+    from shared.storage import connection
+    from shared.storage.queues import POISON_JOBS, JobQueue
 
-    return JobQueue(storage.queue(POISON_JOBS))
+    return JobQueue(connection.queue(POISON_JOBS))
 
 
 @once
 def _shards() -> "ShardQueue":
-    from shared import storage
-    from shared.shard_jobs import DUE_SHARDS, ShardQueue
+    from shared.storage import connection
+    from shared.storage.queues import DUE_SHARDS, ShardQueue
 
-    return ShardQueue(storage.queue(DUE_SHARDS))
+    return ShardQueue(connection.queue(DUE_SHARDS))
 
 
 @once
 def _memory() -> "Memory":
-    from shared.memory import Memory
+    from shared.healing.poll_cache import Memory
 
     return Memory()
 
 
 @once
 def _arm() -> "ArmClient":
-    from shared.arm import ArmClient
+    from shared.clients.arm import ArmClient
 
     hosts = settings().arm_allowed_hosts
     return ArmClient(settings().arm_endpoint, hosts, _calls(), _writes(), _reads())
@@ -245,8 +244,8 @@ def _arm() -> "ArmClient":
 def _calls() -> "ArmCalls":
     from requests.utils import default_user_agent
 
-    from shared.arm_calls import ArmCalls
-    from shared.sessions import pooled_session
+    from shared.clients.arm_transport import ArmCalls
+    from shared.clients.http_session import pooled_session
 
     session = pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency)
     session.headers["User-Agent"] = f"backup-autoheal/{VERSION} {default_user_agent()}"
@@ -255,14 +254,14 @@ def _calls() -> "ArmCalls":
 
 @once
 def _writes() -> "Pacer":
-    from shared.pacing import Pacer
+    from shared.rate_limits.rate_limiter import Pacer
 
     return Pacer("writes", _budget(), _store().move_horizon, utc_now)
 
 
 @once
 def _reads() -> "Pacer":
-    from shared.pacing import Budget, Pacer
+    from shared.rate_limits.rate_limiter import Budget, Pacer
 
     budget = Budget(settings().arm_read_burst, settings().arm_reads_per_second)
     return Pacer("reads", budget, _store().move_horizon, utc_now)
@@ -270,14 +269,14 @@ def _reads() -> "Pacer":
 
 @once
 def _budget() -> "Budget":
-    from shared.pacing import Budget
+    from shared.rate_limits.rate_limiter import Budget
 
     return Budget(settings().arm_write_burst, settings().arm_writes_per_second)
 
 
 @once
 def _tokens() -> "Tokens":
-    from shared.identity import Tokens, managed_identity
+    from shared.clients.credential import Tokens, managed_identity
 
     audience = settings().arm_audience or settings().arm_endpoint
     return Tokens(lambda: managed_identity(settings().client_id), audience)
@@ -285,6 +284,6 @@ def _tokens() -> "Tokens":
 
 @once
 def _credential() -> "ManagedIdentityCredential":
-    from shared.identity import managed_identity
+    from shared.clients.credential import managed_identity
 
     return managed_identity(settings().client_id)

@@ -11,8 +11,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from shared.operations import INSTANCES
-from shared.signals import SyncType, read_sync_type
+from shared.domain.resource_ids import INSTANCES
+from shared.domain.signal import SyncType, read_sync_type
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
 """The storage connection that triggers and app share: a setting, or the prefix of `__accountName` and so on."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from dev.stack import Stack
-from dev.stack_services import Azurite
-from tests.azurite import azurite_command
-from tests.simulator import Simulator
+from dev.stack.services import Azurite
+from dev.stack.stack import Stack
+from tests.support.azurite import azurite_command
+from tests.support.simulator import Simulator
 
 # How fast the machine is says nothing about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

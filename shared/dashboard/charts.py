@@ -6,8 +6,8 @@ Horizontal places are percentages, so that a chart is as wide as its room while 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from shared.dashboard.figures import OUTCOMES, Day, TimeToHeal
-from shared.dashboard.words import count_words, day_words, short_count, status_words
+from shared.dashboard.formatting import count_words, day_words, short_count, status_words
+from shared.dashboard.statistics import OUTCOMES, Day, TimeToHeal
 
 HEIGHT = 176
 """Pixels, of which the bars have those between `_TOP` and `BASE`; two lines of letters stand below."""

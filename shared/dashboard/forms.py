@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from shared.resource_id import BackupInstanceId, InvalidResourceId
-from shared.signals import SyncType, read_sync_type
+from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
+from shared.domain.signal import SyncType, read_sync_type
 
 TYPE = "application/x-www-form-urlencoded"
 _LARGEST = 16 * 1024

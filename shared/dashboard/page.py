@@ -12,9 +12,11 @@ from typing import Any
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
-from shared import journal
+from shared import logs
+from shared.api.responses import Refusal, storage_refusal
 from shared.dashboard import charts
-from shared.dashboard.figures import DAYS, OUTCOMES, figures
+from shared.dashboard.detail import story_of
+from shared.dashboard.formatting import dropped_words
 from shared.dashboard.forms import (
     LONGEST_REASON,
     FormTooLarge,
@@ -24,27 +26,19 @@ from shared.dashboard.forms import (
     read_reason,
     read_sync,
 )
+from shared.dashboard.html import redirected, rendered
 from shared.dashboard.links import Links
-from shared.dashboard.rendering import redirected, rendered
-from shared.dashboard.selection import (
-    GROUPS,
-    InvalidSelection,
-    Wanted,
-    read_wanted,
-    select,
-)
-from shared.dashboard.stories import story_of
-from shared.dashboard.words import dropped_words
-from shared.documents import CorruptDocument
-from shared.healer import Healer
-from shared.history import History
-from shared.http_answers import Refusal, storage_refusal
-from shared.policy import Drop
-from shared.recent import MOST
-from shared.remediation import Remediation, Status, is_remediation_id
+from shared.dashboard.list_filter import GROUPS, InvalidSelection, Wanted, read_wanted, select
+from shared.dashboard.statistics import DAYS, OUTCOMES, figures
+from shared.domain.policy import Drop
+from shared.domain.remediation import Remediation, Status, is_remediation_id
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.signal import Signal, SyncType
+from shared.healing.healer import Healer
 from shared.settings import Settings
-from shared.signals import Signal, SyncType
-from shared.store import LostRace, Store
+from shared.storage.remediation_list import History
+from shared.storage.remediation_store import LostRace, Store
+from shared.storage.summary_cache import MOST
 
 _NOTES = {
     "opened": "The sync is queued. Refresh to see how far it is.",
@@ -96,7 +90,7 @@ class Dashboard:
             return _refused(visit, Refusal(500, "CorruptRemediation", f"Its record cannot be read: {corrupt}"))
         except (AzureError, LostRace) as cause:
             unavailable = storage_refusal(cause)
-            journal.error("request.failed", reason=unavailable.message)
+            logs.error("request.failed", reason=unavailable.message)
             response = _refused(visit, unavailable)
             response.headers["Retry-After"] = "10"
             return response
@@ -188,7 +182,7 @@ def _status_of(drop: Drop) -> int:
 
 
 def _refused(visit: Visit, refusal: Refusal) -> func.HttpResponse:
-    journal.info("request.refused", code=refusal.code, reason=refusal.message)
+    logs.info("request.refused", code=refusal.code, reason=refusal.message)
     return _rendered(visit, refusal.status, "refusal.html", {"refusal": refusal})
 
 

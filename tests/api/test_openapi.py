@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.stack import Stack
+from dev.stack.stack import Stack
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

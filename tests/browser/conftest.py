@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Route, sync_playwright
 from playwright.sync_api import Page as Tab
 
-from dev.chromium import NAMES, find_chromium
-from dev.node import STATE
-from dev.stack import Stack
-from tests.unit.dashboard_parts import Page
+from dev.setup.chromium import NAMES, find_chromium
+from dev.setup.node import STATE
+from dev.stack.stack import Stack
+from tests.support.dashboard_parts import Page
 
 SCREENSHOTS = STATE / "screenshots"
 """Ignored by git; each test leaves the last thing that it saw."""

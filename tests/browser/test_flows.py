@@ -8,7 +8,7 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenTab
-from tests.simulator import ENDLESS, VAULT, Simulator
+from tests.support.simulator import ENDLESS, VAULT, Simulator
 
 pytestmark = pytest.mark.once
 

@@ -6,14 +6,14 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from shared import answers, transitions
-from shared.dashboard.figures import OUTCOMES
-from shared.remediation import Remediation, Status
-from shared.resource_id import BackupInstanceId
-from shared.signals import Signal, SyncType
-from shared.summaries import Summary
-from tests.unit.dashboard_parts import Page, summary
-from tests.unit.episodes import NOW, OPERATION
+from shared.dashboard.statistics import OUTCOMES
+from shared.domain import arm_results, state_machine
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
+from shared.domain.summary import Summary
+from tests.support.dashboard_parts import Page, summary
+from tests.support.episodes import NOW, OPERATION
 
 INSTANCE = BackupInstanceId(
     "04cf684a-d41f-4550-9f70-7708a3a2283b", "rg-data-prod", "bv-weu-prod-01", "pgflex-orders-0417-2d1c44e0"
@@ -50,10 +50,10 @@ def large(count: int = 10_000) -> Page:
 def failed() -> Page:
     """A story of two attempts that ended badly."""
     first = _submitted(_opened())
-    lost = answers.OperationFailed("Failed", ERROR, "3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa")
-    waiting = transitions.operation_answered(first, lost, NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
-    again = _submitted(transitions.retried(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
-    return _told(transitions.operation_answered(again, lost, NOW - timedelta(minutes=44), 0.0, None))
+    lost = arm_results.OperationFailed("Failed", ERROR, "3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa")
+    waiting = state_machine.operation_answered(first, lost, NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
+    again = _submitted(state_machine.retried(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
+    return _told(state_machine.operation_answered(again, lost, NOW - timedelta(minutes=44), 0.0, None))
 
 
 def running() -> Page:
@@ -79,12 +79,12 @@ def _sorted(known: list[Summary]) -> list[Summary]:
 def _opened() -> Remediation:
     at = NOW - timedelta(hours=1)
     operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
-    return transitions.opened(Signal(INSTANCE, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
+    return state_machine.opened(Signal(INSTANCE, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
 
 
 def _submitted(queued: Remediation) -> Remediation:
     at = queued.attempt.queued_at + timedelta(seconds=2)
-    return transitions.sync_answered(queued, answers.SyncAccepted(OPERATION, 5.0), at, 0.0, None)
+    return state_machine.sync_answered(queued, arm_results.SyncAccepted(OPERATION, 5.0), at, 0.0, None)
 
 
 def _told(remediation: Remediation) -> Page:

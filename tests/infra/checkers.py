@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dev import checkers, node
+from dev.setup import checkers, node
 
 _ADVICE = "`python3 -m dev test` installs it, or let {} name it"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.signals import RESOURCE_FAILURES
+from shared.sources.event_grid import RESOURCE_FAILURES
 from tests.infra.bicep import INFRA, PROJECT, TEMPLATES, body, parsed, resource, resources, values, variable
 
 STORAGE = "Microsoft.Storage/storageAccounts"

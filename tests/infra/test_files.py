@@ -11,7 +11,7 @@ import yaml
 
 from tests.infra.bicep import PROJECT
 
-PUBLISHED_KEYS = {"dev/host_settings.py", "dev/stack_services.py"}
+PUBLISHED_KEYS = {"dev/functions_host/settings.py", "dev/stack/services.py"}
 """The key of Azurite's development account: the same for everybody, published by Microsoft."""
 _PIP_AUDIT_SECONDS = 60
 

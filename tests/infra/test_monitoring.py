@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from shared import journal, transitions
-from shared.remediation import Remediation, Status
-from shared.resource_id import BackupInstanceId
-from shared.signals import Signal, SyncType
+from shared.domain import state_machine
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
+from shared.healing.transition_log import log_transitions
 from tests.infra.bicep import INFRA, PROJECT, variable
 from tests.infra.checkers import kusto_parser
 
@@ -65,12 +66,12 @@ def logged_fields() -> dict[str, set[str]]:
 def ended() -> Remediation:
     instance = BackupInstanceId("6d1f0e2a-0000-4000-8000-000000000001", "rg", "vault", "instance")
     signal = Signal(instance, "Event", "backup failed", NOW)
-    return transitions.poisoned(transitions.opened(signal, SyncType.DEFAULT, NOW), "junk", NOW)
+    return state_machine.poisoned(state_machine.opened(signal, SyncType.DEFAULT, NOW), "junk", NOW)
 
 
 def transition_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     caplog.set_level("INFO")
-    journal.transitions(None, ended())
+    log_transitions(None, ended())
     return [json.loads(record.getMessage()) for record in caplog.records]
 
 

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from shared.answers import Operation
-from shared.arm import ArmClient
-from shared.arm_calls import ArmCalls
-from shared.identity import Tokens
-from shared.pacing import Pacer
-from shared.resource_id import BackupInstanceId, BackupVaultId
-from shared.signals import SyncType
+from shared.clients.arm import ArmClient
+from shared.clients.arm_transport import ArmCalls
+from shared.clients.credential import Tokens
+from shared.domain.arm_results import Operation
+from shared.domain.resource_ids import BackupInstanceId, BackupVaultId
+from shared.domain.signal import SyncType
+from shared.rate_limits.rate_limiter import Pacer
 from tests.infra.bicep import INFRA, PROJECT, resource, variable
 
 ARM = "https://management.azure.com"

@@ -12,23 +12,22 @@ from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
-from shared.arm import ArmClient
-from shared.arm_calls import ArmCalls
-from shared.healer import Healer
-from shared.identity import Tokens, managed_identity
-from shared.jobs import JobQueue
-from shared.looks import Looks
-from shared.memory import Memory
-from shared.outcomes import OutcomeTopic
-from shared.pacing import Budget, Pacer
-from shared.remediation import Remediation
-from shared.resource_id import BackupInstanceId
+from shared.clients.arm import ArmClient
+from shared.clients.arm_transport import ArmCalls
+from shared.clients.credential import Tokens, managed_identity
+from shared.clients.outcome_topic import OutcomeTopic
+from shared.domain.remediation import Remediation
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal
+from shared.healing.healer import Healer
+from shared.healing.next_step import Looks
+from shared.healing.poll_cache import Memory
+from shared.healing.poller import Tick
+from shared.rate_limits.rate_limiter import Budget, Pacer
 from shared.settings import Settings
-from shared.shard_jobs import ShardQueue
-from shared.signals import Signal
-from shared.store import Store
-from shared.tick import Tick
-from tests.simulator import ARM_AUDIENCE, Simulator
+from shared.storage.queues import JobQueue, ShardQueue
+from shared.storage.remediation_store import Store
+from tests.support.simulator import ARM_AUDIENCE, Simulator
 
 INSTANCE = BackupInstanceId("04cf684a-d41f-4550-9f70-7708a3a2283b", "testRG", "testVault", "testBI")
 FAST = {"operationSeconds": 0, "retryAfter": 0}

@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dev.failures import Failure
-from dev.processes import Service, end_group, stop_all
-from dev.stack import Stack
-from dev.stack_services import Host
-from tests.azurite import azurite_command
-from tests.simulator import Simulator
+from dev.processes.errors import Failure
+from dev.processes.service import Service, end_group, stop_all
+from dev.stack.services import Host
+from dev.stack.stack import Stack
+from tests.support.azurite import azurite_command
+from tests.support.simulator import Simulator
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ class KillableHost:
         return self._host.service
 
     def start(self) -> None:
-        """Start it; only the main thread may (see `dev.processes.bound_to_parent`)."""
+        """Start it; only the main thread may (see `dev.processes.service.bound_to_parent`)."""
         self._host.start(self._settings)
 
     def wait(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from dev.events import failure_event
+from dev.stack.failure_event import failure_event
 from tests.integration.hosts import (
     Json,
     KillableHost,
@@ -23,7 +23,7 @@ from tests.integration.hosts import (
     two_hosts,
     until,
 )
-from tests.simulator import SUBSCRIPTION, Simulator
+from tests.support.simulator import SUBSCRIPTION, Simulator
 
 SIGNALS = 300
 KILLS = 8

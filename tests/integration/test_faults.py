@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.identity import Tokens, managed_identity
-from shared.jobs import JobQueue, SyncJob
-from shared.remediation import Status
-from shared.rows import shard_of
-from shared.signals import SyncType
+from shared.clients.credential import Tokens, managed_identity
+from shared.domain.remediation import Status
+from shared.domain.signal import SyncType
+from shared.storage.queues import JobQueue, SyncJob
+from shared.storage.table_rows import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
-from tests.simulator import ARM_AUDIENCE
+from tests.support.simulator import ARM_AUDIENCE
 
 LATER = {"minutes": 10}
 RETRY = {"max_attempts": 2, "retry_delays": (timedelta(minutes=5),)}

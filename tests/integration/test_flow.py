@@ -11,10 +11,10 @@ import pytest
 import requests
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
-from dev.events import failure_event
-from dev.stack import Stack
-from tests.simulator import SUBSCRIPTION, Simulator
-from tests.unit.alert_bodies import backup_failure
+from dev.stack.failure_event import failure_event
+from dev.stack.stack import Stack
+from tests.support.alert_bodies import backup_failure
+from tests.support.simulator import SUBSCRIPTION, Simulator
 
 VAULT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/flowRG/providers/Microsoft.DataProtection/backupVaults/flow"
 FAST = {"operationSeconds": 0.2, "retryAfter": 0}

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared.jobs import InvalidJob, SyncJob
-from shared.remediation import Status
-from shared.rows import shard_of
-from shared.signals import NoSignal, SyncType
+from shared.domain.remediation import Status
+from shared.domain.signal import NoSignal, SyncType
+from shared.storage.queues import InvalidJob, SyncJob
+from shared.storage.table_rows import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
 LATER = {"minutes": 10}

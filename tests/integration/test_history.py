@@ -10,15 +10,16 @@ from uuid import uuid4
 import pytest
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
-from shared import history, transitions
-from shared.history import Filters, History, Page
-from shared.remediation import Remediation, Status
-from shared.resource_id import BackupInstanceId
-from shared.rows import SHARDS, Change, shard_of
-from shared.signals import Signal, SyncType
-from shared.store import Store
-from shared.summaries import summary_of
-from tests.unit.episodes import ACCEPTED, INSTANCE, NOW
+from shared.domain import state_machine
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
+from shared.domain.summary import summary_of
+from shared.storage import remediation_list
+from shared.storage.remediation_list import Filters, History, Page
+from shared.storage.remediation_store import Store
+from shared.storage.table_rows import SHARDS, Change, shard_of
+from tests.support.episodes import ACCEPTED, INSTANCE, NOW
 
 HOUR = timedelta(hours=1)
 OTHER_SUBSCRIPTION = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
@@ -51,7 +52,7 @@ def opened(store: Store) -> Opening:
     def open_one(name: str, hours_ago: float = 0, subscription: str = INSTANCE.subscription_id) -> Remediation:
         at = NOW - hours_ago * HOUR
         instance = BackupInstanceId(subscription, INSTANCE.resource_group, INSTANCE.vault, name)
-        fresh = transitions.opened(Signal(instance, "Event", "failed", at), SyncType.DEFAULT, at)
+        fresh = state_machine.opened(Signal(instance, "Event", "failed", at), SyncType.DEFAULT, at)
         store.open(fresh, store.owner(instance))
         return fresh
 
@@ -72,7 +73,7 @@ def moved(store: Store, remediation: Remediation, after: Callable[[Remediation],
 
 
 def cancelled(remediation: Remediation) -> Remediation:
-    return transitions.cancelled(remediation, "enough", NOW)
+    return state_machine.cancelled(remediation, "enough", NOW)
 
 
 def without_summaries(table: TableClient) -> None:
@@ -154,7 +155,7 @@ def test_a_search_that_would_read_too_much_is_continued_by_the_next_page(
 ) -> None:
     old = moved(store, opened("bi-1", hours_ago=300), cancelled)
     filters = Filters(statuses=frozenset({Status.CANCELLED}))
-    monkeypatch.setattr(history, "_MOST_READS", 4)
+    monkeypatch.setattr(remediation_list, "_MOST_READS", 4)
     pages = [past.page(filters, 50)]
     while pages[-1].after is not None:
         pages.append(past.page(filters, 50, pages[-1].after))
@@ -201,7 +202,9 @@ def test_rows_of_an_older_app_are_listed(past: History, table: TableClient, open
 
 def test_summaries_say_what_the_remediations_say(past: History, store: Store, opened: Opening) -> None:
     ended = moved(store, opened("bi-1"), cancelled)
-    running = moved(store, opened("bi-2", 0.5), lambda each: transitions.sync_answered(each, ACCEPTED, NOW, 0.0, None))
+    running = moved(
+        store, opened("bi-2", 0.5), lambda each: state_machine.sync_answered(each, ACCEPTED, NOW, 0.0, None)
+    )
     assert past.summaries(NOW - HOUR) == [summary_of(ended), summary_of(running)]
 
 
@@ -222,7 +225,7 @@ def test_summaries_reach_back_as_far_as_each_look_asks(past: History, opened: Op
 
 
 def test_only_the_newest_summaries_are_kept(past: History, opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.recent.MOST", 8)
+    monkeypatch.setattr("shared.storage.summary_cache.MOST", 8)
     made = sorted(opened(f"bi-{number}", hours_ago=number).id for number in range(24))
     kept = [summary.id for summary in past.summaries(NOW - 100 * HOUR)]
     opened("bi-new", hours_ago=-1)

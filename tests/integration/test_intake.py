@@ -7,17 +7,17 @@ import azure.functions as func
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.alert_api import AlertApi
-from shared.answers import ListedInstance, NotAnswered, VaultAnswer, VaultListed, error_detail
-from shared.jobs import SyncJob
-from shared.operations import OperationRules
-from shared.remediation import Status
-from shared.resource_id import BackupInstanceId
-from shared.store import Store
-from shared.sync_api import SyncApi
-from shared.vault_instances import VaultInstances
+from shared.api.alerts import AlertApi
+from shared.api.sync import SyncApi
+from shared.clients.vault_cache import VaultInstances
+from shared.domain.arm_results import ListedInstance, NotAnswered, VaultAnswer, VaultListed, error_detail
+from shared.domain.remediation import Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.sources.operation_filter import OperationRules
+from shared.storage.queues import SyncJob
+from shared.storage.remediation_store import Store
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
-from tests.unit.alert_bodies import alert, backup_failure, log_alert
+from tests.support.alert_bodies import alert, backup_failure, log_alert
 
 Json = dict[str, Any]
 OTHER = BackupInstanceId(INSTANCE.subscription_id, "testRG", "testVault", "other")

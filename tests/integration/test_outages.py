@@ -10,15 +10,16 @@ import pytest
 import requests
 from azure.core.exceptions import AzureError
 
-from shared import identity, storage
-from shared.arm import ArmClient
-from shared.arm_calls import ArmCalls
-from shared.identity import Tokens, managed_identity
-from shared.remediation import Remediation, Status
-from shared.store import Store
+from shared.clients import credential
+from shared.clients.arm import ArmClient
+from shared.clients.arm_transport import ArmCalls
+from shared.clients.credential import Tokens, managed_identity
+from shared.domain.remediation import Remediation, Status
+from shared.storage import connection
+from shared.storage.remediation_store import Store
 from tests.integration.conftest import FAST, INSTANCE, App
-from tests.silence import BusyStorage, busy_storage, silent_port, unreachable_port
-from tests.simulator import ARM_AUDIENCE
+from tests.support.silence import BusyStorage, busy_storage, silent_port, unreachable_port
+from tests.support.simulator import ARM_AUDIENCE
 
 LATER = {"minutes": 2}
 _TABLES = r"TableEndpoint=http://[^:]+:(?P<port>\d+)"
@@ -83,7 +84,7 @@ def test_an_identity_endpoint_that_keeps_silent_holds_no_job_for_long(
 ) -> None:
     with silent_port() as port, monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
-        patch.setattr(identity, "_PATIENCE", {**identity._PATIENCE, "read_timeout": 0.2})
+        patch.setattr(credential, "_PATIENCE", {**credential._PATIENCE, "read_timeout": 0.2})
         patch.setattr(app.healer.arm._calls, "_tokens", Tokens(lambda: managed_identity(None), ARM_AUDIENCE))
         app.submit(opened)
     assert app.now(opened).status is Status.QUEUED
@@ -104,7 +105,7 @@ def door(connection_string: str) -> Iterator[BusyStorage]:
 def busy(app: App, door: BusyStorage, connection_string: str) -> App:
     """The app, whose table storage is behind the door."""
     through = re.sub(_TABLES, f"TableEndpoint=http://127.0.0.1:{door.server_port}", connection_string)
-    store = Store(storage.table(app.healer.store._table.table_name, {"AzureWebJobsStorage": through}))
+    store = Store(connection.table(app.healer.store._table.table_name, {"AzureWebJobsStorage": through}))
     return replace(app, healer=replace(app.healer, store=store), tick=replace(app.tick, store=store))
 
 

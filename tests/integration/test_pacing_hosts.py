@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pytest
 
-from dev.events import failure_event
+from dev.stack.failure_event import failure_event
 from tests.integration.hosts import (
     Json,
     SyncCalls,
@@ -25,7 +25,7 @@ from tests.integration.hosts import (
     two_hosts,
     until,
 )
-from tests.simulator import SUBSCRIPTION
+from tests.support.simulator import SUBSCRIPTION
 
 FAILURES = 320
 BURST, PER_SECOND = 100, 5

@@ -8,9 +8,9 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator
 
-from dev.stack import Stack
+from dev.stack.stack import Stack
 from tests.integration.test_flow import accepted, instance, outcome_of
-from tests.simulator import Simulator
+from tests.support.simulator import Simulator
 
 __all__ = ["instance"]
 Json = dict[str, Any]

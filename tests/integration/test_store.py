@@ -10,15 +10,15 @@ from uuid import uuid4
 import pytest
 from azure.data.tables import TableClient, TableServiceClient, UpdateMode
 
-from shared import transitions
-from shared.documents import CorruptDocument
-from shared.remediation import Remediation, Status, new_id
-from shared.resource_id import BackupInstanceId
-from shared.rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of, shard_of_instance
-from shared.signals import Signal, SyncType
-from shared.store import LostRace, Store
-from tests.memory_store import MemoryStore
-from tests.unit.episodes import ACCEPTED, INSTANCE, NOW, queued
+from shared.domain import state_machine
+from shared.domain.remediation import Remediation, Status, new_id
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
+from shared.storage.remediation_store import LostRace, Store
+from shared.storage.table_rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of, shard_of_instance
+from tests.support.episodes import ACCEPTED, INSTANCE, NOW, queued
+from tests.support.memory_store import MemoryStore
 
 HOUR = timedelta(hours=1)
 
@@ -41,7 +41,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 def open_one(store: Store, number: int = 0) -> Stored:
     """A queued remediation of an instance of its own, stored."""
     instance = replace(INSTANCE, name=f"bi-{number}")
-    fresh = transitions.opened(Signal(instance, "Event", "failed", NOW), SyncType.DEFAULT, NOW)
+    fresh = state_machine.opened(Signal(instance, "Event", "failed", NOW), SyncType.DEFAULT, NOW)
     store.open(fresh, None)
     return loaded(store, fresh)
 
@@ -111,7 +111,7 @@ def test_what_is_due_is_read_wherever_its_row_stands(store: Store) -> None:
     for number in range(30):
         opened_at = NOW + number * HOUR
         signal = Signal(in_first_shard(number), "Event", "failed", NOW)
-        fresh = transitions.opened(signal, SyncType.DEFAULT, opened_at)
+        fresh = state_machine.opened(signal, SyncType.DEFAULT, opened_at)
         store.open(fresh, None)
         entries.append(DueEntry(fresh.id, opened_at))
     assert set(store.load_due(entries)) == {entry.remediation_id for entry in entries}
@@ -146,7 +146,7 @@ def in_first_shard(number: int) -> BackupInstanceId:
 
 
 def open_in_first_shard(store: Store, number: int) -> Stored:
-    fresh = transitions.opened(Signal(in_first_shard(number), "Event", "failed", NOW), SyncType.DEFAULT, NOW)
+    fresh = state_machine.opened(Signal(in_first_shard(number), "Event", "failed", NOW), SyncType.DEFAULT, NOW)
     stored = store.open(fresh, None)
     assert stored is not None
     return stored
@@ -159,14 +159,14 @@ def test_an_opened_remediation_is_due_though_nobody_queues_its_job(store: Store)
 
 def test_an_instance_has_one_owner(store: Store) -> None:
     opened = open_one(store).remediation
-    rival = transitions.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    rival = state_machine.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
     with pytest.raises(LostRace):
         store.open(rival, None)
 
 
 def test_who_loses_the_race_to_open_leaves_nothing_behind(store: Store) -> None:
     opened = open_one(store).remediation
-    rival = transitions.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    rival = state_machine.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
     with pytest.raises(LostRace):
         store.open(rival, None)
     assert store.load(rival.id) is None
@@ -175,7 +175,7 @@ def test_who_loses_the_race_to_open_leaves_nothing_behind(store: Store) -> None:
 
 def test_the_next_remediation_takes_the_owner_over(store: Store) -> None:
     opened = open_one(store).remediation
-    following = transitions.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
+    following = state_machine.opened(Signal(opened.instance, "Event", "again", NOW), SyncType.DEFAULT, NOW + HOUR)
     store.open(following, store.owner(opened.instance))
     owner = store.owner(opened.instance)
     assert owner is not None
@@ -186,9 +186,9 @@ def test_of_two_who_take_over_one_wins(store: Store) -> None:
     opened = open_one(store).remediation
     seen_by_both = store.owner(opened.instance)
     signal = Signal(opened.instance, "Event", "again", NOW)
-    store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR), seen_by_both)
+    store.open(state_machine.opened(signal, SyncType.DEFAULT, NOW + HOUR), seen_by_both)
     with pytest.raises(LostRace):
-        store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + 2 * HOUR), seen_by_both)
+        store.open(state_machine.opened(signal, SyncType.DEFAULT, NOW + 2 * HOUR), seen_by_both)
 
 
 def test_the_owner_is_found_in_any_casing(store: Store) -> None:
@@ -198,9 +198,9 @@ def test_the_owner_is_found_in_any_casing(store: Store) -> None:
 
 def test_of_two_saves_of_the_same_reading_one_wins(store: Store) -> None:
     stored = open_one(store)
-    store.save(stored, transitions.coalesced(stored.remediation))
+    store.save(stored, state_machine.coalesced(stored.remediation))
     with pytest.raises(LostRace):
-        store.save(stored, transitions.coalesced(stored.remediation))
+        store.save(stored, state_machine.coalesced(stored.remediation))
 
 
 @pytest.mark.parametrize("due_in", [-HOUR, timedelta(), HOUR])
@@ -216,7 +216,7 @@ def test_a_saved_remediation_has_an_entry_at_its_due_time_or_before(store: Store
 def test_what_ends_long_before_it_was_due_is_due_at_once(store: Store) -> None:
     stored = open_one(store)
     (waiting,) = stored_by(store, [Change(stored, replace(stored.remediation, due_at=NOW + HOUR))])
-    store.save(waiting.stored, transitions.cancelled(waiting.stored.remediation, "cancelled", NOW))
+    store.save(waiting.stored, state_machine.cancelled(waiting.stored.remediation, "cancelled", NOW))
     ended = loaded(store, stored.remediation)
     assert [entry.at for entry in entries(store, ended.remediation) if ended.names(entry)] == [NOW]
 
@@ -237,14 +237,14 @@ def test_what_is_over_is_due_no_more(store: Store) -> None:
 
 def test_a_change_can_follow_on_what_was_just_saved(store: Store) -> None:
     stored = open_one(store)
-    (saved,) = stored_by(store, [Change(stored, transitions.coalesced(stored.remediation))])
-    assert stored_by(store, [Change(saved.stored, transitions.coalesced(saved.stored.remediation))])
+    (saved,) = stored_by(store, [Change(stored, state_machine.coalesced(stored.remediation))])
+    assert stored_by(store, [Change(saved.stored, state_machine.coalesced(saved.stored.remediation))])
 
 
 def test_one_lost_race_spoils_no_other_change(store: Store) -> None:
     opened = [open_one(store, number) for number in range(60)]
     lost = opened[7]
-    store.save(lost, transitions.coalesced(lost.remediation))
+    store.save(lost, state_machine.coalesced(lost.remediation))
     changes = [Change(one, replace(one.remediation, reason="changed")) for one in opened]
     saved = stored_by(store, changes)
     expected = {one.remediation.id for one in opened} - {lost.remediation.id}
@@ -305,7 +305,7 @@ def test_who_owned_nothing_since_is_purged_too(table: TableClient) -> None:
     for ended in (old, again):
         stored_by(store, [Change(loaded(store, ended), replace(ended, status=Status.HEALED, due_at=None))])
     signal = Signal(again.instance, "Event", "again", NOW)
-    newer = transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR)
+    newer = state_machine.opened(signal, SyncType.DEFAULT, NOW + HOUR)
     store.open(newer, store.owner(again.instance))
     for shard in SHARDS:
         store.purge(shard, NOW + timedelta(milliseconds=1))
@@ -329,11 +329,11 @@ def test_an_instance_whose_history_is_purged_can_be_healed_again(table: TableCli
     for shard in SHARDS:
         store.purge(shard, NOW + HOUR)
     signal = Signal(over.instance, "Event", "again", NOW + HOUR)
-    store.open(transitions.opened(signal, SyncType.DEFAULT, NOW + HOUR), store.owner(over.instance))
+    store.open(state_machine.opened(signal, SyncType.DEFAULT, NOW + HOUR), store.owner(over.instance))
 
 
 def accepted(stored: Stored) -> Remediation:
-    return transitions.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0, None)
+    return state_machine.sync_answered(stored.remediation, ACCEPTED, NOW, 0.0, None)
 
 
 def test_what_many_threads_open_and_save_at_once_is_all_stored(table: TableClient) -> None:
@@ -348,7 +348,7 @@ def test_of_many_threads_that_open_for_one_instance_one_wins(table: TableClient)
     store = Store(table)
 
     def open_it(number: int) -> bool:
-        fresh = transitions.opened(
+        fresh = state_machine.opened(
             Signal(INSTANCE, "Event", "failed", NOW), SyncType.DEFAULT, NOW + timedelta(milliseconds=number)
         )
         try:
@@ -369,7 +369,7 @@ def test_of_many_threads_only_those_lose_whose_row_has_changed(table: TableClien
 
     def save(stored: Stored) -> bool:
         try:
-            store.save(stored, transitions.coalesced(stored.remediation))
+            store.save(stored, state_machine.coalesced(stored.remediation))
         except LostRace:
             return False
         return True

@@ -9,17 +9,17 @@ import pytest
 import requests
 from azure.data.tables import TableClient
 
-from dev.stack import Stack
-from shared.arm_calls import ArmCalls
-from shared.identity import Tokens, managed_identity
-from shared.pacing import Budget
-from shared.remediation import Status
-from shared.resource_graph import BrokenInstances, GraphAnswer, ResourceGraph
-from shared.sweep import NotSwept, Sweep
-from shared.turns import Turns
+from dev.stack.stack import Stack
+from shared.clients.arm_transport import ArmCalls
+from shared.clients.credential import Tokens, managed_identity
+from shared.clients.resource_graph import BrokenInstances, GraphAnswer, ResourceGraph
+from shared.domain.remediation import Status
+from shared.healing.sweep import NotSwept, Sweep
+from shared.rate_limits.rate_limiter import Budget
+from shared.rate_limits.sweep_quota import Turns
 from tests.integration.conftest import FAST, App, AppMaker
 from tests.integration.hosts import KillableHost, until
-from tests.simulator import ARM_AUDIENCE, SUBSCRIPTION, VAULT, Json, Simulator
+from tests.support.simulator import ARM_AUDIENCE, SUBSCRIPTION, VAULT, Json, Simulator
 
 OTHER = SUBSCRIPTION.replace("0", "1")
 THROTTLED = {"status": 429, "headers": {"Retry-After": "3"}}

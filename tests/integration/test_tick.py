@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.looks import Looks
-from shared.outcomes import NotPublished, OutcomeTopic
-from shared.remediation import Remediation, Status
-from shared.resource_id import BackupInstanceId
-from shared.rows import SHARDS, DueEntry, shard_of
-from shared.shard_jobs import ShardQueue
-from shared.store import Store
+from shared.clients.outcome_topic import NotPublished, OutcomeTopic
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.next_step import Looks
+from shared.storage.queues import ShardQueue
+from shared.storage.remediation_store import Store
+from shared.storage.table_rows import SHARDS, DueEntry, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
 ELSEWHERE = replace(INSTANCE, subscription_id=INSTANCE.subscription_id.replace("0", "1"))
@@ -89,7 +89,7 @@ def test_a_tick_reads_just_ahead_of_its_looks(make_app: AppMaker, monkeypatch: p
             read_during_the_first_look.append(len(read))
         return current
 
-    monkeypatch.setattr("shared.tick.TOGETHER", 5)
+    monkeypatch.setattr("shared.healing.poller.TOGETHER", 5)
     monkeypatch.setattr(Store, "load_due", load)
     monkeypatch.setattr(Looks, "look", look)
     other.tick.run()

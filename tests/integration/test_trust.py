@@ -11,8 +11,8 @@ import pytest
 import requests
 import trustme
 
-from shared.sessions import pooled_session
-from tests.simulator import Simulator
+from shared.clients.http_session import pooled_session
+from tests.support.simulator import Simulator
 
 
 def answered(session: requests.Session, azure: Simulator, verify: bool | None = None) -> int:

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.signal import SyncType
 from shared.settings import InvalidSettings, Settings
-from shared.signals import SyncType
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

@@ -1,0 +1,221 @@
+"""The simulated Backup vaults: their backup instances, and the operations that run on them.
+
+Nothing here runs by itself: an operation ends because the clock says so when somebody looks.
+"""
+
+import base64
+import re
+import uuid
+from dataclasses import dataclass, field, replace
+
+from dev.azure_simulator.behaviour import FAULT_LISTS, MISSING_PERMISSIONS, Behaviour, Fault, FaultsUsed, Json
+
+PROVIDER = "providers/Microsoft.DataProtection"
+"""The segments that every id and operation URL of this service has."""
+_INSTANCE_ID = re.compile(
+    r"/subscriptions/([^/?#]+)/resourceGroups/([^/?#]+)/providers/Microsoft\.DataProtection"
+    r"/backupVaults/([^/?#]+)/backupInstances/([^/?#]+)",
+    re.IGNORECASE,
+)
+
+VaultKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceId:
+    """An ARM id of a backup instance, as written; `vault_key` and `key` are the same for every casing."""
+
+    subscription: str
+    resource_group: str
+    vault: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: object) -> "InstanceId":
+        """Read an id, casing free.
+
+        Raises:
+            ValueError: the text is no backup instance id.
+        """
+        found = _INSTANCE_ID.fullmatch(text) if isinstance(text, str) else None
+        if not found:
+            raise ValueError(f"{text!r} is not the id of a backup instance")
+        return cls(*found.groups())
+
+    @property
+    def group_path(self) -> str:
+        """The id of the resource group."""
+        return f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+
+    @property
+    def vault_path(self) -> str:
+        """The id of the vault."""
+        return f"{self.group_path}/{PROVIDER}/backupVaults/{self.vault}"
+
+    def __str__(self) -> str:
+        """The id, starting with a slash."""
+        return f"{self.vault_path}/backupInstances/{self.name}"
+
+    @property
+    def vault_key(self) -> VaultKey:
+        """Finds the vault in any casing."""
+        return self.subscription.lower(), self.resource_group.lower(), self.vault.lower()
+
+    @property
+    def key(self) -> str:
+        """Finds the instance in its vault in any casing."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One accepted sync. Times are seconds since 1970-01-01T00:00:00Z."""
+
+    id: str
+    instance_id: InstanceId
+    started: float
+    ends: float
+    final_status: str
+    error: Json | None
+    state_after: str
+    job_id: str
+
+    def status(self, now: float) -> str:
+        """As this service spells it: `Inprogress`, then the final status."""
+        return "Inprogress" if now < self.ends else self.final_status
+
+
+@dataclass(slots=True)
+class Instance:
+    """One backup instance, and what is set for it alone."""
+
+    id: InstanceId
+    friendly_name: str
+    protection_state: str
+    error_details: Json | None
+    data_source_id: str
+    overrides: Json = field(default_factory=dict)
+    """Attributes of `Behaviour` that differ from the defaults."""
+    faults_used: FaultsUsed = field(default_factory=FaultsUsed)
+    operation: Operation | None = None
+
+    def settle(self, now: float) -> None:
+        """Take over the result of an operation that has ended by now."""
+        operation = self.operation
+        if operation is None or now < operation.ends:
+            return
+        self.protection_state = operation.state_after
+        if operation.final_status == "Succeeded" and operation.state_after == "ProtectionConfigured":
+            self.error_details = None
+        elif operation.error is not None:
+            self.error_details = operation.error
+        self.operation = None
+
+    def state(self, now: float) -> str:
+        """The protection state that a reader sees now."""
+        self.settle(now)
+        return "UpdatingProtection" if self.operation else self.protection_state
+
+
+class Vaults:
+    """Every simulated vault, instance and operation, and the behaviour that they have by default."""
+
+    def __init__(self) -> None:
+        """Empty: there is no subscription until an instance is put into one."""
+        self.defaults = Behaviour()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all, defaults included."""
+        self.defaults = Behaviour()
+        self._instances: dict[VaultKey, dict[str, Instance]] = {}
+        self._operations: dict[str, Operation] = {}
+
+    def put(self, instance: Instance) -> None:
+        """Create or replace an instance; operations that run on the replaced one no longer touch it."""
+        self._instances.setdefault(instance.id.vault_key, {})[instance.id.key] = instance
+
+    def find(self, instance_id: InstanceId) -> Instance | None:
+        """The instance of this id in any casing."""
+        return self._instances.get(instance_id.vault_key, {}).get(instance_id.key)
+
+    def instances(self, vault: VaultKey) -> list[Instance]:
+        """The vault's instances in the order of their names; empty for an unknown vault."""
+        return [instance for _, instance in sorted(self._instances.get(vault, {}).items())]
+
+    def all(self) -> list[Instance]:
+        """Every instance of every vault."""
+        return [instance for instances in self._instances.values() for instance in instances.values()]
+
+    def subscriptions(self) -> list[str]:
+        """All in which there is a vault, sorted."""
+        return sorted({key[0] for key in self._instances})
+
+    def has_subscription(self, subscription: str) -> bool:
+        """Whether any vault is in it."""
+        return any(key[0] == subscription.lower() for key in self._instances)
+
+    def has_resource_group(self, subscription: str, resource_group: str) -> bool:
+        """Whether any vault is in it."""
+        return any(key[:2] == (subscription.lower(), resource_group.lower()) for key in self._instances)
+
+    def has_vault(self, vault: VaultKey) -> bool:
+        """Whether the vault exists."""
+        return vault in self._instances
+
+    def operation(self, operation_id: str) -> Operation | None:
+        """The operation of this id, running or ended. It is no resource name: its casing counts."""
+        return self._operations.get(operation_id)
+
+    def set_defaults(self, attributes: Json, fault_lists: list[str]) -> None:
+        """Change the default behaviour; instances that follow a changed list of faults start it anew."""
+        self.defaults = replace(self.defaults, **attributes)
+        for instances in self._instances.values():
+            for instance in instances.values():
+                for name in fault_lists:
+                    if _FAULTS[name] not in instance.overrides:
+                        instance.faults_used.forget(name)
+
+    def behaviour(self, instance: Instance | None) -> Behaviour:
+        """What holds for this instance now; for None, the defaults."""
+        return replace(self.defaults, **instance.overrides) if instance else self.defaults
+
+    def next_fault(self, instance: Instance | None, name: str | None) -> Fault | None:
+        """The next fault of the list with this name for this instance, used up by asking."""
+        if instance is None or name is None:
+            return None
+        faults: tuple[Fault, ...] = getattr(self.behaviour(instance), _FAULTS[name])
+        return instance.faults_used.take(name, faults)
+
+    def start_sync(self, instance: Instance, now: float) -> Operation:
+        """Begin an operation on an instance that has none running."""
+        behaviour = self.behaviour(instance)
+        succeeds = behaviour.final_status == "Succeeded"
+        state_after = behaviour.state_after_success if succeeds else behaviour.state_after_failure
+        operation = Operation(
+            id=_operation_id(),
+            instance_id=instance.id,
+            started=now,
+            ends=now if behaviour.sync_status == 200 else now + behaviour.operation_seconds,
+            final_status=behaviour.final_status,
+            error=None if succeeds else behaviour.final_error or _default_error(behaviour.final_status),
+            state_after=state_after or instance.protection_state,
+            job_id=f"{instance.id.vault_path}/backupJobs/{uuid.uuid4()}",
+        )
+        self._operations[operation.id] = operation
+        instance.operation = operation
+        return operation
+
+
+_FAULTS = dict(zip(FAULT_LISTS, ("sync_faults", "poll_faults", "read_faults"), strict=True))
+
+
+def _operation_id() -> str:
+    """Two UUIDs in base64, as the sample of the API reference "Sync Backup Instance" has it."""
+    return base64.b64encode(f"{uuid.uuid4()};{uuid.uuid4()}".encode()).decode()
+
+
+def _default_error(final_status: str) -> Json:
+    if final_status == "Canceled":
+        return {"code": "OperationCanceled", "message": "The operation was canceled."}
+    return MISSING_PERMISSIONS

@@ -1,0 +1,66 @@
+"""Cold start: what importing the app costs, beside what any app with the same triggers pays, and an app on the SDK."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+from collections.abc import Iterable
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from dev.bench.context import Context, Json, Part, Row
+from dev.processes.service import PROJECT, bound_to_parent
+
+_STATEMENTS = {
+    "app": "import function_app",
+    "bare": "import azure.functions, requests",
+    "sdk": "import azure.functions, azure.mgmt.dataprotection, azure.identity",
+}
+_GOAL = 1.5
+_FEWEST = 3
+_USUAL = 9
+
+
+def measure(context: Context) -> Json:
+    """Medians of fresh interpreters, the three in turn."""
+    context.say("cold start")
+    times = _FEWEST if context.quick else max(_USUAL, context.runs)
+    with TemporaryDirectory(prefix="bytecode-", dir=context.directory) as bytecode:
+        # Kept in one place for all three, as it is where apps are deployed: compiling is not importing.
+        environment = {**context.environment, "PYTHONPYCACHEPREFIX": bytecode}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for statement in _STATEMENTS.values():
+            _import(context.python, statement, environment)
+        runs = [
+            {name: _import(context.python, statement, environment) for name, statement in _STATEMENTS.items()}
+            for _ in range(times)
+        ]
+    milliseconds = {name: round(statistics.median(run[name] for run in runs) * 1000, 1) for name in _STATEMENTS}
+    return {"milliseconds": milliseconds, "appToBare": round(milliseconds["app"] / milliseconds["bare"], 2)}
+
+
+def _import(python: str, statement: str, environment: dict[str, str]) -> float:
+    script = f"import time; began = time.perf_counter(); {statement}; print(time.perf_counter() - began)"
+    command = bound_to_parent([python, "-c", script])
+    asked = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    return float(asked.stdout.splitlines()[-1])
+
+
+def rows(numbers: Json) -> Iterable[Row]:
+    """For the table."""
+    ms, ratio = numbers["milliseconds"], numbers["appToBare"]
+    ours, beside = f"{ms['app']:.0f} ms", f"{ms['sdk']:.0f} ms"
+    yield Row("cold start: import of the app", ours, beside)
+    yield Row("  beside azure.functions and requests alone", f"{ratio:.2f} x", "", f"{_GOAL} x", ratio <= _GOAL)
+
+
+def plot(numbers: Json, figure: Any) -> None:
+    """One bar for each import."""
+    axes = figure.subplots()
+    names = list(_STATEMENTS)
+    bars = axes.barh([_STATEMENTS[name] for name in names], [numbers["milliseconds"][name] for name in names])
+    axes.bar_label(bars, fmt="%.0f")
+    axes.set_title("Cold start: milliseconds of import")
+
+
+PART = Part("start", measure, rows, plot)

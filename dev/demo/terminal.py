@@ -1,0 +1,139 @@
+"""How the demo looks in a terminal, and as plain lines where there is none."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dev.demo.timeline import Step, Story
+from dev.stack.stack import Stack
+
+_TITLE_WIDTH = 15
+
+
+class StoryView:
+    """Shows the steps as they come: redrawn in a terminal, one line each elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        """Writes to this console."""
+        self._console = console
+        self._live: Live | None = None
+        self._printed = 0
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Redraw within the block; its last picture stays."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, refresh_per_second=10) as self._live:
+            yield
+
+    def update(self, story: Story) -> None:
+        """Show the story as it is now."""
+        steps = story.steps()
+        if self._live:
+            self._live.update(_table(steps))
+            return
+        come = [step for step in steps if step.seconds is not None]
+        for step in come[self._printed :]:
+            print_plain(self._console, f"{step.seconds:7.2f} s  {step.title:{_TITLE_WIDTH}} {step.detail}")
+        self._printed = max(self._printed, len(come))
+
+
+def _table(steps: list[Step]) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(width=2)
+    table.add_column(width=_TITLE_WIDTH)
+    table.add_column(justify="right", width=8)
+    table.add_column(overflow="fold")
+    waiting = False
+    for step in steps:
+        if step.seconds is not None:
+            table.add_row("[green]✔[/]", Text(step.title, "bold"), f"{step.seconds:.2f} s", Text(step.detail))
+        else:
+            mark = Text("·", "dim") if waiting else Spinner("dots")
+            table.add_row(mark, Text(step.title, "dim"), "", Text(step.detail, "dim"))
+            waiting = True
+    return table
+
+
+def print_plain(console: Console, text: str = "") -> None:
+    """A line as it is: no markup, no colouring of numbers, no wrapping (a curl line is to be copied)."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_summary(console: Console, story: Story, seconds_to_start: float) -> None:
+    """What came of it, in a few lines."""
+    kinds = story.arm_calls_by_kind()
+    calls = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    sync, outcome = story.seconds_to_sync(), story.seconds_to_outcome()
+    console.print()
+    console.print(Text(f"{story.status}", "bold green" if story.healed else "bold red"), end="")
+    print_plain(console, f"  remediation {story.remediation_id}")
+    if sync is not None:
+        print_plain(console, f"signal to sync call     {sync:6.2f} s")
+    if outcome is not None:
+        print_plain(console, f"signal to outcome event {outcome:6.2f} s")
+    print_plain(console, f"start of the stack      {seconds_to_start:6.2f} s")
+    print_plain(console, f"calls to Resource Manager: {sum(kinds.values())} ({calls})")
+
+
+def print_guide(console: Console, stack: Stack, instance_id: str, event_file: str) -> None:
+    """Where everything is, and commands to try.
+
+    The instance is a broken one that nobody has healed yet; `event_file` holds an event about another.
+    """
+    host, azure, keys = stack.host.url, stack.simulator.url, stack.host.keys
+    key = ["-H", f"x-functions-key: {keys['function']}"] if keys else []
+    code = f"&code={keys['system']}" if keys else ""
+    webhook = f"{host}/runtime/webhooks/EventGrid?functionName=on_backup_failure{code}"
+    json_body = ["-H", "content-type: application/json"]
+    trusted = ["--cacert", str(stack.simulator.ready["ca"])]
+    broken = f'{{"id": "{instance_id}"}}'
+    request = f'{{"backupInstanceId": "{instance_id}"}}'
+    sections = {
+        "Functions host": host,
+        "page": f"{host}/api/dashboard" + (f"?code={keys['function']}" if keys else ""),
+        "simulated Azure": azure,
+        "storage": stack.azurite.connection_string,
+        "function key": keys.get("function", "none is asked for"),
+        "system key": keys.get("system", "none is asked for"),
+        "logs": str(stack.directory / "logs"),
+    }
+    commands = {
+        "heal an instance": [f"{host}/api/sync", *key, *json_body, "-d", request],
+        "see how far it is": [f"{host}/api/remediations/ID", *key],
+        "another one's backup failed, says Event Grid": [
+            webhook,
+            *["-H", "aeg-event-type: Notification"],
+            *json_body,
+            "-d",
+            f"@{event_file}",
+        ],
+        "break an instance": [
+            f"{azure}/_simulator/instances",
+            *trusted,
+            "-X",
+            "PUT",
+            *json_body,
+            "-d",
+            broken,
+        ],
+        "what Azure was asked": [f"{azure}/_simulator/requests", *trusted],
+        "what was announced": [f"{azure}/_simulator/events?topic=outcomes", *trusted],
+        "is all well": [f"{host}/api/health", *key],
+    }
+    console.print()
+    for name, value in sections.items():
+        print_plain(console, f"{name + ':':17} {value}")
+    for name, arguments in commands.items():
+        print_plain(console, f"\n# {name}\ncurl -sS {shlex.join(arguments)}")
+    console.print("\n[bold]Ctrl-C ends everything.[/]")

@@ -1,0 +1,245 @@
+"""`/api/remediations`: what was and is healed, in pages and one by one, and the word that stops it."""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import azure.functions as func
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from shared.api import schemas
+from shared.api.requests import KEY_PARAMETERS, read_body, read_query
+from shared.api.responses import Refusal, answered, json_answer, read_answer
+from shared.api.route_docs import BODY_REFUSALS, ETAG, NOT_MODIFIED, STORAGE_UNAVAILABLE, Answer, Body, Operation
+from shared.api.schemas import RemediationList, RemediationResource
+from shared.clock import from_iso
+from shared.domain.remediation import Remediation, Status, is_remediation_id, opened_at_of
+from shared.domain.remediation_json import CorruptDocument, to_document
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.state_machine import POLL_DELAY
+from shared.healing.healer import Healer
+from shared.storage.remediation_list import Filters, History
+from shared.storage.remediation_store import Store
+
+Found = TypeVar("Found")
+
+_MOST = 200
+_UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_SPACE_FOR_PLUS = re.compile(r" (?=\d\d:?\d\d$)")
+
+
+def _statuses(value: object) -> frozenset[Status]:
+    """One or several, separated by commas; a parameter that stands twice arrives like that, too."""
+    by_name = {status.lower(): status for status in Status}
+    names = [name.strip() for name in str(value).split(",")]
+    for name in names:
+        if name.lower() not in by_name:
+            raise ValueError(f"{name[:100]!a} is no status; there are: {', '.join(Status)}")
+    return frozenset(by_name[name.lower()] for name in names)
+
+
+def _moment(value: object) -> datetime:
+    """ISO 8601; a plus that was not encoded arrives as a space."""
+    text = str(value).upper()
+    if "T" in text:
+        text = _SPACE_FOR_PLUS.sub("+", text)
+    try:
+        return from_iso(text)
+    except (ValueError, OverflowError) as cause:
+        raise ValueError(f"{str(value)[:100]!a} is no ISO 8601 time such as 2026-01-02T03:04:05Z") from cause
+
+
+def _whole_number(value: object) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII):
+        raise ValueError(f"{str(value)[:100]!a} is no whole number")
+    return int(str(value))
+
+
+def _place(value: object) -> str:
+    """The place in the list that a `nextLink` names.
+
+    Raises:
+        ValueError: no answer of this app has named it.
+    """
+    try:
+        place = urlsafe_b64decode(f"{value}==").decode("ascii")
+        if not is_remediation_id(place) or continuation(place) != value:
+            raise ValueError("not an id")
+        opened_at_of(place)
+    except (ValueError, OverflowError, OSError) as cause:
+        raise ValueError("not a continuation of this list: take it from nextLink") from cause
+    return place
+
+
+def continuation(place: str) -> str:
+    """A place in the list as an opaque text that needs no escape in a URL."""
+    return urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+class RemediationsQuery(BaseModel):
+    """The query of `GET /api/remediations`."""
+
+    model_config = ConfigDict(alias_generator=to_camel, arbitrary_types_allowed=True)
+
+    status: Annotated[
+        frozenset[Status],
+        BeforeValidator(_statuses),
+        WithJsonSchema(
+            {"type": "array", "items": {"type": "string", "enum": [status.value for status in Status]}, "minItems": 1}
+        ),
+    ] = Field(frozenset(), description="Only those that stand there; several are separated by commas.")
+    backup_instance_id: Annotated[
+        BackupInstanceId | None,
+        BeforeValidator(BackupInstanceId.parse),
+        WithJsonSchema(schemas.ARM_ID),
+    ] = Field(None, description="Only those of this instance; an ARM id in any casing.")
+    subscription_id: Annotated[str | None, Field(pattern=_UUID), WithJsonSchema(schemas.UUID)] = Field(
+        None, description="Only those of instances in this subscription."
+    )
+    since: Annotated[
+        datetime | None, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+    ] = Field(None, description="Only those that were opened then or later: ISO 8601, without an offset UTC.")
+    top: Annotated[int, Field(ge=1, le=_MOST), BeforeValidator(_whole_number)] = Field(
+        50, description="How many a page holds."
+    )
+    continuation: Annotated[
+        str | None, BeforeValidator(_place), WithJsonSchema({"type": "string", "format": "continuation"})
+    ] = Field(None, description="Where the page begins: from the `nextLink` of the page before.")
+
+    def filters(self) -> Filters:
+        """What is asked for."""
+        return Filters(self.status, self.backup_instance_id, self.subscription_id, self.since)
+
+
+class CancelRequest(BaseModel):
+    """The body of `POST /api/remediations/{id}/cancel`, which may be absent."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore")
+
+    reason: str = Field("cancelled over HTTP", min_length=1, max_length=500, description="For those who read it later.")
+
+
+@dataclass(frozen=True, slots=True)
+class RemediationsApi:
+    """The functions behind the routes."""
+
+    healer: Callable[[], Healer]
+    store: Callable[[], Store]
+    history: Callable[[], History]
+
+    def list(self, request: func.HttpRequest) -> func.HttpResponse:
+        """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it, newest first."""
+        return answered(lambda: self._list(request))
+
+    def show(self, request: func.HttpRequest) -> func.HttpResponse:
+        """`GET /api/remediations/{id}`: 200 with the remediation, or 404; while it is active, when to look again."""
+        return answered(lambda: self._show(request))
+
+    def cancel(self, request: func.HttpRequest) -> func.HttpResponse:
+        """`POST /api/remediations/{id}/cancel`: 200 when it is cancelled, by now or before; 409 if it had ended."""
+        return answered(lambda: self._cancel(request))
+
+    def _show(self, request: func.HttpRequest) -> func.HttpResponse:
+        remediation = self._found(request)
+        response = read_answer(request, to_document(remediation))
+        if not remediation.status.is_terminal:
+            response.headers["Retry-After"] = str(int(POLL_DELAY.total_seconds()))
+        return response
+
+    def _list(self, request: func.HttpRequest) -> func.HttpResponse:
+        query = read_query(request, RemediationsQuery)
+        page = self.history().page(query.filters(), query.top, query.continuation)
+        value = [to_document(stored.remediation) for stored in page.items]
+        next_link = _next_link(request, page.after) if page.after else None
+        return read_answer(request, {"value": value, "nextLink": next_link})
+
+    def _cancel(self, request: func.HttpRequest) -> func.HttpResponse:
+        remediation_id = _id(request)
+        wanted = read_body(request, CancelRequest, "reason") if request.get_body() else CancelRequest.model_validate({})
+        cancelled = _sound(lambda: self.healer().cancel(remediation_id, wanted.reason))
+        if cancelled is None:
+            raise _missing(remediation_id)
+        if cancelled.status is not Status.CANCELLED:
+            raise Refusal(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
+        return json_answer(200, to_document(cancelled))
+
+    def _found(self, request: func.HttpRequest) -> Remediation:
+        remediation_id = _id(request)
+        stored = _sound(lambda: self.store().load(remediation_id))
+        if stored is None:
+            raise _missing(remediation_id)
+        return stored.remediation
+
+
+def _id(request: func.HttpRequest) -> str:
+    given = request.route_params.get("id")
+    if not isinstance(given, str) or not is_remediation_id(given):
+        raise _missing(given)
+    return given
+
+
+def _missing(remediation_id: object) -> Refusal:
+    return Refusal(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
+
+
+def _sound(read: Callable[[], Found]) -> Found:
+    try:
+        return read()
+    except CorruptDocument as corrupt:
+        raise Refusal(500, "CorruptRemediation", f"the record cannot be read: {corrupt}") from corrupt
+
+
+def _next_link(request: func.HttpRequest, after: str) -> str:
+    """The request's own URL with the next place; without its key, which must not get into logs and pages."""
+    url = urlsplit(request.url)
+    left_out = {*KEY_PARAMETERS, "continuation"}
+    query: dict[str, Any] = {name: value for name, value in request.params.items() if name.lower() not in left_out}
+    return f"{url.scheme}://{url.netloc}{url.path}?{urlencode({**query, 'continuation': continuation(after)})}"
+
+
+_UNKNOWN = {404: "There is no remediation with this id."}
+
+OPERATIONS = (
+    Operation(
+        name="get_remediations",
+        method="GET",
+        path="remediations",
+        summary="List remediations, newest first.",
+        query=RemediationsQuery,
+        answers={200: Answer("A page.", RemediationList, ETAG), 304: NOT_MODIFIED},
+        refusals={400: "A parameter is unknown or malformed; `target` names it.", **STORAGE_UNAVAILABLE},
+    ),
+    Operation(
+        name="get_remediation",
+        method="GET",
+        path="remediations/{id}",
+        summary="Show how far a remediation is: every attempt, error and time.",
+        answers={
+            200: Answer(
+                "The remediation. `Retry-After` says when to look again, while it is active.", RemediationResource, ETAG
+            ),
+            304: NOT_MODIFIED,
+        },
+        refusals={**_UNKNOWN, 500: "Its record cannot be read.", **STORAGE_UNAVAILABLE},
+    ),
+    Operation(
+        name="cancel_remediation",
+        method="POST",
+        path="remediations/{id}/cancel",
+        summary="Stop a remediation; an operation that Azure runs already is not stopped.",
+        body=Body(CancelRequest, required=False),
+        answers={200: Answer("The remediation, cancelled now or before.", RemediationResource)},
+        refusals={
+            400: "The body is malformed; `target` names the field.",
+            **_UNKNOWN,
+            409: "The remediation has ended already.",
+            **BODY_REFUSALS,
+            **STORAGE_UNAVAILABLE,
+        },
+    ),
+)

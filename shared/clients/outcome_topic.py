@@ -1,0 +1,64 @@
+"""Outcomes on their way out: one CloudEvent for each remediation that ended."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.messaging import CloudEvent
+from azure.eventgrid import EventGridPublisherClient
+
+from shared.domain.remediation import Remediation
+from shared.domain.remediation_json import Document, to_document
+from shared.logs import said_by
+
+_SOURCE = "/backup-autoheal"
+
+
+_PATIENCE: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
+"""No retries of the client's own: an outcome stays due until it is delivered, and a tick waits for no topic."""
+_ABOUT_THE_EVENTS = frozenset({400, 413, 422})
+"""Refusals that say nothing about the topic: there are too many of them at once, or one cannot be taken."""
+
+
+class NotPublished(Exception):
+    """The topic took none of the outcomes; the message says why. Publish them again later."""
+
+    def __init__(self, reason: str, in_parts: bool = False) -> None:
+        """`in_parts`: fewer at once may go through; else the topic takes nothing now."""
+        super().__init__(reason)
+        self.in_parts = in_parts
+
+
+class OutcomeTopic:
+    """An Event Grid custom topic that takes CloudEvents 1.0."""
+
+    def __init__(self, endpoint: str, credential: TokenCredential) -> None:
+        """Publish to the topic's endpoint; the identity needs the role "EventGrid Data Sender"."""
+        self._client = EventGridPublisherClient(endpoint, credential)
+
+    def publish(self, ended: Sequence[Remediation]) -> None:
+        """Announce how these remediations ended, in one call.
+
+        Raises:
+            NotPublished: the topic did not take them.
+        """
+        try:
+            self._client.send([outcome_event(remediation) for remediation in ended], **_PATIENCE)
+        except HttpResponseError as refusal:
+            raise NotPublished(said_by(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS) from refusal
+        except (AzureError, ValueError) as cause:
+            raise NotPublished(said_by(cause)) from cause
+
+
+def outcome_event(remediation: Remediation) -> CloudEvent[Document]:
+    """The event; its id is the remediation's, so that consumers can drop what they have seen."""
+    return CloudEvent(
+        source=_SOURCE,
+        type=f"BackupAutoheal.Remediation.{remediation.status}",
+        id=remediation.id,
+        subject=str(remediation.instance),
+        time=remediation.ended_at,
+        data=to_document(remediation),
+        datacontenttype="application/json",
+    )

@@ -1,0 +1,154 @@
+"""What Azure can answer, as plain facts: the words between the ARM client and the state machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.domain.resource_ids import BackupInstanceId
+
+ErrorDetail = Mapping[str, Any]
+"""ARM's error as it came: `{code, message, target?, details?, additionalInfo?, ...}`, code and message are text."""
+
+
+def error_detail(code: str, message: str) -> ErrorDetail:
+    """An error of our own in ARM's shape."""
+    return {"code": code, "message": message}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Where ARM says a long-running operation can be followed. Untrusted until the guard has seen it."""
+
+    status_url: str | None
+    """From the header `Azure-AsyncOperation`."""
+    result_url: str | None
+    """From the header `Location`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnswered:
+    """No verdict: throttled, unavailable, timed out, unreadable. Ask again."""
+
+    error: ErrorDetail
+    retry_after: float | None = None
+    """Seconds that ARM asked us to wait, when it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAccepted:
+    """`202`: the operation runs."""
+
+    operation: Operation
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDone:
+    """`200`: done at once, nothing to follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRefused:
+    """Any other status: a CloudError."""
+
+    status: int
+    error: ErrorDetail
+
+
+@dataclass(frozen=True, slots=True)
+class SyncConflict:
+    """`409`: another operation runs on the instance; perhaps one of ours that a crash kept from being recorded."""
+
+    error: ErrorDetail
+    retry_after: float | None
+
+
+SyncAnswer = SyncAccepted | SyncDone | SyncRefused | SyncConflict | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRunning:
+    """Not terminal yet."""
+
+    status: str
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSucceeded:
+    """The operation ended well; whether the instance is well, only the instance can tell."""
+
+    job_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFailed:
+    """`Failed` or `Canceled`, or a status URL that must not be followed."""
+
+    status: str
+    error: ErrorDetail
+    job_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationUnknown:
+    """ARM no longer knows the operation, or never named one: look at the instance instead."""
+
+
+OperationAnswer = OperationRunning | OperationSucceeded | OperationFailed | OperationUnknown | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRead:
+    """The backup instance as ARM shows it."""
+
+    protection_state: str
+    """`properties.currentProtectionState`, for example `ProtectionConfigured`."""
+    error: ErrorDetail | None
+    """`properties.protectionStatus.errorDetails` or `properties.protectionErrorDetails`."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRefused:
+    """ARM will not show the instance, and asking again will not change that (not found, for example)."""
+
+    status: int
+    error: ErrorDetail
+
+
+InstanceAnswer = InstanceRead | InstanceRefused | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInstance:
+    """An instance as its vault lists it."""
+
+    id: BackupInstanceId
+    resource_id: str
+    """`properties.dataSourceInfo.resourceID`: the ARM id of what it protects."""
+
+
+@dataclass(frozen=True, slots=True)
+class VaultListed:
+    """All instances of a vault."""
+
+    instances: tuple[ListedInstance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VaultRefused:
+    """ARM will not list the vault, and asking again will not change that (not found, no permission)."""
+
+    status: int
+    error: ErrorDetail
+
+
+VaultAnswer = VaultListed | VaultRefused | NotAnswered
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """ARM takes the app's token."""
+
+    subscriptions: int | None
+    """How many the identity can see; None where ARM would not say."""

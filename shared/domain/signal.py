@@ -1,0 +1,62 @@
+"""A signal: the report that one backup instance failed, whichever way it came in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.domain.resource_ids import BackupInstanceId
+
+SWEEP = "Sweep"
+"""The `source` of a signal that says nothing new: only how an instance stands."""
+
+
+class SyncType(StrEnum):
+    """`syncType` of the sync call: only in case of failure, or in all cases."""
+
+    DEFAULT = "Default"
+    FORCE_RESYNC = "ForceResync"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One word that one instance failed."""
+
+    instance: BackupInstanceId
+    source: str
+    """Which way in it came: `Event`, `Alert`, `Request` or `Sweep`."""
+    reason: str
+    """For people: what failed, or why somebody asked."""
+    occurred_at: datetime
+    sync_type: SyncType | None = None
+    """The sync asked for; None for the app's setting."""
+    client_request_id: str | None = None
+    """What the caller calls the request (`x-ms-client-request-id`); printable ASCII."""
+    not_before: datetime | None = None
+    """When its heal may begin; None for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSignal:
+    """What came is no word of a failed instance."""
+
+    reason: str
+
+
+def read_sync_type(value: object) -> SyncType | None:
+    """`Default` or `ForceResync` in any casing; None stays None.
+
+    Raises:
+        ValueError: anything else.
+    """
+    if value is None:
+        return None
+    for sync_type in SyncType:
+        if isinstance(value, str) and value.lower() == sync_type.lower():
+            return sync_type
+    raise ValueError(f"syncType must be one of {', '.join(SyncType)}, got {ascii(value)[:100]}")
+
+
+def one_line(text: str) -> str:
+    """Foreign text on its way into log, storage and page: of bounded length, without what cannot be written."""
+    printable = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return printable if len(printable) <= 500 else printable[:500] + "..."

@@ -1,0 +1,114 @@
+"""What says "this backup instance failed": events and requests become a Signal, or the reason why not."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
+from shared.domain.signal import NoSignal, Signal, one_line, read_sync_type
+from shared.sources.operation_filter import OperationRules, why_not
+
+_ALL_OPERATIONS = OperationRules()
+RESOURCE_FAILURES = {
+    "Microsoft.Resources.ResourceActionFailure": "failed",
+    "Microsoft.Resources.ResourceWriteFailure": "failed",
+    "Microsoft.Resources.ResourceActionCancel": "was canceled",
+    "Microsoft.Resources.ResourceWriteCancel": "was canceled",
+}
+"""The Resource Manager events that are read (Event Grid, "Azure subscription as a source"), in any casing.
+
+What was canceled counts too: the instance is without that backup, or half configured, and a `Default` sync of
+an instance that is well does nothing.
+"""
+_WHAT_HAPPENED = {event_type.lower(): word for event_type, word in RESOURCE_FAILURES.items()}
+
+
+class GridEvent(Protocol):
+    """What both event classes of `azure.functions` have: EventGridEvent and CloudEvent."""
+
+    @property
+    def subject(self) -> str | None:
+        """The resource that the event is about."""
+
+    def get_json(self) -> Any:
+        """The event's data."""
+
+
+def from_grid_event(event: GridEvent, now: datetime, rules: OperationRules = _ALL_OPERATIONS) -> Signal | NoSignal:
+    """Read what the Event Grid trigger hands over; `now` stands in for an event that tells no time.
+
+    An Event Grid event has `event_type` and `event_time`, a CloudEvent `type` and `time`.
+    """
+    event_type = getattr(event, "event_type", None) or getattr(event, "type", None)
+    occurred_at = getattr(event, "event_time", None) or getattr(event, "time", None) or now
+    if occurred_at.tzinfo is None:
+        occurred_at = occurred_at.replace(tzinfo=UTC)
+    return from_event(event_type, event.subject, event.get_json(), occurred_at, rules)
+
+
+def from_event(
+    event_type: object,
+    subject: object,
+    data: object,
+    occurred_at: datetime,
+    rules: OperationRules = _ALL_OPERATIONS,
+) -> Signal | NoSignal:
+    """Read an event of either schema (Event Grid or CloudEvents 1.0).
+
+    Two kinds are signals: Resource Manager's word that an operation on a backup instance failed or was canceled,
+    where the rules count that operation; and any other event whose data carries `backupInstanceId` (with
+    optional `syncType` and `reason`).
+    """
+    if not isinstance(event_type, str) or not event_type:
+        return NoSignal("the event has no type")
+    if not isinstance(data, Mapping):
+        return NoSignal(f"the data of the {one_line(event_type)} event is not an object")
+    if event_type.lower() in _WHAT_HAPPENED:
+        return _from_resource_failure(_WHAT_HAPPENED[event_type.lower()], subject, data, occurred_at, rules)
+    if "backupInstanceId" not in data:
+        shown = one_line(event_type)
+        return NoSignal(f"the {shown} event is no failure of Resource Manager and has no data.backupInstanceId")
+    return _from_custom_event(event_type, data, occurred_at)
+
+
+def _from_resource_failure(
+    what: str, subject: object, data: Mapping[str, Any], occurred_at: datetime, rules: OperationRules
+) -> Signal | NoSignal:
+    operation = data.get("operationName")
+    if not isinstance(operation, str):
+        return NoSignal("data.operationName is missing or not text")
+    uncounted = why_not(operation, data, rules)
+    if uncounted:
+        return NoSignal(uncounted)
+    try:
+        instance = _instance_of(data.get("resourceUri"), subject)
+    except InvalidResourceId as invalid:
+        return NoSignal(f"data.resourceUri: {invalid}")
+    return Signal(instance, "Event", f"{one_line(operation)} {what}", occurred_at)
+
+
+def _instance_of(resource_uri: object, subject: object) -> BackupInstanceId:
+    """The resource as the data names it; where that is nothing, or no backup instance, as the subject does."""
+    try:
+        return BackupInstanceId.parse(resource_uri or subject)
+    except InvalidResourceId:
+        if not resource_uri:
+            raise
+        with suppress(InvalidResourceId):
+            return BackupInstanceId.parse(subject)
+        raise
+
+
+def _from_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: datetime) -> Signal | NoSignal:
+    try:
+        instance = BackupInstanceId.parse(data["backupInstanceId"])
+        sync_type = read_sync_type(data.get("syncType"))
+    except InvalidResourceId as invalid:
+        return NoSignal(f"data.backupInstanceId: {invalid}")
+    except ValueError as invalid:
+        return NoSignal(f"data.{invalid}")
+    reason = data.get("reason", f"{one_line(event_type)} event")
+    if not isinstance(reason, str):
+        return NoSignal("data.reason is not text")
+    return Signal(instance, "Event", one_line(reason), occurred_at, sync_type)

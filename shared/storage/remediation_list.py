@@ -1,0 +1,168 @@
+"""Reading many remediations: pages of a list, newest first, and everything of late in short.
+
+Ids sort newest first in each of the four shards, so a list is a merge of four sorted reads, and a place in it is
+an id. Filters are storage's work. It scans what they leave out, so a filtered list is read in stretches of time,
+each longer than the one before, until the page is full or enough was read for one request.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import isqrt
+from typing import Any
+
+from azure.data.tables import TableClient
+
+from shared import logs
+from shared.domain.remediation import Status, id_prefix, opened_at_of
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.summary import Summary
+from shared.storage.remediation_store import Store
+from shared.storage.summary_cache import Recent
+from shared.storage.table_rows import SHARDS, Stored, shard_of_instance, stored_in
+
+_FIRST_STRETCH = timedelta(days=1)
+_LONGER = 8
+"""Times as old as it begins, each stretch ends."""
+_MOST_READS = 40
+"""Requests to storage for one page, unless a stretch needs more: some 200 ms."""
+_OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = "-ffffffffffffffff"
+"""Behind every id of the same millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which remediations are asked for; what is empty or None asks for nothing."""
+
+    statuses: frozenset[Status] = frozenset()
+    instance: BackupInstanceId | None = None
+    subscription_id: str | None = None
+    since: datetime | None = None
+    """Opened then or later."""
+
+    @property
+    def let_all_through(self) -> bool:
+        """Whether nothing but a time is asked for."""
+        return not (self.statuses or self.instance or self.subscription_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some remediations, newest first."""
+
+    items: tuple[Stored, ...]
+    after: str | None
+    """Where the next page begins: behind this place, which has the shape of an id. None when nothing follows."""
+
+
+class History:
+    """What was and is healed, of one table."""
+
+    def __init__(self, table: TableClient, store: Store, now: Callable[[], datetime]) -> None:
+        """Read from the table in which the store writes."""
+        self._table = table
+        self._recent = Recent(table, store)
+        self._now = now
+
+    def summaries(self, opened_since: datetime) -> list[Summary]:
+        """What was opened then or later, newest first, in short (see `recent`).
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        return self._recent.since(opened_since)
+
+    def page(self, filters: Filters, top: int, after: str | None = None) -> Page:
+        """The first `top` of what the filters let through, behind a place.
+
+        A page may be short, even empty, and yet have a next one: then what follows is long ago.
+
+        Args:
+            after: where to begin, as the page before told it.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        found: list[Stored] = []
+        reads = 0
+        for end in _stretches(filters, after, self._now()):
+            queries = [_Query(self._table, shard, filters, after, end, top) for shard in _shards(filters)]
+            for row in heapq.merge(*queries, key=_row_key):
+                if len(found) == top:
+                    return Page(tuple(found), found[-1].remediation.id)
+                found += _readable(row)
+            after, reads = end, reads + sum(query.reads for query in queries)
+            if reads >= _MOST_READS and end != _end_of(filters):
+                return Page(tuple(found), after)
+        return Page(tuple(found), None)
+
+
+class _Query:
+    """The rows of one shard between two places, sorted; counts the requests that it takes."""
+
+    def __init__(self, table: TableClient, shard: str, filters: Filters, after: str | None, end: str, top: int) -> None:
+        conditions = [f"PartitionKey eq '{shard}'", f"RowKey gt 'r:{after or ''}'", f"RowKey le 'r:{end}'"]
+        self._pages = table.query_entities(
+            " and ".join(conditions + _conditions(filters)),
+            # Instances spread evenly over the shards, so a quarter and some more is nearly always enough.
+            results_per_page=top // len(SHARDS) + 2 * isqrt(top) + 1,
+        ).by_page()
+        self.reads = 0
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for rows in self._pages:
+            self.reads += 1
+            yield from rows
+
+
+def _conditions(filters: Filters) -> list[str]:
+    """At most 11 comparisons besides the range's three: a filter may hold 15. All values have a fixed alphabet."""
+    conditions = []
+    if filters.statuses:
+        conditions.append("(" + " or ".join(f"Status eq '{status}'" for status in sorted(filters.statuses)) + ")")
+    if filters.instance:
+        conditions.append(f"InstanceKey eq '{filters.instance.key}'")
+    if filters.subscription_id:
+        conditions.append(f"Subscription eq '{filters.subscription_id.lower()}'")
+    return conditions
+
+
+def _shards(filters: Filters) -> tuple[str, ...]:
+    return (shard_of_instance(filters.instance),) if filters.instance else SHARDS
+
+
+def _stretches(filters: Filters, after: str | None, now: datetime) -> Iterator[str]:
+    """Where each stretch ends that is to be read, the last one being the end of all."""
+    age = now - opened_at_of(after) if after else timedelta()
+    while not filters.let_all_through and (age := max(_FIRST_STRETCH, _LONGER * age)) < now - _oldest(filters):
+        yield _place(now - age)
+    yield _end_of(filters)
+
+
+def _end_of(filters: Filters) -> str:
+    return _place(_oldest(filters))
+
+
+def _oldest(filters: Filters) -> datetime:
+    return max(filters.since or _OLDEST, _OLDEST)
+
+
+def _place(moment: datetime) -> str:
+    return id_prefix(moment) + _LAST
+
+
+def _row_key(row: Mapping[str, Any]) -> str:
+    key: str = row["RowKey"]
+    return key
+
+
+def _readable(row: Mapping[str, Any]) -> list[Stored]:
+    try:
+        return [stored_in(row)]
+    except CorruptDocument as corrupt:
+        # One record that cannot be read must not keep the others from being seen.
+        logs.error("remediation.corrupt", remediationId=_row_key(row).removeprefix("r:"), reason=str(corrupt))
+        return []

@@ -1,0 +1,125 @@
+"""The newest remediations in short, kept in memory and brought up to date by what changed since the last look.
+
+To read ten thousand summaries takes 0.2 to 0.4 s; to ask storage for what changed meanwhile takes 0.02 s, because
+it filters by its own `Timestamp` of each row. So only the first look of a process is dear.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from itertools import islice
+from threading import Lock
+from typing import Any
+
+from azure.data.tables import TableClient
+
+from shared import logs
+from shared.domain.remediation import id_prefix
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.summary import Summary, from_text, summary_of
+from shared.logs import Relay
+from shared.storage.remediation_store import TOGETHER, Store
+from shared.storage.table_rows import SHARDS
+
+MOST = 40_000
+"""So many are kept, of each shard a quarter; one takes about 0.6 KiB."""
+_OVERLAP = timedelta(seconds=10)
+"""Asked for once more at each look: a shard may have moved to a server whose clock is behind."""
+_ANEW = timedelta(days=1)
+_COLUMNS = ["RowKey", "Summary"]
+
+
+class _Shard:
+    """What was read of one shard."""
+
+    def __init__(self, table: TableClient, store: Store, partition: str, opened_since: datetime) -> None:
+        self._table = table
+        self._store = store
+        # Ids count down with time: what is newer sorts first.
+        self._all = f"PartitionKey eq '{partition}' and RowKey gt 'r:' and RowKey lt 'r:{id_prefix(opened_since)};'"
+        self._read_at: datetime | None = None
+        self._began_at: datetime | None = None
+        self.by_id: dict[str, Summary] = {}
+
+    def look(self) -> None:
+        """Take in what changed since the last look, or everything at the first."""
+        told: list[datetime] = []
+        changed = f" and Timestamp ge datetime'{self._read_at - _OVERLAP:%Y-%m-%dT%H:%M:%SZ}'" if self._read_at else ""
+        rows = self._table.query_entities(
+            self._all + changed,
+            results_per_page=1000,
+            select=_COLUMNS,
+            raw_response_hook=lambda answer: told.append(parsedate_to_datetime(answer.http_response.headers["Date"])),
+        )
+        most = MOST // len(SHARDS)
+        self.by_id |= {summary.id: summary for summary in self._summaries(islice(rows, most))}
+        if len(self.by_id) > most:
+            self.by_id = {remediation_id: self.by_id[remediation_id] for remediation_id in sorted(self.by_id)[:most]}
+        # By the clock that also stamps the rows.
+        self._read_at = told[0]
+        self._began_at = self._began_at or told[0]
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it was begun a day ago; what storage removed meanwhile is still in it."""
+        return bool(self._read_at and self._began_at and self._read_at - self._began_at > _ANEW)
+
+    def _summaries(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Summary]:
+        without: list[str] = []
+        for row in rows:
+            remediation_id = row["RowKey"].removeprefix("r:")
+            if "Summary" not in row:
+                without.append(remediation_id)
+                continue
+            try:
+                yield from_text(remediation_id, row["Summary"])
+            except ValueError as corrupt:
+                logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(corrupt))
+        yield from self._from_documents(without)
+
+    def _from_documents(self, ids: list[str]) -> Iterator[Summary]:
+        """Of rows that an older app wrote."""
+        for start in range(0, len(ids), TOGETHER):
+            for remediation_id, found in self._store.load_together(ids[start : start + TOGETHER]).items():
+                if isinstance(found, CorruptDocument):
+                    logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(found))
+                else:
+                    yield summary_of(found.remediation)
+
+
+class Recent:
+    """The newest remediations of all shards; for any number of threads."""
+
+    def __init__(self, table: TableClient, store: Store) -> None:
+        """Read from this table; `store` reads what has no summary."""
+        self._table = table
+        self._store = store
+        self._lock = Lock()
+        self._from: datetime | None = None
+        self._shards: list[_Shard] = []
+
+    def since(self, opened_since: datetime) -> list[Summary]:
+        """What was opened then or later, newest first; of the newest `MOST` only.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        with self._lock:
+            self._reach_back_to(opened_since)
+            relay = Relay()
+            try:
+                with ThreadPoolExecutor(len(self._shards)) as side_by_side:
+                    list(side_by_side.map(relay.heard(_Shard.look), self._shards))
+            finally:
+                relay.tell()
+            summaries = [summary for shard in self._shards for summary in shard.by_id.values()]
+        first = id_prefix(opened_since) + ";"
+        return sorted((each for each in summaries if each.id < first), key=lambda summary: summary.id)
+
+    def _reach_back_to(self, opened_since: datetime) -> None:
+        """Begin anew where less is known, and once a day: what is kept must not grow for ever."""
+        if self._from is not None and self._from <= opened_since and not any(shard.is_old for shard in self._shards):
+            return
+        self._from = opened_since
+        self._shards = [_Shard(self._table, self._store, partition, opened_since) for partition in SHARDS]

@@ -1,0 +1,128 @@
+"""What the demo tells, from what it saw."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from dev.demo.timeline import Json, Story
+
+INSTANCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.DataProtection/backupVaults/v/backupInstances/i"
+SIGNALLED_AT = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def at(second: float) -> str:
+    return f"2026-01-01T12:00:{second:06.3f}Z"
+
+
+def transition(to: str, second: float, instance: str = INSTANCE) -> Json:
+    return {
+        "event": "remediation.transition",
+        "at": at(second),
+        "remediationId": "r1",
+        "backupInstanceId": instance,
+        "to": to,
+        "reason": f"reason of {to}",
+    }
+
+
+def line(entry: Json) -> str:
+    return f"[{at(0)}] INFO backup_autoheal: {json.dumps(entry)}"
+
+
+def call(kind: str, second: float, status: int | None = 200) -> Json:
+    return {"kind": kind, "at": at(second), "status": status}
+
+
+def event(status: str = "Healed", subject: str = INSTANCE) -> Json:
+    return {"type": f"BackupAutoheal.Remediation.{status}", "subject": subject}
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story(INSTANCE, SIGNALLED_AT)
+
+
+@pytest.fixture
+def healed(story: Story) -> Story:
+    steps = [("Queued", 0.1), ("Running", 0.5), ("Verifying", 3), ("Healed", 3.5)]
+    story.read_log([line(transition(to, second)) for to, second in steps])
+    calls = [
+        call("token", 0.2),
+        call("sync", 0.4, 202),
+        call("operationStatus", 2),
+        call("operationStatus", 3),
+    ]
+    story.read_azure([*calls, call("instance", 3.2), call("topic", 4)], [event()])
+    return story
+
+
+def test_a_heal_is_told_step_by_step_with_the_time_of_each(healed: Story) -> None:
+    assert [(step.title, step.seconds) for step in healed.steps()] == [
+        ("signal", 0.0),
+        ("queued", 0.1),
+        ("sync accepted", 0.4),
+        ("polling", 3.0),
+        ("verified", 3.5),
+        ("outcome event", 4.0),
+    ]
+
+
+def test_a_heal_that_is_announced_went_well(healed: Story) -> None:
+    assert healed.is_told
+    assert healed.healed
+    assert (healed.seconds_to_sync(), healed.seconds_to_outcome()) == (0.4, 4.0)
+
+
+def test_only_calls_to_resource_manager_are_counted(healed: Story) -> None:
+    assert healed.arm_calls_by_kind() == {"sync": 1, "operationStatus": 2, "instance": 1}
+
+
+def test_without_the_outcome_event_the_story_is_not_over(healed: Story) -> None:
+    healed.read_azure([], [])
+    assert not healed.is_told
+    assert not healed.healed
+
+
+def test_an_event_that_is_seen_before_its_call_is_waited_for(story: Story) -> None:
+    story.read_log([line(transition("Queued", 0.1)), line(transition("Healed", 2))])
+    story.read_azure([], [event("Healed")])
+    assert not story.is_told
+    story.read_azure([call("topic", 3)], [event("Healed")])
+    assert story.is_told
+
+
+@pytest.mark.parametrize("status", ["Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled"])
+def test_any_other_end_is_an_end_that_did_not_go_well(story: Story, status: str) -> None:
+    story.read_log([line(transition("Queued", 0.1)), line(transition(status, 2))])
+    story.read_azure([call("topic", 3)], [event(status)])
+    assert story.is_told
+    assert not story.healed
+    assert (story.steps()[4].title, story.steps()[4].detail) == ("ended", f"{status}: reason of {status}")
+
+
+def test_nothing_but_the_signal_is_told_before_anything_came(story: Story) -> None:
+    assert [step.seconds for step in story.steps()] == [0.0, None, None, None, None, None]
+    assert (story.status, story.remediation_id, story.seconds_to_sync()) == (None, None, None)
+
+
+def test_a_sync_call_that_was_put_off_is_not_told_as_accepted(story: Story) -> None:
+    story.read_azure([call("sync", 1, 429), call("sync", 2, None)], [])
+    assert story.seconds_to_sync() is None
+
+
+def test_other_instances_do_not_matter(story: Story) -> None:
+    story.read_log([line(transition("Healed", 1, INSTANCE + "2"))])
+    story.read_azure([], [event(subject=INSTANCE + "2")])
+    assert (story.transitions, story.events) == ([], [])
+
+
+def test_the_instance_is_known_in_any_casing(story: Story) -> None:
+    story.read_log([line(transition("Queued", 1, INSTANCE.upper()))])
+    assert story.status == "Queued"
+
+
+@pytest.mark.parametrize("noise", ["", "plain", '{"event": "cut', '[x] {"event": 1} trailing', '{"event":"other"}'])
+def test_lines_that_tell_no_transition_are_passed_over(story: Story, noise: str) -> None:
+    story.read_log([noise])
+    assert story.transitions == []

@@ -1,1 +1,0 @@
-"""The local Functions host, seen from outside: tiny apps, a real host process, a real Azurite."""

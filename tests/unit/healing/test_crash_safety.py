@@ -1,0 +1,353 @@
+"""Whatever dies, repeats, gets lost or interleaves: each remediation reaches one end and one outcome.
+
+A Hypothesis state machine drives the real healer and tick over stores, queue, topic and Resource Manager in
+memory. At any boundary between the app and one of those, the process may be killed, the request may fail, or
+another host may run a step of its own before this one goes on.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import cast
+
+from azure.core.exceptions import AzureError, ServiceResponseError
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from shared.clients.arm import ArmClient
+from shared.clients.outcome_topic import NotPublished, OutcomeTopic
+from shared.domain import arm_results
+from shared.domain.arm_results import ErrorDetail, Operation, error_detail
+from shared.domain.remediation import Remediation
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
+from shared.healing.healer import Healer
+from shared.healing.next_step import Looks
+from shared.healing.poll_cache import Memory
+from shared.healing.poller import Tick
+from shared.rate_limits.rate_limiter import Budget, Pacer
+from shared.settings import Settings
+from shared.storage.queues import JobQueue, ShardJob, ShardQueue, SyncJob
+from tests.support.episodes import NOW
+from tests.support.memory_store import MemoryStore
+
+SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
+INSTANCES = [BackupInstanceId(SUBSCRIPTION, "rg", "vault", f"bi-{number}") for number in range(3)]
+ERROR: ErrorDetail = error_detail("UserError", "broken")
+SETTINGS = Settings(
+    max_attempts=2,
+    retry_delays=(timedelta(minutes=5),),
+    cooldown=timedelta(),
+    daily_cap=99,
+    outcome_topic_endpoint="https://topic.example",
+)
+
+
+class Killed(BaseException):
+    """The process is gone; nothing of it runs on."""
+
+
+class World:
+    """Everything outside the app, and the boundary between."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+        self.store = MemoryStore(self.boundary)
+        self.queue: list[str] = []
+        self.shards: list[str] = []
+        self.published: list[tuple[str, str]] = []
+        self.outcomes: list[bool] = []
+        self.throttled_calls = 0
+        self.running_looks = 0
+        self.conflicts = 0
+        self.changing_reads = 0
+        self.refuses = False
+        self.accepted: set[str] = set()
+        self.topic_is_down = False
+        self.steps_until_event = -1
+        self.event: Callable[[], None] = lambda: None
+
+    def clock(self) -> datetime:
+        """Time goes on by itself, a little."""
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    def boundary(self) -> None:
+        """Here a process may die, or another host may get ahead."""
+        self.steps_until_event -= 1
+        if self.steps_until_event == 0:
+            self.event()
+
+    def disturb(self, after_steps: int, event: Callable[[], None]) -> None:
+        self.steps_until_event, self.event = after_steps, event
+
+    def calm(self) -> None:
+        self.steps_until_event = -1
+
+
+class MemoryQueue:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
+        self._world.boundary()
+        self._world.queue.append(job.to_message())
+        self._world.boundary()
+
+
+class MemoryShards:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def send(self, job: ShardJob) -> None:
+        self._world.boundary()
+        self._world.shards.append(job.to_message())
+
+
+class MemoryTopic:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def publish(self, ended: Sequence[Remediation]) -> None:
+        self._world.boundary()
+        if self._world.topic_is_down:
+            raise NotPublished("down")
+        self._world.published += [(remediation.id, remediation.status.value) for remediation in ended]
+        self._world.boundary()
+
+
+class MemoryArm:
+    """An operation ends when it is looked at, as the world decides."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncAnswer:
+        self._world.boundary()
+        if self._world.throttled_calls > 0:
+            self._world.throttled_calls -= 1
+            return arm_results.NotAnswered(error_detail("TooManyRequests", "later"), 1.0)
+        if self._world.conflicts > 0:
+            self._world.conflicts -= 1
+            return arm_results.SyncConflict(ERROR, 1.0)
+        if self._world.refuses:
+            return arm_results.SyncRefused(400, ERROR)
+        self._world.boundary()
+        return arm_results.SyncAccepted(Operation("https://arm.example/x", None), 1.0)
+
+    def operation(self, instance: BackupInstanceId, operation: Operation) -> arm_results.OperationAnswer:
+        self._world.boundary()
+        if self._world.running_looks > 0:
+            self._world.running_looks -= 1
+            return arm_results.OperationRunning("Inprogress", 1.0)
+        succeeds = self._world.outcomes.pop() if self._world.outcomes else True
+        return arm_results.OperationSucceeded("job") if succeeds else arm_results.OperationFailed("Failed", ERROR)
+
+    def read(self, instance: BackupInstanceId) -> arm_results.InstanceAnswer:
+        self._world.boundary()
+        if self._world.changing_reads > 0:
+            self._world.changing_reads -= 1
+            return arm_results.InstanceRead("UpdatingProtection", None)
+        healthy = self._world.outcomes.pop() if self._world.outcomes else True
+        return arm_results.InstanceRead("ProtectionConfigured" if healthy else "ProtectionError", None)
+
+
+instances = st.sampled_from(INSTANCES)
+moments = st.integers(1, 12)
+picks = st.integers(0, 5)
+
+
+class Host:
+    """One process: healer and tick, with a memory of their own."""
+
+    def __init__(self, world: World, alone: int) -> None:
+        store, arm = world.store, cast(ArmClient, MemoryArm(world))
+        jobs = cast(JobQueue, MemoryQueue(world))
+        topic = cast(OutcomeTopic, MemoryTopic(world))
+        writes = Pacer("writes", Budget(burst=2, per_second=1), store.move_horizon, world.clock)
+        reads = Pacer("reads", Budget(burst=2, per_second=1), store.move_horizon, world.clock)
+        looks = Looks(arm, reads, SETTINGS, world.clock, lambda: 0.5)
+        shards = cast(ShardQueue, MemoryShards(world))
+        memory = Memory()
+        self.healer = Healer(store, arm, writes, jobs, memory, SETTINGS, world.clock, lambda: 0.5)
+        self.tick = Tick(store, looks, memory, jobs, shards, topic, world.clock, lambda: 0.5, at_once=1, alone=alone)
+
+
+class CrashSafety(RuleBasedStateMachine):
+    """Hosts come and go; what they share is the world."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        # One works through at most one due entry by itself, so that it hands over, too.
+        self.host, self.other_host = Host(self.world, alone=2_000), Host(self.world, alone=1)
+        self.endings: dict[str, str] = {}
+
+    def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
+        intake = host.healer.intake(Signal(instance, "Event", "failed", self.world.clock()))
+        if intake and intake.remediation:
+            self.world.accepted.add(intake.remediation.id)
+        if intake and intake.job:
+            self.world.boundary()
+            self.world.queue.append(intake.job.to_message())
+
+    def take_job(self, host: Host, pick: int, repeated: bool) -> None:
+        if not self.world.queue:
+            return
+        message = self.world.queue[pick % len(self.world.queue)]
+        host.healer.submit(message)
+        if not repeated and message in self.world.queue:
+            self.world.queue.remove(message)
+
+    def take_shard(self, host: Host, pick: int, repeated: bool) -> None:
+        if not self.world.shards:
+            return
+        message = self.world.shards[pick % len(self.world.shards)]
+        host.tick.run_shard(message)
+        if not repeated and message in self.world.shards:
+            self.world.shards.remove(message)
+
+    @rule(instance=instances)
+    def a_signal_comes(self, instance: BackupInstanceId) -> None:
+        self.take_signal(self.host, instance)
+
+    @rule(pick=picks, repeated=st.booleans())
+    def a_job_is_delivered(self, pick: int, repeated: bool) -> None:
+        self.take_job(self.host, pick, repeated)
+
+    @rule(pick=picks)
+    def a_job_gets_lost(self, pick: int) -> None:
+        if self.world.queue:
+            self.world.queue.pop(pick % len(self.world.queue))
+
+    @rule()
+    def the_timer_ticks(self) -> None:
+        self.host.tick.run()
+
+    @rule(pick=picks, repeated=st.booleans())
+    def a_shard_is_delivered(self, pick: int, repeated: bool) -> None:
+        self.take_shard(self.host, pick, repeated)
+
+    @rule()
+    def the_timer_moves_to_the_other_host(self) -> None:
+        self.host, self.other_host = self.other_host, self.host
+
+    @rule(seconds=st.sampled_from([1, 20, 70, 400]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
+
+    @rule(
+        outcomes=st.lists(st.booleans(), max_size=3),
+        throttled_calls=st.integers(0, 2),
+        running_looks=st.integers(0, 3),
+        conflicts=st.integers(0, 1),
+        changing_reads=st.integers(0, 2),
+        refuses=st.booleans(),
+    )
+    def azure_will_answer(
+        self,
+        outcomes: list[bool],
+        throttled_calls: int,
+        running_looks: int,
+        conflicts: int,
+        changing_reads: int,
+        refuses: bool,
+    ) -> None:
+        self.world.outcomes, self.world.throttled_calls = outcomes, throttled_calls
+        self.world.running_looks, self.world.conflicts = running_looks, conflicts
+        self.world.changing_reads, self.world.refuses = changing_reads, refuses
+
+    @rule(down=st.booleans())
+    def the_topic_goes_down_or_up(self, down: bool) -> None:
+        self.world.topic_is_down = down
+
+    @rule(pick=picks, elsewhere=st.booleans())
+    def an_operator_cancels(self, pick: int, elsewhere: bool) -> None:
+        known, host = self.world.store.remediations(), self.other_host if elsewhere else self.host
+        if known:
+            host.healer.cancel(known[pick % len(known)].id, "cancelled")
+
+    @rule(data=st.data(), after_steps=moments)
+    def a_process_is_killed_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
+        def die() -> None:
+            raise Killed
+
+        step = data.draw(self.steps(self.host))
+        self.world.disturb(after_steps, die)
+        try:
+            step()
+        except Killed:
+            self.host = Host(self.world, self.host.tick.alone)
+        finally:
+            self.world.calm()
+
+    @rule(data=st.data(), after_steps=moments)
+    def storage_fails_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
+        def fail() -> None:
+            raise ServiceResponseError("no answer, whatever was done")
+
+        step = data.draw(self.steps(self.host))
+        self.world.disturb(after_steps, fail)
+        with suppress(AzureError):
+            step()
+        self.world.calm()
+
+    @rule(data=st.data(), after_steps=moments)
+    def another_host_gets_ahead_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
+        step, of_the_other = data.draw(self.steps(self.host)), data.draw(self.steps(self.other_host))
+        self.world.disturb(after_steps, of_the_other)
+        try:
+            step()
+        finally:
+            self.world.calm()
+
+    def steps(self, host: Host) -> st.SearchStrategy[Callable[[], None]]:
+        jobs: st.SearchStrategy[Callable[[], None]] = st.builds(
+            lambda pick, repeated: lambda: self.take_job(host, pick, repeated), picks, st.booleans()
+        )
+        signals = st.builds(lambda instance: lambda: self.take_signal(host, instance), instances)
+        shards: st.SearchStrategy[Callable[[], None]] = st.builds(
+            lambda pick, repeated: lambda: self.take_shard(host, pick, repeated), picks, st.booleans()
+        )
+        return st.one_of(signals, jobs, shards, st.just(host.tick.run))
+
+    @invariant()
+    def an_instance_has_one_active_remediation_at_most(self) -> None:
+        active = Counter(one.instance for one in self.remediations() if not one.status.is_terminal)
+        assert not active or max(active.values()) == 1
+
+    @invariant()
+    def what_has_ended_never_changes_its_end(self) -> None:
+        for one in self.remediations():
+            if one.status.is_terminal:
+                assert self.endings.setdefault(one.id, one.status.value) == one.status.value
+                assert sum(step.after.is_terminal for step in one.history) == 1
+
+    @invariant()
+    def an_outcome_is_only_announced_as_it_is(self) -> None:
+        ended = {one.id: one.status.value for one in self.remediations()}
+        assert all(ended[remediation_id] == status for remediation_id, status in self.world.published)
+
+    def remediations(self) -> list[Remediation]:
+        return self.world.store.remediations()
+
+    def teardown(self) -> None:
+        """Once nothing disturbs any more, everything comes to its end."""
+        self.world.topic_is_down = False
+        for _ in range(12):
+            self.world.now += timedelta(minutes=6)
+            self.host.tick.run()
+            while self.world.shards:
+                self.take_shard(self.host, 0, repeated=False)
+            while self.world.queue:
+                self.take_job(self.host, 0, repeated=False)
+        assert self.world.accepted <= {one.id for one in self.remediations()}
+        open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]
+        assert open_ends == []
+        assert {remediation_id for remediation_id, _ in self.world.published} == {one.id for one in self.remediations()}
+
+
+TestCrashSafety = CrashSafety.TestCase
+TestCrashSafety.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)

@@ -1,0 +1,29 @@
+"""What is removed once a day."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.healing.retention import Retention
+from shared.settings import _LONGEST_DAYS, Settings
+from shared.storage.remediation_store import Store
+from shared.storage.table_rows import SHARDS
+from tests.support.episodes import NOW
+
+
+class Purged(Store):
+    """Remembers since when what ended is kept."""
+
+    def __init__(self) -> None:
+        self.opened_before: list[tuple[str, datetime]] = []
+
+    def purge(self, shard: str, opened_before: datetime) -> int:
+        self.opened_before.append((shard, opened_before))
+        return 0
+
+
+@pytest.mark.parametrize("days", [1, _LONGEST_DAYS])
+def test_each_shard_is_purged_of_what_is_older_than_the_retention(days: int) -> None:
+    store = Purged()
+    Retention(store, Settings.from_environment({"RETENTION_DAYS": str(days)}), lambda: NOW).purge()
+    assert store.opened_before == [(shard, NOW - timedelta(days=days)) for shard in SHARDS]

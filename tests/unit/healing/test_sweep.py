@@ -1,0 +1,233 @@
+"""The sweep over stores, queue and Resource Graph in memory: what it opens, what it leaves, and why."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+
+from shared.clients.arm import ArmClient
+from shared.clients.resource_graph import BrokenInstances, Finding, GraphAnswer, GraphRefused, ResourceGraph
+from shared.domain import state_machine
+from shared.domain.arm_results import NotAnswered
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal
+from shared.healing.healer import Healer
+from shared.healing.poll_cache import Memory
+from shared.healing.sweep import NotSwept, Sweep, Swept
+from shared.rate_limits.rate_limiter import Budget, Pacer
+from shared.rate_limits.sweep_quota import Turns
+from shared.settings import Settings
+from shared.storage.queues import JobQueue, SyncJob
+from tests.support.episodes import ERROR
+from tests.support.memory_store import MemoryStore
+from tests.unit.rate_limits.test_rate_limiter import OTHER, SUBSCRIPTION, Clock
+
+INSTANCE = BackupInstanceId(SUBSCRIPTION, "rg", "vault", "bi")
+BUDGET = Budget(burst=40, per_second=4)
+AT_ONCE = BUDGET.burst // 4
+"""Turns that are free at first."""
+
+
+class MemoryGraph:
+    """Knows these instances as broken, or answers this."""
+
+    def __init__(self) -> None:
+        self.instances: Sequence[BackupInstanceId] = ()
+        self.instead: GraphAnswer | None = None
+        self.while_it_answers: Callable[[], None] = lambda: None
+
+    def broken(self, deadline: datetime) -> GraphAnswer:
+        self.while_it_answers()
+        findings = [Finding(instance, "ProtectionError") for instance in self.instances]
+        return self.instead or BrokenInstances(findings, unreadable=0)
+
+
+class MemoryQueue:
+    def __init__(self) -> None:
+        self.sent: list[tuple[SyncJob, timedelta]] = []
+
+    def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
+        self.sent.append((job, delay))
+
+
+@dataclass
+class World:
+    clock: Clock
+    store: MemoryStore
+    graph: MemoryGraph
+    queue: MemoryQueue
+    healer: Healer
+    sweep: Sweep
+
+    def opened(self, source: str = "Sweep") -> list[Remediation]:
+        return [each for each in self.store.remediations() if each.source == source]
+
+    def event(self, instance: BackupInstanceId = INSTANCE) -> SyncJob | None:
+        """An event says that the instance failed; returns the job that is to be queued."""
+        intake = self.healer.intake(Signal(instance, "Event", "backup failed", self.clock()))
+        assert intake is not None
+        return intake.job
+
+
+def world_with(**changes: object) -> World:
+    settings = replace(Settings(), **changes)  # type: ignore[arg-type] # named by each test
+    clock, store, graph, queue = Clock(), MemoryStore(), MemoryGraph(), MemoryQueue()
+    jobs = cast(JobQueue, queue)
+    pacer = Pacer("writes", BUDGET, store.move_horizon, clock)
+    healer = Healer(store, cast(ArmClient, None), pacer, jobs, Memory(), settings, clock, lambda: 0.0)
+    turns = Turns(BUDGET, store.move_horizon, store.horizon, clock)
+    sweep = Sweep(cast(ResourceGraph, graph), healer, turns, jobs, clock, lambda: 0.5)
+    return World(clock, store, graph, queue, healer, sweep)
+
+
+@pytest.fixture
+def world() -> World:
+    return world_with()
+
+
+def instances(count: int, subscription: str = SUBSCRIPTION) -> list[BackupInstanceId]:
+    return [BackupInstanceId(subscription, "rg", "vault", f"bi-{number}") for number in range(count)]
+
+
+def codes(swept: Swept) -> set[str]:
+    return {left.code for left in swept.left}
+
+
+def test_a_broken_instance_of_which_no_signal_came_is_healed(world: World) -> None:
+    world.graph.instances = [INSTANCE]
+    swept = world.sweep.run()
+    [opened] = world.opened()
+    assert (opened.instance, opened.reason) == (INSTANCE, "found in ProtectionError")
+    assert [each.remediation_id for each in swept.opened] == [opened.id]
+    assert [job for job, _ in world.queue.sent] == [SyncJob(opened.id, 1)]
+
+
+def test_each_job_stays_in_the_queue_until_its_turn(world: World) -> None:
+    world.graph.instances = instances(AT_ONCE + 20)
+    world.sweep.run()
+    delays = sorted(delay.total_seconds() for _, delay in world.queue.sent)
+    assert sum(delay <= 0 for delay in delays) == AT_ONCE
+    assert delays[-20:] == pytest.approx([float(number) for number in range(1, 21)])
+
+
+def test_a_remediation_is_due_when_its_job_is(world: World) -> None:
+    world.graph.instances = instances(AT_ONCE + 20)
+    world.sweep.run()
+    due = sorted(each.due_at for each in world.opened() if each.due_at)
+    assert due[-1] == world.clock() + timedelta(seconds=20) + state_machine.QUEUE_PATIENCE
+
+
+def test_an_instance_that_is_being_healed_is_left_alone_and_nothing_is_written(world: World) -> None:
+    world.event()
+    world.graph.instances = [INSTANCE]
+    before = world.store.remediations()
+    swept = world.sweep.run()
+    assert codes(swept) == {"AlreadyActive"}
+    assert world.store.remediations() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"exclude": ("*/vault/*",)}, "OutOfScope"),
+        ({}, "CoolingDown"),
+        ({"cooldown": timedelta(), "daily_cap": 1}, "DailyCapReached"),
+    ],
+)
+def test_the_policy_is_the_same_as_for_any_signal(changes: dict[str, object], code: str) -> None:
+    world = world_with(**changes)
+    world.event(BackupInstanceId(SUBSCRIPTION, "rg", "elsewhere", "bi"))
+    world.event()
+    for each in world.store.remediations():
+        world.healer.give_up(SyncJob(each.id, 1).to_message())
+    world.graph.instances = [INSTANCE]
+    assert codes(world.sweep.run()) == {code}
+    assert world.opened() == []
+
+
+def test_what_an_operator_has_cancelled_today_is_left_alone() -> None:
+    world = world_with(cooldown=timedelta())
+    world.event()
+    [opened] = world.store.remediations()
+    world.healer.cancel(opened.id, "not now")
+    world.graph.instances = [INSTANCE]
+    assert codes(world.sweep.run()) == {"CancelledToday"}
+
+
+def test_what_has_no_turn_is_left_to_a_later_sweep(world: World) -> None:
+    turns = AT_ONCE + 30 * 60
+    world.graph.instances = instances(turns + 5)
+    assert world.sweep.run().left_by_code == {"NoTurn": 5}
+    world.clock.advance(3600)
+    swept = world.sweep.run()
+    assert len(swept.opened) == 5
+    assert swept.left_by_code == {"AlreadyActive": turns}
+
+
+def test_a_dry_run_says_what_a_sweep_would_do(world: World) -> None:
+    world.event()
+    world.graph.instances = [INSTANCE, *instances(AT_ONCE + 30 * 60 + 5)]
+    dry = world.sweep.preview()
+    swept = world.sweep.run()
+    assert sorted(each.begins_at for each in dry.opened) == sorted(each.begins_at for each in swept.opened)
+    assert dry.left_by_code == swept.left_by_code == {"AlreadyActive": 1, "NoTurn": 5}
+
+
+def test_a_dry_run_writes_nothing(world: World) -> None:
+    world.graph.instances = instances(3)
+    world.sweep.preview()
+    assert (world.store.remediations(), world.queue.sent) == ([], [])
+    assert world.sweep.preview().opened == world.sweep.preview().opened
+
+
+def test_a_sweep_that_takes_too_long_leaves_the_rest(world: World) -> None:
+    world.graph.instances = instances(3)
+    world.graph.while_it_answers = lambda: world.clock.advance(300)
+    assert world.sweep.run().left_by_code == {"NoTime": 3}
+
+
+def test_an_event_about_an_instance_that_waits_for_its_turn_heals_it_at_once(world: World) -> None:
+    world.graph.instances = instances(AT_ONCE + 500)
+    last = max(world.sweep.run().opened, key=lambda each: each.begins_at)
+    job = world.event(last.instance)
+    assert job == SyncJob(str(last.remediation_id), 1)
+    stored = world.store.load(str(last.remediation_id))
+    assert stored is not None
+    assert (stored.remediation.status, stored.remediation.signals) == (Status.QUEUED, 2)
+    assert state_machine.job_delay(stored.remediation, world.clock()) == timedelta()
+
+
+def test_a_second_event_about_it_queues_nothing(world: World) -> None:
+    world.graph.instances = instances(AT_ONCE + 500)
+    last = max(world.sweep.run().opened, key=lambda each: each.begins_at)
+    world.event(last.instance)
+    assert world.event(last.instance) is None
+
+
+def test_subscriptions_have_their_own_turns(world: World) -> None:
+    world.graph.instances = instances(AT_ONCE) + instances(AT_ONCE, OTHER)
+    assert max(each.begins_at for each in world.sweep.run().opened) <= world.clock()
+
+
+@pytest.mark.parametrize(
+    ("answer", "refused", "retry_after"),
+    [(GraphRefused(403, ERROR), 403, None), (NotAnswered(ERROR, 7.0), None, 7.0)],
+)
+def test_without_an_answer_of_resource_graph_there_is_no_sweep(
+    world: World, answer: GraphAnswer, refused: int | None, retry_after: float | None
+) -> None:
+    world.graph.instead = answer
+    with pytest.raises(NotSwept) as raised:
+        world.sweep.run()
+    assert (raised.value.error, raised.value.refused, raised.value.retry_after) == (ERROR, refused, retry_after)
+
+
+def test_the_timer_tells_the_log_and_ends_well(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world.graph.instead = GraphRefused(403, ERROR)
+    world.sweep.on_schedule()
+    assert '"sweep.failed"' in caplog.text
+    assert "UserErrorMissingPermission" in caplog.text
