@@ -23,7 +23,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def on_backup_failure(event: func.EventGridEvent, jobs: func.Out[str]) -> None:
     """A backup failed, says an event: open a remediation and queue its sync job."""
-    signal = event_grid.from_grid_event(event, utc_now(), composition.operation_rules())
+    signal = event_grid.read_event(event, utc_now(), composition.operation_rules())
     intake = composition.healer().intake(signal)
     if intake and intake.job:
         jobs.set(intake.job.to_message())

@@ -24,20 +24,21 @@ if TYPE_CHECKING:
     from shared.api.sweep import SweepApi
     from shared.api.sync import SyncApi
     from shared.clients.arm import ArmClient
-    from shared.clients.arm_transport import ArmCalls
-    from shared.clients.credential import Tokens
-    from shared.clients.vault_cache import VaultInstances
+    from shared.clients.arm_transport import ArmTransport
+    from shared.clients.credential import TokenCache
+    from shared.clients.vault_cache import VaultCache
     from shared.dashboard.page import Dashboard
     from shared.healing.healer import Healer
-    from shared.healing.poll_cache import Memory
-    from shared.healing.poller import Tick
+    from shared.healing.poll_cache import PollCache
+    from shared.healing.poller import Poller
     from shared.healing.retention import Retention
     from shared.healing.sweep import Sweep
-    from shared.rate_limits.rate_limiter import Budget, Pacer
-    from shared.sources.operation_filter import OperationRules
-    from shared.storage.queues import JobQueue, ShardQueue
-    from shared.storage.remediation_list import History
-    from shared.storage.remediation_store import Store
+    from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+    from shared.sources.operation_filter import OperationFilter
+    from shared.storage.bucket_store import BucketStore
+    from shared.storage.queues import ShardQueue, SyncJobQueue
+    from shared.storage.remediation_list import RemediationReader
+    from shared.storage.remediation_store import RemediationStore
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs tell of each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -79,25 +80,25 @@ def healer() -> "Healer":
 
 
 @once
-def operation_rules() -> "OperationRules":
+def operation_rules() -> "OperationFilter":
     """Which failed operations count as signals."""
-    from shared.sources.operation_filter import OperationRules
+    from shared.sources.operation_filter import OperationFilter
 
-    return OperationRules(settings().event_operations, settings().client_id)
+    return OperationFilter(settings().event_operations, settings().client_id)
 
 
 @once
-def tick() -> "Tick":
+def tick() -> "Poller":
     """The use case of the timer."""
     from shared.clients.outcome_topic import OutcomeTopic
-    from shared.healing.next_step import Looks
-    from shared.healing.poller import Tick
+    from shared.healing.next_step import NextStep
+    from shared.healing.poller import Poller
 
     endpoint = settings().outcome_topic_endpoint
     topic = OutcomeTopic(endpoint, _credential()) if endpoint else None
-    looks = Looks(_arm(), _reads(), settings(), utc_now, random.random)
+    looks = NextStep(_arm(), _reads(), settings(), utc_now, random.random)
     at_once = settings().poll_concurrency
-    return Tick(_store(), looks, _memory(), _jobs(), _shards(), topic, utc_now, random.random, at_once)
+    return Poller(_store(), looks, _memory(), _jobs(), _shards(), topic, utc_now, random.random, at_once)
 
 
 @once
@@ -115,10 +116,10 @@ def sweep() -> "Sweep":
 
     from shared.clients.resource_graph import ResourceGraph
     from shared.healing.sweep import Sweep
-    from shared.rate_limits.sweep_quota import Turns
+    from shared.rate_limits.sweep_quota import SweepQuota
 
     graph = ResourceGraph(settings().arm_endpoint, settings().sweep_subscriptions, _calls(), utc_now, time.sleep)
-    turns = Turns(_budget(), _store().move_horizon, _store().horizon, utc_now)
+    turns = SweepQuota(_budget(), _buckets(), utc_now)
     return Sweep(graph, healer(), turns, _jobs(), utc_now, random.random)
 
 
@@ -131,20 +132,22 @@ def sweep_api() -> "SweepApi":
 
 
 @once
-def history() -> "History":
+def history() -> "RemediationReader":
     """What was and is healed: for lists and for the page."""
-    from shared.storage.remediation_list import History
+    from shared.storage.remediation_list import RemediationReader
 
-    return History(_table(), _store(), utc_now)
+    return RemediationReader(_table(), _store(), utc_now)
 
 
 @once
 def http_api() -> "HttpApi":
     """The functions behind the routes about the API itself."""
     from shared.api.health import Health
-    from shared.api.meta import HttpApi
+    from shared.api.meta import API_ROUTES, HttpApi
+    from shared.dashboard.route_docs import OPERATIONS
 
-    return HttpApi(Health(_store, _jobs, _poison, lambda: _tokens().current(), lambda: _arm().reach(), utc_now))
+    health = Health(_store, _jobs, _poison, lambda: _tokens().current(), lambda: _arm().reach(), utc_now)
+    return HttpApi(health, (*API_ROUTES, *OPERATIONS))
 
 
 @once
@@ -180,41 +183,41 @@ def dashboard() -> "Dashboard":
 
 
 @once
-def _vaults() -> "VaultInstances":
-    from shared.clients.vault_cache import VaultInstances
+def _vaults() -> "VaultCache":
+    from shared.clients.vault_cache import VaultCache
 
-    return VaultInstances(_arm().instances, utc_now)
+    return VaultCache(_arm().instances, utc_now)
 
 
 @once
-def _store() -> "Store":
-    from shared.storage.remediation_store import Store
+def _store() -> "RemediationStore":
+    from shared.storage.remediation_store import RemediationStore
 
-    return Store(_table())
+    return RemediationStore(_table())
 
 
 @once
 def _table() -> "TableClient":
     from shared.storage import connection
-    from shared.storage.remediation_store import TABLE
+    from shared.storage.remediation_store import TABLE_NAME
 
-    return connection.table(TABLE)
-
-
-@once
-def _jobs() -> "JobQueue":
-    from shared.storage import connection
-    from shared.storage.queues import SYNC_JOBS, JobQueue
-
-    return JobQueue(connection.queue(SYNC_JOBS))
+    return connection.open_table(TABLE_NAME)
 
 
 @once
-def _poison() -> "JobQueue":
+def _jobs() -> "SyncJobQueue":
     from shared.storage import connection
-    from shared.storage.queues import POISON_JOBS, JobQueue
+    from shared.storage.queues import SYNC_JOBS, SyncJobQueue
 
-    return JobQueue(connection.queue(POISON_JOBS))
+    return SyncJobQueue(connection.open_queue(SYNC_JOBS))
+
+
+@once
+def _poison() -> "SyncJobQueue":
+    from shared.storage import connection
+    from shared.storage.queues import POISON_JOBS, SyncJobQueue
+
+    return SyncJobQueue(connection.open_queue(POISON_JOBS))
 
 
 @once
@@ -222,14 +225,14 @@ def _shards() -> "ShardQueue":
     from shared.storage import connection
     from shared.storage.queues import DUE_SHARDS, ShardQueue
 
-    return ShardQueue(connection.queue(DUE_SHARDS))
+    return ShardQueue(connection.open_queue(DUE_SHARDS))
 
 
 @once
-def _memory() -> "Memory":
-    from shared.healing.poll_cache import Memory
+def _memory() -> "PollCache":
+    from shared.healing.poll_cache import PollCache
 
-    return Memory()
+    return PollCache()
 
 
 @once
@@ -241,45 +244,52 @@ def _arm() -> "ArmClient":
 
 
 @once
-def _calls() -> "ArmCalls":
+def _calls() -> "ArmTransport":
     from requests.utils import default_user_agent
 
-    from shared.clients.arm_transport import ArmCalls
+    from shared.clients.arm_transport import ArmTransport
     from shared.clients.http_session import pooled_session
 
     session = pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency)
     session.headers["User-Agent"] = f"backup-autoheal/{VERSION} {default_user_agent()}"
-    return ArmCalls(_tokens(), session, utc_now)
+    return ArmTransport(_tokens(), session, utc_now)
 
 
 @once
-def _writes() -> "Pacer":
-    from shared.rate_limits.rate_limiter import Pacer
+def _writes() -> "RateLimiter":
+    from shared.rate_limits.rate_limiter import RateLimiter
 
-    return Pacer("writes", _budget(), _store().move_horizon, utc_now)
-
-
-@once
-def _reads() -> "Pacer":
-    from shared.rate_limits.rate_limiter import Budget, Pacer
-
-    budget = Budget(settings().arm_read_burst, settings().arm_reads_per_second)
-    return Pacer("reads", budget, _store().move_horizon, utc_now)
+    return RateLimiter("writes", _budget(), _buckets(), utc_now)
 
 
 @once
-def _budget() -> "Budget":
-    from shared.rate_limits.rate_limiter import Budget
+def _reads() -> "RateLimiter":
+    from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 
-    return Budget(settings().arm_write_burst, settings().arm_writes_per_second)
+    budget = Gcra(settings().arm_read_burst, settings().arm_reads_per_second)
+    return RateLimiter("reads", budget, _buckets(), utc_now)
 
 
 @once
-def _tokens() -> "Tokens":
-    from shared.clients.credential import Tokens, managed_identity
+def _buckets() -> "BucketStore":
+    from shared.storage.bucket_store import BucketStore
+
+    return BucketStore(_table())
+
+
+@once
+def _budget() -> "Gcra":
+    from shared.rate_limits.rate_limiter import Gcra
+
+    return Gcra(settings().arm_write_burst, settings().arm_writes_per_second)
+
+
+@once
+def _tokens() -> "TokenCache":
+    from shared.clients.credential import TokenCache, managed_identity
 
     audience = settings().arm_audience or settings().arm_endpoint
-    return Tokens(lambda: managed_identity(settings().client_id), audience)
+    return TokenCache(lambda: managed_identity(settings().client_id), audience)
 
 
 @once

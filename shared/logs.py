@@ -19,7 +19,7 @@ _Lines = SimpleQueue[tuple[int, str]]
 _relayed: ContextVar[_Lines | None] = ContextVar("relayed", default=None)
 
 
-class Relay:
+class LogRelay:
     """Lines of threads, written by the thread that started them.
 
     The Functions host takes a line only with its invocation, and the threads that a function makes have none
@@ -30,7 +30,7 @@ class Relay:
         """Nothing was said yet."""
         self._lines: _Lines = SimpleQueue()
 
-    def heard(self, work: Callable[[Given], Made]) -> Callable[[Given], Made]:
+    def wrap(self, work: Callable[[Given], Made]) -> Callable[[Given], Made]:
         """The same work for another thread, whose lines are kept until `tell`."""
 
         def run(given: Given) -> Made:
@@ -42,7 +42,7 @@ class Relay:
 
         return run
 
-    def tell(self) -> None:
+    def flush(self) -> None:
         """Write what was said so far."""
         while True:
             try:
@@ -66,7 +66,7 @@ def error(event: str, **fields: Any) -> None:
     _write(logging.ERROR, event, fields)
 
 
-def said_by(failure: BaseException) -> str:
+def describe_exception(failure: BaseException) -> str:
     """What an exception says, for a log or an answer: of bounded length, without the queries of URLs.
 
     The SDKs name the URL that they failed to reach, and its query may hold a shared access signature.

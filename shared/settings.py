@@ -8,11 +8,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared.domain.resource_ids import INSTANCES
+from shared.domain.resource_ids import INSTANCE_OPERATIONS
 from shared.domain.signal import SyncType, read_sync_type
+
+if TYPE_CHECKING:
+    from shared.domain.policy import Policy
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
 """The storage connection that triggers and app share: a setting, or the prefix of `__accountName` and so on."""
@@ -176,7 +179,7 @@ class Settings:
     )
     event_operations: tuple[str, ...] = _knob(
         "EVENT_OPERATIONS",
-        (f"{INSTANCES}*",),
+        (f"{INSTANCE_OPERATIONS}*",),
         _globs,
         "Globs on operation names, separated by commas: these operations start a heal when they fail. Sync, restore "
         "and validation never do.",
@@ -220,6 +223,21 @@ class Settings:
         _https_url,
         "Event Grid topic that receives the outcomes; none if not set.",
     )
+
+    def policy(self) -> "Policy":
+        """The settings that decide about signals and attempts."""
+        from shared.domain.policy import Policy  # not on the way of a cold start
+
+        return Policy(
+            default_sync_type=self.sync_type,
+            max_attempts=self.max_attempts,
+            retry_delays=self.retry_delays,
+            force_resync_from_attempt=self.force_resync_from_attempt,
+            cooldown=self.cooldown,
+            daily_cap=self.daily_cap,
+            include=self.include,
+            exclude=self.exclude,
+        )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

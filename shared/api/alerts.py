@@ -14,16 +14,16 @@ import azure.functions as func
 
 from shared import logs
 from shared.api.requests import read_json
-from shared.api.responses import Refusal, answered, json_answer, refused
-from shared.api.route_docs import BODY_REFUSALS, Answer, Body, Operation
-from shared.api.schemas import AlertAnswer
-from shared.clients.vault_cache import VaultInstances
-from shared.domain.arm_results import NotAnswered, VaultRefused
+from shared.api.responses import ApiError, api_errors, error_response, json_response
+from shared.api.route_docs import BODY_REFUSALS, BodyDoc, ResponseDoc, RouteDoc
+from shared.api.schemas import AlertResponse
+from shared.clients.vault_cache import VaultCache
+from shared.domain.arm_results import TransientFailure, VaultRefused
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.healer import Healer, Intake
-from shared.sources.azure_monitor import MOST_INSTANCES, Alert, Ignored, NotAnAlert, called, read_alert
-from shared.sources.operation_filter import OperationRules
+from shared.sources.azure_monitor import MAX_INSTANCES, Alert, Ignored, NotAnAlert, alert_identifiers, read_alert
+from shared.sources.operation_filter import OperationFilter
 
 _LARGEST_ALERT = 1024 * 1024
 _RETRY_AFTER = 20
@@ -35,30 +35,30 @@ class AlertApi:
     """The function behind the route."""
 
     healer: Callable[[], Healer]
-    vaults: Callable[[], VaultInstances]
-    rules: OperationRules
+    vaults: Callable[[], VaultCache]
+    rules: OperationFilter
     now: Callable[[], datetime]
 
     def receive(self, request: func.HttpRequest, jobs: func.Out[list[str]]) -> func.HttpResponse:
         """200 with what became of each instance, or with why the alert is ignored; 400 for what is no alert."""
-        return answered(lambda: self._receive(request, jobs))
+        return api_errors(lambda: self._receive(request, jobs))
 
     def _receive(self, request: func.HttpRequest, jobs: func.Out[list[str]]) -> func.HttpResponse:
         body = read_json(request, _LARGEST_ALERT)
         try:
             alert = read_alert(body, self.now(), self.rules)
         except NotAnAlert as reason:
-            raise Refusal(400, "NotAnAlert", str(reason), reason.target) from reason
+            raise ApiError(400, "NotAnAlert", str(reason), reason.target) from reason
         if isinstance(alert, Ignored):
             return _ignored(alert, body)
         instances = alert.instances or self._look_up(alert)
         if isinstance(instances, Ignored):
             return _ignored(instances, body)
-        if isinstance(instances, NotAnswered):
+        if isinstance(instances, TransientFailure):
             return _later(instances, body)
-        return self._take(alert.signals(instances[:MOST_INSTANCES]), len(instances), jobs)
+        return self._take(alert.signals(instances[:MAX_INSTANCES]), len(instances), jobs)
 
-    def _look_up(self, alert: Alert) -> Sequence[BackupInstanceId] | Ignored | NotAnswered:
+    def _look_up(self, alert: Alert) -> Sequence[BackupInstanceId] | Ignored | TransientFailure:
         """The instances that protect the resources that the alert names, in the vaults that it names.
 
         What one vault has is not held up by another that does not answer: it may not answer the next time either.
@@ -67,10 +67,10 @@ class AlertApi:
             return Ignored("NoBackupInstance", "it names a Backup vault, but no backup instance and no resource")
         found: dict[BackupInstanceId, None] = {}
         refused: VaultRefused | None = None
-        unanswered: NotAnswered | None = None
+        unanswered: TransientFailure | None = None
         for vault in alert.vaults:
             answer = self.vaults().protecting(alert.resources, vault)
-            if isinstance(answer, NotAnswered):
+            if isinstance(answer, TransientFailure):
                 unanswered = answer
                 logs.warning("vault.not_listed", vault=str(vault), error=answer.error)
             elif isinstance(answer, VaultRefused):
@@ -104,7 +104,7 @@ class AlertApi:
             # Where storage fails on the way, what is opened by then is queued all the same.
             if opened:
                 jobs.set(opened)
-        return json_answer(200, {"result": "Processed", "instances": results})
+        return json_response(200, {"result": "Processed", "instances": results})
 
 
 def _result(signal: Signal, intake: Intake) -> dict[str, Any]:
@@ -119,15 +119,15 @@ def _result(signal: Signal, intake: Intake) -> dict[str, Any]:
 
 
 def _ignored(ignored: Ignored, body: object) -> func.HttpResponse:
-    logs.info("alert.ignored", **called(body), code=ignored.code, reason=ignored.reason)
-    return json_answer(200, {"result": "Ignored", "code": ignored.code, "reason": ignored.reason})
+    logs.info("alert.ignored", **alert_identifiers(body), code=ignored.code, reason=ignored.reason)
+    return json_response(200, {"result": "Ignored", "code": ignored.code, "reason": ignored.reason})
 
 
-def _later(unanswered: NotAnswered, body: object) -> func.HttpResponse:
+def _later(unanswered: TransientFailure, body: object) -> func.HttpResponse:
     error = unanswered.error
-    logs.warning("alert.postponed", **called(body), error=error)
+    logs.warning("alert.postponed", **alert_identifiers(body), error=error)
     reason = f"the vault cannot be listed now: {error['code']}: {error['message']}"
-    response = refused(Refusal(503, "VaultNotListed", reason[:1000]))
+    response = error_response(ApiError(503, "VaultNotListed", reason[:1000]))
     response.headers["Retry-After"] = str(ceil(unanswered.retry_after or _RETRY_AFTER))
     return response
 
@@ -169,13 +169,13 @@ _ALERT = {
 }
 
 OPERATIONS = (
-    Operation(
+    RouteDoc(
         name="receive_alert",
         method="POST",
         path="alerts",
         summary="Heal the backup instances that an alert of Azure Monitor names.",
-        body=Body(_ALERT),
-        answers={200: Answer("What became of it. What starts nothing is answered so, too.", AlertAnswer)},
+        body=BodyDoc(_ALERT),
+        answers={200: ResponseDoc("What became of it. What starts nothing is answered so, too.", AlertResponse)},
         refusals={
             400: "The body is no alert; `target` names what is missing.",
             **BODY_REFUSALS,

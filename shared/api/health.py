@@ -14,9 +14,9 @@ from typing import Any
 
 from shared import logs
 from shared.clock import to_iso
-from shared.domain.arm_results import NotAnswered, Reached
-from shared.storage.queues import JobQueue
-from shared.storage.remediation_store import Store
+from shared.domain.arm_results import Reachable, TransientFailure
+from shared.storage.queues import SyncJobQueue
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 from shared.version import VERSION
 
@@ -37,11 +37,11 @@ _UNAVAILABLE = "unavailable"
 class Health:
     """Asks each part that healing needs."""
 
-    store: Callable[[], Store]
-    jobs: Callable[[], JobQueue]
-    poison: Callable[[], JobQueue]
+    store: Callable[[], RemediationStore]
+    jobs: Callable[[], SyncJobQueue]
+    poison: Callable[[], SyncJobQueue]
     token: Callable[[], str]
-    reach: Callable[[], Reached | NotAnswered]
+    reach: Callable[[], Reachable | TransientFailure]
     """Asks Resource Manager something small."""
     now: Callable[[], datetime]
     _arm: tuple[datetime, Part] | None = None
@@ -96,11 +96,11 @@ class Health:
             return self._arm[1]
         answer = self.reach()
         part: Part = {"checkedAt": to_iso(self.now())}
-        if isinstance(answer, NotAnswered):
+        if isinstance(answer, TransientFailure):
             part |= {"status": _UNAVAILABLE, "reason": f"{answer.error['code']}: {answer.error['message']}"[:500]}
         else:
             part |= {"status": _OK, "subscriptions": answer.subscriptions}
-        if not isinstance(answer, NotAnswered) and answer.subscriptions == 0:
+        if not isinstance(answer, TransientFailure) and answer.subscriptions == 0:
             part["reason"] = "the identity sees no subscription: it has no role yet"
         self._arm = (self.now() + (_GOOD_FOR if part["status"] == _OK else _BAD_FOR), part)
         return part
@@ -112,5 +112,5 @@ def _part(answer: Future[Part]) -> Part:
         return {"status": _UNAVAILABLE, "reason": f"no answer within {_PATIENCE:.0f} s"}
     failure = answer.exception()
     if failure is not None:
-        return {"status": _UNAVAILABLE, "reason": logs.said_by(failure)}
+        return {"status": _UNAVAILABLE, "reason": logs.describe_exception(failure)}
     return answer.result()

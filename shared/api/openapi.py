@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from shared.api.route_docs import Answer, Operation
+from shared.api.route_docs import ResponseDoc, RouteDoc
 from shared.api.schemas import ErrorResource, Untitled
 from shared.version import VERSION
 
@@ -32,7 +32,7 @@ _DESCRIPTION = (
 )
 
 
-def document(operations: Sequence[Operation]) -> Json:
+def document(operations: Sequence[RouteDoc]) -> Json:
     """The description of these operations."""
     references, schemas = _schemas(operations)
     functions = Counter(operation.name for operation in operations)
@@ -59,7 +59,7 @@ def document(operations: Sequence[Operation]) -> Json:
     }
 
 
-def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], Json], Json]:
+def _schemas(operations: Iterable[RouteDoc]) -> tuple[Mapping[type[BaseModel], Json], Json]:
     """A reference to the schema of each model that has a name of its own in the document, and these schemas."""
     modes: dict[type[BaseModel], _Mode] = {ErrorResource: "serialization"}
     for operation in operations:
@@ -72,7 +72,7 @@ def _schemas(operations: Iterable[Operation]) -> tuple[Mapping[type[BaseModel], 
     return {model: made[model, mode] for model, mode in modes.items()}, definitions["$defs"]
 
 
-def _operation(operation: Operation, references: Mapping[type[BaseModel], Json]) -> Json:
+def _operation(operation: RouteDoc, references: Mapping[type[BaseModel], Json]) -> Json:
     described: Json = {
         "summary": operation.summary,
         "parameters": list(_parameters(operation)),
@@ -93,7 +93,7 @@ def _operation(operation: Operation, references: Mapping[type[BaseModel], Json])
     return described
 
 
-def _parameters(operation: Operation) -> Iterator[Json]:
+def _parameters(operation: RouteDoc) -> Iterator[Json]:
     if operation.query:
         # No definitions: what a query can hold is plain enough to be said in place.
         for name, schema in operation.query.model_json_schema(schema_generator=Untitled)["properties"].items():
@@ -114,7 +114,7 @@ def _header_parameter(name: str, description: str) -> Json:
     return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 
 
-def _answer(answer: Answer, references: Mapping[type[BaseModel], Json]) -> Json:
+def _answer(answer: ResponseDoc, references: Mapping[type[BaseModel], Json]) -> Json:
     described: Json = {"description": answer.description}
     if answer.headers:
         described["headers"] = {
@@ -129,4 +129,4 @@ def _answer(answer: Answer, references: Mapping[type[BaseModel], Json]) -> Json:
 
 def _refusal(status: int, when: str, references: Mapping[type[BaseModel], Json]) -> Json:
     headers = {"Retry-After": "Seconds."} if status == 503 else {}
-    return _answer(Answer(when, ErrorResource, headers), references)
+    return _answer(ResponseDoc(when, ErrorResource, headers), references)

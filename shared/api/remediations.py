@@ -14,17 +14,17 @@ from pydantic.alias_generators import to_camel
 
 from shared.api import schemas
 from shared.api.requests import KEY_PARAMETERS, read_body, read_query
-from shared.api.responses import Refusal, answered, json_answer, read_answer
-from shared.api.route_docs import BODY_REFUSALS, ETAG, NOT_MODIFIED, STORAGE_UNAVAILABLE, Answer, Body, Operation
+from shared.api.responses import ApiError, api_errors, conditional_response, json_response
+from shared.api.route_docs import BODY_REFUSALS, ETAG, NOT_MODIFIED, STORAGE_UNAVAILABLE, BodyDoc, ResponseDoc, RouteDoc
 from shared.api.schemas import RemediationList, RemediationResource
 from shared.clock import from_iso
 from shared.domain.remediation import Remediation, Status, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import CorruptDocument, to_document
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.state_machine import POLL_DELAY
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.healing.healer import Healer
-from shared.storage.remediation_list import Filters, History
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_list import Filters, RemediationReader
+from shared.storage.remediation_store import RemediationStore
 
 Found = TypeVar("Found")
 
@@ -129,26 +129,26 @@ class RemediationsApi:
     """The functions behind the routes."""
 
     healer: Callable[[], Healer]
-    store: Callable[[], Store]
-    history: Callable[[], History]
+    store: Callable[[], RemediationStore]
+    history: Callable[[], RemediationReader]
 
     def list(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it, newest first."""
-        return answered(lambda: self._list(request))
+        return api_errors(lambda: self._list(request))
 
     def show(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/remediations/{id}`: 200 with the remediation, or 404; while it is active, when to look again."""
-        return answered(lambda: self._show(request))
+        return api_errors(lambda: self._show(request))
 
     def cancel(self, request: func.HttpRequest) -> func.HttpResponse:
         """`POST /api/remediations/{id}/cancel`: 200 when it is cancelled, by now or before; 409 if it had ended."""
-        return answered(lambda: self._cancel(request))
+        return api_errors(lambda: self._cancel(request))
 
     def _show(self, request: func.HttpRequest) -> func.HttpResponse:
         remediation = self._found(request)
-        response = read_answer(request, to_document(remediation))
+        response = conditional_response(request, to_document(remediation))
         if not remediation.status.is_terminal:
-            response.headers["Retry-After"] = str(int(POLL_DELAY.total_seconds()))
+            response.headers["Retry-After"] = str(int(DEFAULT_POLL_INTERVAL.total_seconds()))
         return response
 
     def _list(self, request: func.HttpRequest) -> func.HttpResponse:
@@ -156,7 +156,7 @@ class RemediationsApi:
         page = self.history().page(query.filters(), query.top, query.continuation)
         value = [to_document(stored.remediation) for stored in page.items]
         next_link = _next_link(request, page.after) if page.after else None
-        return read_answer(request, {"value": value, "nextLink": next_link})
+        return conditional_response(request, {"value": value, "nextLink": next_link})
 
     def _cancel(self, request: func.HttpRequest) -> func.HttpResponse:
         remediation_id = _id(request)
@@ -165,8 +165,8 @@ class RemediationsApi:
         if cancelled is None:
             raise _missing(remediation_id)
         if cancelled.status is not Status.CANCELLED:
-            raise Refusal(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
-        return json_answer(200, to_document(cancelled))
+            raise ApiError(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
+        return json_response(200, to_document(cancelled))
 
     def _found(self, request: func.HttpRequest) -> Remediation:
         remediation_id = _id(request)
@@ -183,15 +183,15 @@ def _id(request: func.HttpRequest) -> str:
     return given
 
 
-def _missing(remediation_id: object) -> Refusal:
-    return Refusal(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
+def _missing(remediation_id: object) -> ApiError:
+    return ApiError(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
 
 
 def _sound(read: Callable[[], Found]) -> Found:
     try:
         return read()
     except CorruptDocument as corrupt:
-        raise Refusal(500, "CorruptRemediation", f"the record cannot be read: {corrupt}") from corrupt
+        raise ApiError(500, "CorruptRemediation", f"the record cannot be read: {corrupt}") from corrupt
 
 
 def _next_link(request: func.HttpRequest, after: str) -> str:
@@ -205,35 +205,35 @@ def _next_link(request: func.HttpRequest, after: str) -> str:
 _UNKNOWN = {404: "There is no remediation with this id."}
 
 OPERATIONS = (
-    Operation(
+    RouteDoc(
         name="get_remediations",
         method="GET",
         path="remediations",
         summary="List remediations, newest first.",
         query=RemediationsQuery,
-        answers={200: Answer("A page.", RemediationList, ETAG), 304: NOT_MODIFIED},
+        answers={200: ResponseDoc("A page.", RemediationList, ETAG), 304: NOT_MODIFIED},
         refusals={400: "A parameter is unknown or malformed; `target` names it.", **STORAGE_UNAVAILABLE},
     ),
-    Operation(
+    RouteDoc(
         name="get_remediation",
         method="GET",
         path="remediations/{id}",
         summary="Show how far a remediation is: every attempt, error and time.",
         answers={
-            200: Answer(
+            200: ResponseDoc(
                 "The remediation. `Retry-After` says when to look again, while it is active.", RemediationResource, ETAG
             ),
             304: NOT_MODIFIED,
         },
         refusals={**_UNKNOWN, 500: "Its record cannot be read.", **STORAGE_UNAVAILABLE},
     ),
-    Operation(
+    RouteDoc(
         name="cancel_remediation",
         method="POST",
         path="remediations/{id}/cancel",
         summary="Stop a remediation; an operation that Azure runs already is not stopped.",
-        body=Body(CancelRequest, required=False),
-        answers={200: Answer("The remediation, cancelled now or before.", RemediationResource)},
+        body=BodyDoc(CancelRequest, required=False),
+        answers={200: ResponseDoc("The remediation, cancelled now or before.", RemediationResource)},
         refusals={
             400: "The body is malformed; `target` names the field.",
             **_UNKNOWN,

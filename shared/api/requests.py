@@ -7,9 +7,9 @@ from typing import Any, NoReturn, TypeVar
 import azure.functions as func
 from pydantic import BaseModel, ValidationError
 
-from shared.api.responses import Refusal
+from shared.api.responses import ApiError
 
-LARGEST_BODY = 256 * 1024
+MAX_BODY_BYTES = 256 * 1024
 """Bytes; a sync request is a few hundred, a list of a hundred with reasons less than 200,000."""
 
 KEY_PARAMETERS = frozenset({"code", "clientid"})
@@ -38,11 +38,11 @@ def read_object(request: func.HttpRequest) -> Mapping[str, Any]:
     """
     document = read_json(request)
     if not isinstance(document, dict):
-        raise Refusal(400, "InvalidRequest", f"expected a JSON object, got {type(document).__name__}")
+        raise ApiError(400, "InvalidRequest", f"expected a JSON object, got {type(document).__name__}")
     return document
 
 
-def read_json(request: func.HttpRequest, largest: int = LARGEST_BODY) -> Any:
+def read_json(request: func.HttpRequest, largest: int = MAX_BODY_BYTES) -> Any:
     """The body as JSON, strictly: no key twice in an object, no NaN. Without a Content-Type it is taken for JSON.
 
     Raises:
@@ -51,14 +51,14 @@ def read_json(request: func.HttpRequest, largest: int = LARGEST_BODY) -> Any:
     content_type = request.headers.get("Content-Type") or ""
     if content_type and not _is_json(content_type):
         shown = ascii(content_type[:100])
-        raise Refusal(415, "UnsupportedMediaType", f"the Content-Type is {shown}, expected application/json")
+        raise ApiError(415, "UnsupportedMediaType", f"the Content-Type is {shown}, expected application/json")
     body = request.get_body()
     if len(body) > largest:
-        raise Refusal(413, "RequestTooLarge", f"the body has {len(body)} bytes, at most {largest} are read")
+        raise ApiError(413, "RequestTooLarge", f"the body has {len(body)} bytes, at most {largest} are read")
     try:
         return json.loads(body, object_pairs_hook=_object, parse_constant=_no_number)
     except (ValueError, RecursionError) as cause:
-        raise Refusal(400, "InvalidJson", f"the body is not JSON: {cause}") from cause
+        raise ApiError(400, "InvalidJson", f"the body is not JSON: {cause}") from cause
 
 
 def validated(document: object, model: type[Model], default_target: str) -> Model:
@@ -74,7 +74,7 @@ def validated(document: object, model: type[Model], default_target: str) -> Mode
             _detail(error, default_target) for error in invalid.errors(include_url=False, include_input=False)
         )
         first = details[0]
-        raise Refusal(400, "InvalidRequest", first["message"], first["target"], details) from invalid
+        raise ApiError(400, "InvalidRequest", first["message"], first["target"], details) from invalid
 
 
 def read_query(request: func.HttpRequest, model: type[Model]) -> Model:
@@ -90,7 +90,7 @@ def read_query(request: func.HttpRequest, model: type[Model]) -> Model:
             continue
         if name.lower() not in known:
             listed = ", ".join(known.values()) or "none"
-            raise Refusal(400, "InvalidQuery", f"unknown parameter {name[:100]!a}; there are: {listed}", name[:100])
+            raise ApiError(400, "InvalidQuery", f"unknown parameter {name[:100]!a}; there are: {listed}", name[:100])
         values[known[name.lower()]] = value
     return validated(values, model, "query")
 

@@ -13,11 +13,11 @@ import azure.functions as func
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.storage.remediation_store import LostRace
+from shared.storage.remediation_store import WriteConflict
 
 
 @dataclass(eq=False)
-class Refusal(Exception):
+class ApiError(Exception):
     """A request that cannot be served: an HTTP status and ARM's error."""
 
     status: int
@@ -27,37 +27,37 @@ class Refusal(Exception):
     details: tuple[Mapping[str, Any], ...] = ()
 
 
-def answered(serve: Callable[[], func.HttpResponse], **context: Any) -> func.HttpResponse:
+def api_errors(serve: Callable[[], func.HttpResponse], **context: Any) -> func.HttpResponse:
     """Serve the request; what hinders it becomes an error in ARM's shape and a line in the log, with this context."""
     try:
         return serve()
-    except Refusal as refusal:
-        told(refusal, **context)
-        return refused(refusal)
-    except (AzureError, LostRace) as cause:
-        unavailable = storage_refusal(cause)
+    except ApiError as refusal:
+        log_error(refusal, **context)
+        return error_response(refusal)
+    except (AzureError, WriteConflict) as cause:
+        unavailable = storage_unavailable(cause)
         logs.error("request.failed", reason=unavailable.message, **context)
-        response = refused(unavailable)
+        response = error_response(unavailable)
         response.headers["Retry-After"] = "10"
         return response
 
 
-def told(refusal: Refusal, **context: Any) -> None:
+def log_error(refusal: ApiError, **context: Any) -> None:
     """The refusal in the log."""
     logs.info("request.refused", code=refusal.code, target=refusal.target, reason=refusal.message, **context)
 
 
-def storage_refusal(cause: Exception) -> Refusal:
+def storage_unavailable(cause: Exception) -> ApiError:
     """What is answered where storage cannot be reached, or others keep winning the same race."""
-    return Refusal(503, "StorageUnavailable", f"storage cannot be used now: {logs.said_by(cause)}")
+    return ApiError(503, "StorageUnavailable", f"storage cannot be used now: {logs.describe_exception(cause)}")
 
 
-def refused(refusal: Refusal) -> func.HttpResponse:
+def error_response(refusal: ApiError) -> func.HttpResponse:
     """The refusal as a response."""
-    return json_answer(refusal.status, error_document(refusal))
+    return json_response(refusal.status, error_body(refusal))
 
 
-def error_document(refusal: Refusal) -> dict[str, Any]:
+def error_body(refusal: ApiError) -> dict[str, Any]:
     """The refusal in ARM's shape."""
     error = {
         "code": refusal.code,
@@ -68,7 +68,7 @@ def error_document(refusal: Refusal) -> dict[str, Any]:
     return {"error": error}
 
 
-def json_answer(
+def json_response(
     status: int, document: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
     return func.HttpResponse(
@@ -76,7 +76,7 @@ def json_answer(
     )
 
 
-def read_answer(request: func.HttpRequest, document: Mapping[str, Any]) -> func.HttpResponse:
+def conditional_response(request: func.HttpRequest, document: Mapping[str, Any]) -> func.HttpResponse:
     """200 with what was asked for, or 304 if the caller has it already.
 
     The ETag is made from the document, so that it also changes when a newer app shows the same record otherwise.

@@ -12,7 +12,7 @@ READ = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class BodyDoc:
     """A request's body."""
 
     schema: type[BaseModel] | Mapping[str, Any]
@@ -22,7 +22,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseDoc:
     """One status that the route answers with when all goes well."""
 
     description: str
@@ -33,7 +33,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class RouteDoc:
     """One route of the HTTP API, with one of its methods."""
 
     name: str
@@ -42,13 +42,13 @@ class Operation:
     path: str
     """Below `/api`, as the route template has it."""
     summary: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, ResponseDoc]
     refusals: Mapping[int, str] = field(default_factory=dict)
     """Each status that is an error in ARM's shape, with when it is answered."""
     query: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     """Optional request headers besides those of conditional requests, each with a description."""
-    body: Body | None = None
+    body: BodyDoc | None = None
 
 
 def _true_or_false(value: object) -> bool:
@@ -70,6 +70,6 @@ class DryRunQuery(BaseModel):
 
 
 ETAG = {"ETag": "Of this answer; send it as `If-None-Match` the next time."}
-NOT_MODIFIED = Answer("What `If-None-Match` names is still what would be answered.", headers=ETAG)
+NOT_MODIFIED = ResponseDoc("What `If-None-Match` names is still what would be answered.", headers=ETAG)
 STORAGE_UNAVAILABLE = {503: "Storage cannot be used now; `Retry-After` says when to try again."}
 BODY_REFUSALS = {413: "The body is too large.", 415: "The body is not JSON, says its `Content-Type`."}

@@ -101,7 +101,7 @@ class RemediationList(Resource):
     next_link: str | None = Field(description="The URL of the next page, without the key; null after the last.")
 
 
-class Refused(Resource):
+class ErrorBody(Resource):
     """Why a request was refused."""
 
     code: str
@@ -113,7 +113,7 @@ class Refused(Resource):
 class ErrorResource(Resource):
     """An error in Resource Manager's shape."""
 
-    error: Refused
+    error: ErrorBody
 
 
 class PolicyResource(Resource):
@@ -134,20 +134,20 @@ class PreviewResource(Resource):
     remediation: RemediationResource | None = Field(description="The active one that the request would belong to.")
 
 
-class SyncTaken(Resource):
+class SyncItemAccepted(Resource):
     """An item that is healed."""
 
     status: int
     remediation: RemediationResource
 
 
-class SyncRefused(ErrorResource):
+class SyncItemRefused(ErrorResource):
     """An item that is not, with the status and the error that it would have got alone."""
 
     status: int
 
 
-class SyncPreviewed(PreviewResource):
+class SyncItemPreview(PreviewResource):
     """What would become of an item."""
 
     status: int
@@ -156,10 +156,10 @@ class SyncPreviewed(PreviewResource):
 class SyncResults(Resource):
     """What became of each item, in their order."""
 
-    items: list[SyncTaken | SyncRefused | SyncPreviewed]
+    items: list[SyncItemAccepted | SyncItemRefused | SyncItemPreview]
 
 
-class SyncAnswer(RootModel[SyncResults | PreviewResource]):
+class SyncResponse(RootModel[SyncResults | PreviewResource]):
     """The results of a list, or what would happen."""
 
 
@@ -172,7 +172,7 @@ class AlertResult(Resource):
     policy: PolicyResource | None
 
 
-class AlertTaken(Resource):
+class AlertProcessed(Resource):
     """The alert is a signal."""
 
     result: str = Field(pattern="^Processed$")
@@ -187,11 +187,11 @@ class AlertIgnored(Resource):
     reason: str
 
 
-class AlertAnswer(RootModel[AlertTaken | AlertIgnored]):
+class AlertResponse(RootModel[AlertProcessed | AlertIgnored]):
     """What became of an alert."""
 
 
-class SweptOpen(Resource):
+class SweepOpened(Resource):
     """A broken instance that is healed because of the sweep."""
 
     backup_instance_id: str
@@ -199,7 +199,7 @@ class SweptOpen(Resource):
     begins_at: Moment
 
 
-class SweptLeft(Resource):
+class SweepSkipped(Resource):
     """A broken instance that the sweep leaves alone."""
 
     backup_instance_id: str
@@ -207,20 +207,20 @@ class SweptLeft(Resource):
     reason: str
 
 
-class SweptOpens(Resource):
+class SweepOpenedList(Resource):
     """What was opened; `count` counts all, `value` names the first thousand."""
 
     count: int
     truncated: bool
-    value: list[SweptOpen]
+    value: list[SweepOpened]
 
 
-class SweptLefts(Resource):
+class SweepSkippedList(Resource):
     """What was left; `count` counts all, `value` names the first thousand."""
 
     count: int
     truncated: bool
-    value: list[SweptLeft]
+    value: list[SweepSkipped]
     by_code: dict[str, int]
 
 
@@ -230,8 +230,8 @@ class SweepResource(Resource):
     dry_run: bool
     found: int
     unreadable: int = Field(description="Rows of Resource Graph that name no broken instance.")
-    opened: SweptOpens
-    left: SweptLefts
+    opened: SweepOpenedList
+    left: SweepSkippedList
 
 
 class Check(BaseModel):

@@ -14,19 +14,19 @@ from pydantic.alias_generators import to_camel
 from shared import logs
 from shared.api import schemas
 from shared.api.requests import read_object, read_query, validated
-from shared.api.responses import Refusal, answered, error_document, json_answer, storage_refusal, told
-from shared.api.route_docs import BODY_REFUSALS, STORAGE_UNAVAILABLE, Answer, Body, DryRunQuery, Operation
-from shared.api.schemas import RemediationResource, SyncAnswer
+from shared.api.responses import ApiError, api_errors, error_body, json_response, log_error, storage_unavailable
+from shared.api.route_docs import BODY_REFUSALS, STORAGE_UNAVAILABLE, BodyDoc, DryRunQuery, ResponseDoc, RouteDoc
+from shared.api.schemas import RemediationResource, SyncResponse
 from shared.domain.policy import Coalesce, Drop
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import Document, to_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType, read_sync_type
-from shared.domain.state_machine import POLL_DELAY
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.healing.healer import Healer, Preview
-from shared.storage.remediation_store import LostRace
+from shared.storage.remediation_store import WriteConflict
 
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 CLIENT_REQUEST_ID = "x-ms-client-request-id"
 _CLIENT_REQUEST_ID = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
 _ITEMS = "items"
@@ -113,7 +113,7 @@ class SyncApi:
         A valid `x-ms-client-request-id` comes back in the answer; another is ignored, as Resource Manager does.
         """
         client_request_id = _client_request_id(request)
-        response = answered(lambda: self._sync(request, jobs, client_request_id), clientRequestId=client_request_id)
+        response = api_errors(lambda: self._sync(request, jobs, client_request_id), clientRequestId=client_request_id)
         if client_request_id:
             response.headers[CLIENT_REQUEST_ID] = client_request_id
         return response
@@ -127,7 +127,7 @@ class SyncApi:
         try:
             if _ITEMS in document:
                 results = self._results(_items(document), asker, messages)
-                return json_answer(200, {_ITEMS: results})
+                return json_response(200, {_ITEMS: results})
             return self._one(document, asker, messages)
         finally:
             if messages:
@@ -136,11 +136,11 @@ class SyncApi:
     def _one(self, document: Mapping[str, Any], asker: _Asker, messages: list[str]) -> func.HttpResponse:
         wanted = validated(document, SyncRequest, "backupInstanceId")
         if asker.dry_run:
-            return json_answer(200, self._previewed(wanted, asker))
+            return json_response(200, self._previewed(wanted, asker))
         remediation = self._admitted(wanted, asker, messages)
         path = f"/api/remediations/{remediation.id}"
-        headers = {"Location": path, "Retry-After": str(int(POLL_DELAY.total_seconds()))}
-        return json_answer(202, to_document(remediation), headers)
+        headers = {"Location": path, "Retry-After": str(int(DEFAULT_POLL_INTERVAL.total_seconds()))}
+        return json_response(202, to_document(remediation), headers)
 
     def _results(self, items: Sequence[object], asker: _Asker, messages: list[str]) -> list[Document]:
         """What became of each item, as if it had come alone; once storage fails, the rest are not tried."""
@@ -148,13 +148,13 @@ class SyncApi:
         for item in items:
             try:
                 results.append(self._result(item, asker, messages))
-            except (AzureError, LostRace) as cause:
+            except (AzureError, WriteConflict) as cause:
                 if not results:
                     raise
-                failed = storage_refusal(cause)
+                failed = storage_unavailable(cause)
                 logs.error("request.failed", reason=failed.message)
                 left = len(items) - len(results)
-                return results + [{"status": failed.status, **error_document(failed)}] * left
+                return results + [{"status": failed.status, **error_body(failed)}] * left
         return results
 
     def _result(self, item: object, asker: _Asker, messages: list[str]) -> Document:
@@ -163,9 +163,9 @@ class SyncApi:
             if asker.dry_run:
                 return {"status": 200, **self._previewed(wanted, asker)}
             return {"status": 202, "remediation": to_document(self._admitted(wanted, asker, messages))}
-        except Refusal as refusal:
-            told(refusal, clientRequestId=asker.client_request_id)
-            return {"status": refusal.status, **error_document(refusal)}
+        except ApiError as refusal:
+            log_error(refusal, clientRequestId=asker.client_request_id)
+            return {"status": refusal.status, **error_body(refusal)}
 
     def _admitted(self, wanted: SyncRequest, asker: _Asker, messages: list[str]) -> Remediation:
         intake = self.healer().intake(self._signal(wanted, asker))
@@ -210,9 +210,9 @@ def _preview_document(instance: BackupInstanceId, preview: Preview) -> Document:
 
 def _items(document: Mapping[str, Any]) -> Sequence[object]:
     items = document[_ITEMS]
-    if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS:
+    if not isinstance(items, list) or not 1 <= len(items) <= MAX_ITEMS:
         got = f"{len(items)} of them" if isinstance(items, list) else type(items).__name__
-        raise Refusal(400, "InvalidRequest", f"expected a list of 1 to {MOST_ITEMS} items, got {got}", _ITEMS)
+        raise ApiError(400, "InvalidRequest", f"expected a list of 1 to {MAX_ITEMS} items, got {got}", _ITEMS)
     return items
 
 
@@ -222,17 +222,17 @@ def _client_request_id(request: func.HttpRequest) -> str | None:
     return given if _CLIENT_REQUEST_ID.fullmatch(given) else None
 
 
-def _not_now(drop: Drop) -> Refusal:
+def _not_now(drop: Drop) -> ApiError:
     """The policy's word as an HTTP status: 403 for what is out of scope, 409 for what is not to be done now."""
     status = 403 if drop.code == "OutOfScope" else 409
-    return Refusal(status, drop.code, drop.reason, "backupInstanceId")
+    return ApiError(status, drop.code, drop.reason, "backupInstanceId")
 
 
 class SyncList(BaseModel):
     """Several instances at once. Each item is judged alone, a wrong one spoils no other."""
 
     items: list[SyncRequest | Annotated[Any, Field(description="Refused in its own result.")]] = Field(
-        min_length=1, max_length=MOST_ITEMS
+        min_length=1, max_length=MAX_ITEMS
     )
 
 
@@ -241,17 +241,17 @@ class SyncBody(RootModel[SyncRequest | SyncList]):
 
 
 OPERATIONS = (
-    Operation(
+    RouteDoc(
         name="request_sync",
         method="POST",
         path="sync",
         summary="Heal this backup instance, or these.",
         query=DryRunQuery,
         headers={CLIENT_REQUEST_ID: "Comes back in the answer, goes along to Azure, and stands in log and outcome."},
-        body=Body(SyncBody),
+        body=BodyDoc(SyncBody),
         answers={
-            200: Answer("The result of each item of a list; with `dryRun`, what would happen.", SyncAnswer),
-            202: Answer(
+            200: ResponseDoc("The result of each item of a list; with `dryRun`, what would happen.", SyncResponse),
+            202: ResponseDoc(
                 "The remediation: a new one, or the one that is active.",
                 RemediationResource,
                 {"Location": "Where to see how far it is.", "Retry-After": "Seconds until it is worth a look."},

@@ -12,13 +12,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 import requests
 
-from shared.clients.arm_transport import ArmCalls, as_object, cloud_error, is_passing, json_object, whole_error
-from shared.clients.url_guard import UnsafeOperationUrl, check_next_link, check_operation_url
+from shared.clients.arm_transport import ArmTransport, arm_error, as_object, cloud_error, is_transient, json_object
+from shared.clients.url_guard import UnsafeUrl, check_next_link, check_operation_url
 from shared.domain import arm_results
-from shared.domain.arm_results import ListedInstance, NotAnswered, Operation, error_detail
+from shared.domain.arm_results import ListedInstance, OperationUrls, TransientFailure, new_error
 from shared.domain.resource_ids import BackupInstanceId, BackupVaultId, InvalidResourceId
 from shared.domain.signal import SyncType
-from shared.rate_limits.rate_limiter import Pacer
+from shared.rate_limits.rate_limiter import RateLimiter
 
 API_VERSION = "2024-04-01"
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
@@ -35,9 +35,9 @@ class ArmClient:
         self,
         endpoint: str,
         allowed_hosts: Sequence[str],
-        calls: ArmCalls,
-        writes: Pacer,
-        reads: Pacer,
+        calls: ArmTransport,
+        writes: RateLimiter,
+        reads: RateLimiter,
     ) -> None:
         """Call the endpoint with the token; poll there, on its subdomains and on the allowed hosts.
 
@@ -49,7 +49,7 @@ class ArmClient:
         self._calls = calls
         self._pacers = {"POST": (writes, "writes"), "GET": (reads, "reads")}
 
-    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncAnswer:
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
         """`POST .../sync` (REST reference, "Backup Instances - Sync Backup Instance").
 
         Args:
@@ -57,31 +57,31 @@ class ArmClient:
         """
         url = f"{self._endpoint}{instance.url_path}/sync?api-version={API_VERSION}"
         response = self._send(instance.subscription_id, "POST", url, request_id, {"syncType": sync_type.value})
-        if isinstance(response, NotAnswered):
+        if isinstance(response, TransientFailure):
             return response
         if response.status_code == 200:
             return arm_results.SyncDone()
         if response.status_code == 202:
             headers = response.headers
-            operation = Operation(headers.get("Azure-AsyncOperation"), headers.get("Location"))
+            operation = OperationUrls(headers.get("Azure-AsyncOperation"), headers.get("Location"))
             return arm_results.SyncAccepted(operation, self._calls.retry_after(response))
         if response.status_code == 409:
             return arm_results.SyncConflict(cloud_error(response), self._calls.retry_after(response))
-        if is_passing(response.status_code):
+        if is_transient(response.status_code):
             return self._calls.not_answered(response)
         return arm_results.SyncRefused(response.status_code, cloud_error(response))
 
-    def operation(self, instance: BackupInstanceId, operation: Operation) -> arm_results.OperationAnswer:
+    def operation(self, instance: BackupInstanceId, operation: OperationUrls) -> arm_results.OperationResult:
         """Look at an operation by the URL that ARM gave, once the guard has let it pass."""
         url = operation.status_url or operation.result_url
         if url is None:
             return arm_results.OperationUnknown()
         try:
             check_operation_url(url, instance, self._hosts)
-        except UnsafeOperationUrl as unsafe:
-            return arm_results.OperationFailed("Unknown", error_detail("UnsafeOperationUrl", str(unsafe)))
+        except UnsafeUrl as unsafe:
+            return arm_results.OperationFailed("Unknown", new_error("UnsafeOperationUrl", str(unsafe)))
         response = self._send(instance.subscription_id, "GET", url)
-        if isinstance(response, NotAnswered):
+        if isinstance(response, TransientFailure):
             return response
         if response.status_code == 404:
             return arm_results.OperationUnknown()
@@ -89,19 +89,19 @@ class ArmClient:
             return self._calls.not_answered(response)
         return self._status(response) if operation.status_url else self._result(response)
 
-    def read(self, instance: BackupInstanceId) -> arm_results.InstanceAnswer:
+    def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         """`GET` the backup instance and its protection state."""
         url = f"{self._endpoint}{instance.url_path}?api-version={API_VERSION}"
         response = self._send(instance.subscription_id, "GET", url)
-        if isinstance(response, NotAnswered):
+        if isinstance(response, TransientFailure):
             return response
         if response.status_code == 200:
             return _instance(response)
-        if is_passing(response.status_code) or response.status_code in _UNCLEAR_READS:
+        if is_transient(response.status_code) or response.status_code in _UNCLEAR_READS:
             return self._calls.not_answered(response)
         return arm_results.InstanceRefused(response.status_code, cloud_error(response))
 
-    def instances(self, vault: BackupVaultId) -> arm_results.VaultAnswer:
+    def instances(self, vault: BackupVaultId) -> arm_results.VaultResult:
         """`GET .../backupInstances`: all instances of a vault, page by page along `nextLink`, each once checked."""
         listed: list[ListedInstance] = []
         url: object = f"{self._endpoint}{vault.url_path}/backupInstances?api-version={API_VERSION}"
@@ -111,34 +111,32 @@ class ArmClient:
             try:
                 if page:
                     check_next_link(url, vault, self._hosts)
-            except UnsafeOperationUrl as unsafe:
-                return arm_results.VaultRefused(200, error_detail("UnsafeNextLink", str(unsafe)))
+            except UnsafeUrl as unsafe:
+                return arm_results.VaultRefused(200, new_error("UnsafeNextLink", str(unsafe)))
             response = self._send(vault.subscription_id, "GET", url)
-            if isinstance(response, NotAnswered):
+            if isinstance(response, TransientFailure):
                 return response
-            if is_passing(response.status_code) or response.status_code == 401:
+            if is_transient(response.status_code) or response.status_code == 401:
                 return self._calls.not_answered(response)
             body = json_object(response)
             if response.status_code != 200 or not isinstance(body.get("value"), list):
                 return arm_results.VaultRefused(response.status_code, cloud_error(response))
             listed += _listed(body["value"], vault)
             url = body.get("nextLink") or None
-        return arm_results.VaultRefused(
-            200, error_detail("TooManyPages", f"more than {_MOST_PAGES} pages of instances")
-        )
+        return arm_results.VaultRefused(200, new_error("TooManyPages", f"more than {_MOST_PAGES} pages of instances"))
 
-    def reach(self) -> arm_results.Reached | NotAnswered:
+    def reach(self) -> arm_results.Reachable | TransientFailure:
         """`GET /subscriptions`, which any identity may ask (REST reference, "Subscriptions - List")."""
         response = self._calls.send("GET", f"{self._endpoint}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}")
-        if isinstance(response, NotAnswered):
+        if isinstance(response, TransientFailure):
             return response
         if response.status_code in (403, 429):
             # Not its word that counts here, but that it was said to our token.
-            return arm_results.Reached(None)
+            return arm_results.Reachable(None)
         if response.status_code != 200:
             return self._calls.not_answered(response)
         listed = json_object(response).get("value")
-        return arm_results.Reached(len(listed) if isinstance(listed, list) else None)
+        return arm_results.Reachable(len(listed) if isinstance(listed, list) else None)
 
     def _send(
         self,
@@ -147,10 +145,10 @@ class ArmClient:
         url: str,
         request_id: str | None = None,
         body: Mapping[str, Any] | None = None,
-    ) -> requests.Response | NotAnswered:
+    ) -> requests.Response | TransientFailure:
         """The response; what it says of the subscription's budget is learned."""
         response = self._calls.send(method, url, request_id, body)
-        if isinstance(response, NotAnswered):
+        if isinstance(response, TransientFailure):
             return response
         pacer, kind = self._pacers[method]
         remaining = response.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
@@ -161,22 +159,22 @@ class ArmClient:
         )
         return response
 
-    def _status(self, response: requests.Response) -> arm_results.OperationAnswer:
+    def _status(self, response: requests.Response) -> arm_results.OperationResult:
         body = json_object(response)
         status = body.get("status")
         if not isinstance(status, str):
-            return NotAnswered(error_detail("InvalidResponse", "the operation status has no status"))
+            return TransientFailure(new_error("InvalidResponse", "the operation status has no status"))
         job_id = _text(as_object(body.get("properties")).get("jobId"))
         match status.lower():
             case "succeeded":
                 return arm_results.OperationSucceeded(job_id)
             case "failed" | "canceled":
-                error = whole_error(body.get("error"), f"Operation{status}", f"the operation is {status}")
+                error = arm_error(body.get("error"), f"Operation{status}", f"the operation is {status}")
                 return arm_results.OperationFailed(status, error, job_id)
             case _:
                 return arm_results.OperationRunning(status, self._calls.retry_after(response))
 
-    def _result(self, response: requests.Response) -> arm_results.OperationAnswer:
+    def _result(self, response: requests.Response) -> arm_results.OperationResult:
         """`Location` tells by its HTTP status alone: 202 while it runs, 200 or 204 when it is done."""
         if response.status_code == 202:
             return arm_results.OperationRunning("Accepted", self._calls.retry_after(response))
@@ -188,14 +186,14 @@ def client_request_id(remediation_id: str, attempt: int) -> str:
     return str(uuid5(NAMESPACE_URL, f"{remediation_id}/{attempt}"))
 
 
-def _instance(response: requests.Response) -> arm_results.InstanceAnswer:
+def _instance(response: requests.Response) -> arm_results.InstanceResult:
     properties = as_object(json_object(response).get("properties"))
     protection = as_object(properties.get("protectionStatus"))
     state = properties.get("currentProtectionState") or protection.get("status")
     if not isinstance(state, str):
-        return NotAnswered(error_detail("InvalidResponse", "the backup instance shows no protection state"))
+        return TransientFailure(new_error("InvalidResponse", "the backup instance shows no protection state"))
     found = protection.get("errorDetails") or properties.get("protectionErrorDetails")
-    return arm_results.InstanceRead(state, whole_error(found, state, f"the instance is {state}") if found else None)
+    return arm_results.InstanceRead(state, arm_error(found, state, f"the instance is {state}") if found else None)
 
 
 def _listed(page: Sequence[object], vault: BackupVaultId) -> Iterator[ListedInstance]:

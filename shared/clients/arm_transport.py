@@ -12,9 +12,9 @@ from typing import Any
 import requests
 from azure.core.exceptions import AzureError
 
-from shared.clients.credential import Tokens
-from shared.domain.arm_results import ErrorDetail, NotAnswered, error_detail
-from shared.logs import said_by
+from shared.clients.credential import TokenCache
+from shared.domain.arm_results import ArmError, TransientFailure, new_error
+from shared.logs import describe_exception
 
 TIMEOUTS = (5.0, 30.0)
 """Seconds to connect, and between two bytes."""
@@ -26,12 +26,12 @@ NO_TOKEN = "TokenUnavailable"
 """The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
 
 
-class ArmCalls:
+class ArmTransport:
     """Calls with the app's token on one pooled session."""
 
     def __init__(
         self,
-        tokens: Tokens,
+        tokens: TokenCache,
         session: requests.Session,
         now: Callable[[], datetime],
         timeouts: tuple[float, float] = TIMEOUTS,
@@ -44,7 +44,7 @@ class ArmCalls:
 
     def send(
         self, method: str, url: str, request_id: str | None = None, body: Mapping[str, Any] | None = None
-    ) -> requests.Response | NotAnswered:
+    ) -> requests.Response | TransientFailure:
         """The response, whatever its status.
 
         Args:
@@ -69,13 +69,15 @@ class ArmCalls:
             # A token may be refused before its time (a revoked session): one more, and only one.
             return send(self._tokens.instead_of(token)) if response.status_code == 401 else response
         except AzureError as cause:
-            return NotAnswered(error_detail(NO_TOKEN, f"no token: {said_by(cause)}"))
+            return TransientFailure(new_error(NO_TOKEN, f"no token: {describe_exception(cause)}"))
         except requests.RequestException as cause:
-            return NotAnswered(error_detail("NoResponse", f"{method} {url.partition('?')[0]}: {said_by(cause)}"))
+            return TransientFailure(
+                new_error("NoResponse", f"{method} {url.partition('?')[0]}: {describe_exception(cause)}")
+            )
 
-    def not_answered(self, response: requests.Response) -> NotAnswered:
+    def not_answered(self, response: requests.Response) -> TransientFailure:
         """No verdict: the response's error, and when ARM wants to be asked again."""
-        return NotAnswered(cloud_error(response), self.retry_after(response))
+        return TransientFailure(cloud_error(response), self.retry_after(response))
 
     def retry_after(self, response: requests.Response) -> float | None:
         """Seconds, from `Retry-After` as a number or an HTTP date (RFC 9110, section 10.2.3)."""
@@ -104,21 +106,21 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def is_passing(status: int) -> bool:
+def is_transient(status: int) -> bool:
     """Whether a refusal with this HTTP status says nothing about the request itself: throttled or unavailable."""
     return status in _RETRY_LATER or status >= 500
 
 
-def cloud_error(response: requests.Response) -> ErrorDetail:
+def cloud_error(response: requests.Response) -> ArmError:
     """ARM's error whole; where the body holds none, one that says so."""
-    return whole_error(
+    return arm_error(
         json_object(response).get("error"),
         f"Http{response.status_code}",
         f"{response.status_code} {response.reason} without an error in ARM's shape: {response.text[:500]}",
     )
 
 
-def whole_error(found: object, code: str, message: str) -> ErrorDetail:
+def arm_error(found: object, code: str, message: str) -> ArmError:
     """An error as ARM wrote it; code and message step in where it has none. One that is too large is cut."""
     error = {
         "code": code,
@@ -129,7 +131,7 @@ def whole_error(found: object, code: str, message: str) -> ErrorDetail:
     if len(json.dumps(error)) <= _LARGEST_ERROR:
         return error
     cut = f"{error['message'][:4000]} [the error was too large to keep whole]"
-    return error_detail(error["code"][:200], cut)
+    return new_error(error["code"][:200], cut)
 
 
 def json_object(response: requests.Response) -> Mapping[str, Any]:

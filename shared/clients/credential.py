@@ -19,7 +19,7 @@ def managed_identity(client_id: str | None) -> ManagedIdentityCredential:
     return ManagedIdentityCredential(client_id=client_id, **_PATIENCE)
 
 
-class Tokens:
+class TokenCache:
     """Bearer tokens for one audience, fetched only when they must be, and once for all threads."""
 
     def __init__(self, identity: Callable[[], TokenCredential], audience: str) -> None:

@@ -10,7 +10,7 @@ from azure.eventgrid import EventGridPublisherClient
 
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import Document, to_document
-from shared.logs import said_by
+from shared.logs import describe_exception
 
 _SOURCE = "/backup-autoheal"
 
@@ -21,7 +21,7 @@ _ABOUT_THE_EVENTS = frozenset({400, 413, 422})
 """Refusals that say nothing about the topic: there are too many of them at once, or one cannot be taken."""
 
 
-class NotPublished(Exception):
+class PublishFailed(Exception):
     """The topic took none of the outcomes; the message says why. Publish them again later."""
 
     def __init__(self, reason: str, in_parts: bool = False) -> None:
@@ -46,9 +46,11 @@ class OutcomeTopic:
         try:
             self._client.send([outcome_event(remediation) for remediation in ended], **_PATIENCE)
         except HttpResponseError as refusal:
-            raise NotPublished(said_by(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS) from refusal
+            raise PublishFailed(
+                describe_exception(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS
+            ) from refusal
         except (AzureError, ValueError) as cause:
-            raise NotPublished(said_by(cause)) from cause
+            raise PublishFailed(describe_exception(cause)) from cause
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:

@@ -12,8 +12,8 @@ from typing import Any
 import requests
 
 from shared import logs
-from shared.clients.arm_transport import NO_TOKEN, ArmCalls, cloud_error, is_passing, json_object
-from shared.domain.arm_results import ErrorDetail, NotAnswered, error_detail
+from shared.clients.arm_transport import NO_TOKEN, ArmTransport, cloud_error, is_transient, json_object
+from shared.domain.arm_results import ArmError, TransientFailure, new_error
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 
 BROKEN = ("ProtectionError", "ConfiguringProtectionFailed")
@@ -68,7 +68,7 @@ class GraphRefused:
     """Resource Graph will not answer, and asking again changes nothing (no permission, for example)."""
 
     status: int
-    error: ErrorDetail
+    error: ArmError
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class BrokenInstances:
     """Rows that name no broken instance; each was logged with its reason."""
 
 
-GraphAnswer = BrokenInstances | GraphRefused | NotAnswered
+GraphAnswer = BrokenInstances | GraphRefused | TransientFailure
 
 
 class ResourceGraph:
@@ -90,7 +90,7 @@ class ResourceGraph:
         self,
         endpoint: str,
         subscriptions: Sequence[str],
-        calls: ArmCalls,
+        calls: ArmTransport,
         now: Callable[[], datetime],
         sleep: Callable[[float], None],
     ) -> None:
@@ -123,7 +123,7 @@ class ResourceGraph:
 
     def _read(
         self, scope: Mapping[str, Any], rows: list[object], deadline: datetime
-    ) -> GraphRefused | NotAnswered | None:
+    ) -> GraphRefused | TransientFailure | None:
         """Add the rows of all pages; returns what kept one of them from coming."""
         token: str | None = None
         while True:
@@ -136,22 +136,22 @@ class ResourceGraph:
             body = json_object(response)
             page, following = body.get("data"), body.get("$skipToken")
             if not isinstance(page, list):
-                return NotAnswered(error_detail("InvalidResponse", "Resource Graph answered without rows"))
+                return TransientFailure(new_error("InvalidResponse", "Resource Graph answered without rows"))
             rows += page
             _warn_of_missing(body, response)
             if not following:
                 return None
             if not isinstance(following, str) or following == token:
-                return NotAnswered(error_detail("InvalidResponse", "Resource Graph names a next page that is none"))
+                return TransientFailure(new_error("InvalidResponse", "Resource Graph names a next page that is none"))
             token = following
             if response.headers.get("x-ms-user-quota-remaining") == "0":
                 self._sleep(_until_reset(response).total_seconds())
 
-    def _page(self, body: Mapping[str, Any], deadline: datetime) -> requests.Response | GraphRefused | NotAnswered:
+    def _page(self, body: Mapping[str, Any], deadline: datetime) -> requests.Response | GraphRefused | TransientFailure:
         """One page, asked for a few times when Resource Graph is throttling or down."""
         answer = self._ask(body)
         for number in range(1, _TRIES):
-            if not isinstance(answer, NotAnswered) or answer.error["code"] == NO_TOKEN:
+            if not isinstance(answer, TransientFailure) or answer.error["code"] == NO_TOKEN:
                 return answer
             wait = _BACK_OFF * number if answer.retry_after is None else timedelta(seconds=answer.retry_after)
             if self._now() + wait > deadline:
@@ -161,14 +161,14 @@ class ResourceGraph:
             answer = self._ask(body)
         return answer
 
-    def _ask(self, body: Mapping[str, Any]) -> requests.Response | GraphRefused | NotAnswered:
+    def _ask(self, body: Mapping[str, Any]) -> requests.Response | GraphRefused | TransientFailure:
         response = self._calls.send("POST", self._url, body=body)
-        if isinstance(response, NotAnswered) or response.status_code == 200:
+        if isinstance(response, TransientFailure) or response.status_code == 200:
             return response
-        if is_passing(response.status_code):
+        if is_transient(response.status_code):
             answer = self._calls.not_answered(response)
             throttled = response.status_code == 429 and answer.retry_after is None
-            return NotAnswered(answer.error, _until_reset(response).total_seconds()) if throttled else answer
+            return TransientFailure(answer.error, _until_reset(response).total_seconds()) if throttled else answer
         return GraphRefused(response.status_code, cloud_error(response))
 
 

@@ -15,7 +15,7 @@ _SHOWN = 300
 _DEFAULT_PORT = ":443"
 
 
-class UnsafeOperationUrl(ValueError):
+class UnsafeUrl(ValueError):
     """A URL that must not get the token; the message says what is wrong with it."""
 
 
@@ -46,21 +46,19 @@ def check_next_link(url: str, vault: BackupVaultId, hosts: Sequence[str]) -> Non
 def _check(what: str, url: str, subscription_id: str, hosts: Sequence[str]) -> None:
     shown = ascii(url[:_SHOWN])
     if not url.lower().startswith("https://"):
-        raise UnsafeOperationUrl(f"the {what} {shown} is not https")
+        raise UnsafeUrl(f"the {what} {shown} is not https")
     if not _URL.fullmatch(url):
-        raise UnsafeOperationUrl(f"the {what} {shown} is malformed")
+        raise UnsafeUrl(f"the {what} {shown} is malformed")
     parts = urlsplit(url)
     if not _is_allowed(parts.netloc.lower(), hosts):
-        raise UnsafeOperationUrl(
-            f"the {what} {shown} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS"
-        )
+        raise UnsafeUrl(f"the {what} {shown} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS")
     path = parts.path.lower()
     if _CLIMBING.search(path):
-        raise UnsafeOperationUrl(f"the {what} {shown} climbs in its path")
+        raise UnsafeUrl(f"the {what} {shown} climbs in its path")
     if not path.startswith(f"/subscriptions/{subscription_id.lower()}/"):
-        raise UnsafeOperationUrl(f"the {what} {shown} is not in the subscription that was asked about")
+        raise UnsafeUrl(f"the {what} {shown} is not in the subscription that was asked about")
     if not path.partition(_PROVIDERS)[2].startswith(_PROVIDER):
-        raise UnsafeOperationUrl(f"the {what} {shown} is nothing of Microsoft.DataProtection")
+        raise UnsafeUrl(f"the {what} {shown} is nothing of Microsoft.DataProtection")
 
 
 def _is_allowed(host: str, hosts: Sequence[str]) -> bool:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from shared.domain.arm_results import ListedInstance, NotAnswered, VaultAnswer, VaultListed, VaultRefused
-from shared.domain.resource_ids import BackupInstanceId, BackupVaultId, normalized
+from shared.domain.arm_results import ListedInstance, TransientFailure, VaultListed, VaultRefused, VaultResult
+from shared.domain.resource_ids import BackupInstanceId, BackupVaultId, normalize
 
 _KEPT = timedelta(minutes=5)
 _TRUSTED = timedelta(seconds=30)
 """A list that does not have the resource is asked for anew unless it is this fresh: the instance may be new."""
 _MOST_VAULTS = 100
 
-Found = tuple[BackupInstanceId, ...] | VaultRefused | NotAnswered
+Found = tuple[BackupInstanceId, ...] | VaultRefused | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class _Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class VaultInstances:
+class VaultCache:
     """Looks into vaults. Two threads at once may list the same vault: that costs a read, and a lock would too."""
 
-    list_vault: Callable[[BackupVaultId], VaultAnswer]
+    list_vault: Callable[[BackupVaultId], VaultResult]
     now: Callable[[], datetime]
     _kept: dict[BackupVaultId, _Kept] = field(default_factory=dict)
 
@@ -42,7 +42,7 @@ class VaultInstances:
             if age < _TRUSTED or (isinstance(kept.answer, VaultListed) and found):
                 return found
         answer = self.list_vault(vault)
-        if isinstance(answer, NotAnswered):
+        if isinstance(answer, TransientFailure):
             return answer
         self._keep(vault, answer)
         return _found(answer, resources)
@@ -63,5 +63,5 @@ def matching(listed: Sequence[ListedInstance], resources: Sequence[str]) -> tupl
     return tuple(
         instance.id
         for instance in listed
-        if any(f"{resource}/".startswith(f"{normalized(instance.resource_id)}/") for resource in resources)
+        if any(f"{resource}/".startswith(f"{normalize(instance.resource_id)}/") for resource in resources)
     )

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared.domain.arm_results import ErrorDetail
+from shared.domain.arm_results import ArmError
 
 _DEEPEST = 6
 _SAID = frozenset({"code", "message", "target", "recommendedaction", "details", "innererror"})
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class AzureError:
     """One error, with those behind it."""
 
     code: str
@@ -20,27 +20,27 @@ class Problem:
     target: str
     advice: tuple[str, ...]
     """What Azure recommends to do (`recommendedAction`)."""
-    causes: tuple["Problem", ...]
+    causes: tuple["AzureError", ...]
     """`details`, then `innerError`."""
     more: str
     """Everything else that Azure said, as JSON; empty where there is nothing else."""
 
 
-def problem_of(error: ErrorDetail) -> Problem:
+def read_azure_error(error: ArmError) -> AzureError:
     """The error in ARM's shape, or in that of a backup instance, as far as it has one of them."""
     return _problem(error, 1)
 
 
-def _problem(error: object, depth: int) -> Problem:
+def _problem(error: object, depth: int) -> AzureError:
     if not isinstance(error, Mapping):
-        return Problem("", _text(error), "", (), (), "")
+        return AzureError("", _text(error), "", (), (), "")
     # Azure's services differ in how they case these names.
     by_name = {str(name).lower(): value for name, value in error.items()}
     causes = [*_list(by_name.get("details")), *_list(by_name.get("innererror"))]
     rest = {name: value for name, value in error.items() if str(name).lower() not in _SAID and _says(value)}
     if causes and depth == _DEEPEST:
         rest["details"], causes = causes, []
-    return Problem(
+    return AzureError(
         code=_text(by_name.get("code")),
         message=_text(by_name.get("message")),
         target=_text(by_name.get("target")),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.dashboard.azure_error import Problem, problem_of
+from shared.dashboard.azure_error import AzureError, read_azure_error
 from shared.domain.remediation import Attempt, Remediation, Transition
 
 _PORTALS = {
@@ -15,21 +15,21 @@ _PORTALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
+class AttemptDetail:
     """One attempt, with the steps that were taken while it was the newest."""
 
     attempt: Attempt
     steps: tuple[Transition, ...]
-    problem: Problem | None
+    problem: AzureError | None
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Detail:
     """A remediation, ready to be told."""
 
     remediation: Remediation
-    chapters: tuple[Chapter, ...]
-    problem: Problem | None
+    chapters: tuple[AttemptDetail, ...]
+    problem: AzureError | None
     """Why it did not heal, or the newest hindrance."""
     took: timedelta
     """From the signal to the end, or until now."""
@@ -37,26 +37,26 @@ class Story:
     """Where the Azure portal shows the instance."""
 
 
-def story_of(remediation: Remediation, arm_endpoint: str, now: datetime) -> Story:
+def detail_of(remediation: Remediation, arm_endpoint: str, now: datetime) -> Detail:
     """Tell it as it stands now."""
     begins = [attempt.queued_at for attempt in remediation.attempts]
     ends: list[datetime | None] = [*begins[1:], None]
     chapters = [
-        Chapter(
+        AttemptDetail(
             attempt,
             tuple(
                 step
                 for step in remediation.history
                 if (step.at >= attempt.queued_at or attempt.number == 1) and (end is None or step.at < end)
             ),
-            problem_of(attempt.error) if attempt.error else None,
+            read_azure_error(attempt.error) if attempt.error else None,
         )
         for attempt, end in zip(remediation.attempts, ends, strict=True)
     ]
-    return Story(
+    return Detail(
         remediation,
         tuple(chapters),
-        problem_of(remediation.error) if remediation.error else None,
+        read_azure_error(remediation.error) if remediation.error else None,
         (remediation.ended_at or now) - remediation.opened_at,
         portal_link(remediation, arm_endpoint),
     )

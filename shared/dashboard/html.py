@@ -61,7 +61,7 @@ def _environment() -> Environment:
 _ENVIRONMENT = _environment()
 
 
-def rendered(status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
+def render(status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
     """A page of this template."""
     html = _ENVIRONMENT.get_template(template).render(values)
     # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
@@ -69,6 +69,6 @@ def rendered(status: int, template: str, values: Mapping[str, Any]) -> func.Http
     return func.HttpResponse(body, status_code=status, headers=dict(HEADERS), mimetype="text/html", charset="utf-8")
 
 
-def redirected(reference: str) -> func.HttpResponse:
+def redirect(reference: str) -> func.HttpResponse:
     """`303`: look there, with GET."""
     return func.HttpResponse(status_code=303, headers={**HEADERS, "Location": reference})

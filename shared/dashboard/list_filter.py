@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.clock import from_iso
-from shared.dashboard.statistics import needing_a_person
+from shared.dashboard.statistics import needs_attention
 from shared.domain.remediation import Status, is_remediation_id
 from shared.domain.summary import Summary
 
@@ -24,7 +24,7 @@ class InvalidSelection(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListFilter:
     """What the filter asks for; what is empty asks for nothing."""
 
     status: str = ""
@@ -43,7 +43,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ListPage:
     """One page of the list."""
 
     rows: Sequence[Summary]
@@ -58,13 +58,13 @@ class Rows:
         return self.rows[-1].id if self.rows and self.before + len(self.rows) < self.matching else ""
 
 
-def read_wanted(query: Mapping[str, str]) -> Wanted:
+def read_filter(query: Mapping[str, str]) -> ListFilter:
     """The filter of a request's query.
 
     Raises:
         InvalidSelection: a field has a value that it cannot have.
     """
-    wanted = Wanted(
+    wanted = ListFilter(
         status=query.get("status", ""),
         text=query.get("text", "").strip(),
         since=query.get("since", ""),
@@ -80,20 +80,20 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
     return wanted
 
 
-def select(summaries: Sequence[Summary], wanted: Wanted) -> Rows:
+def select(summaries: Sequence[Summary], wanted: ListFilter) -> ListPage:
     """The page of these remediations, newest first, that is asked for."""
     matching = _matching(summaries, wanted)
     # Ids count down with time: what is older has a greater one. A place that was removed meanwhile is still a place.
     before = sum(summary.id <= wanted.after for summary in matching) if wanted.after else 0
-    return Rows(matching[before : before + PAGE], before, len(matching))
+    return ListPage(matching[before : before + PAGE], before, len(matching))
 
 
-def _matching(summaries: Sequence[Summary], wanted: Wanted) -> Sequence[Summary]:
+def _matching(summaries: Sequence[Summary], wanted: ListFilter) -> Sequence[Summary]:
     chosen: Sequence[Summary] = summaries
     if wanted.status == ACTIVE:
         chosen = [summary for summary in chosen if not summary.status.is_terminal]
     elif wanted.status == NEEDS_A_PERSON:
-        chosen = needing_a_person(chosen)
+        chosen = needs_attention(chosen)
     elif wanted.status:
         chosen = [summary for summary in chosen if summary.status == wanted.status]
     if since := _since(wanted):
@@ -113,7 +113,7 @@ def _names(summary: Summary, text: str) -> bool:
     return any(text in name for name in (*parts[2:5:2], *parts[8::2]))
 
 
-def _since(wanted: Wanted) -> datetime | None:
+def _since(wanted: ListFilter) -> datetime | None:
     if not wanted.since:
         return None
     try:

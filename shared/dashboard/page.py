@@ -13,9 +13,9 @@ import azure.functions as func
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.api.responses import Refusal, storage_refusal
+from shared.api.responses import ApiError, storage_unavailable
 from shared.dashboard import charts
-from shared.dashboard.detail import story_of
+from shared.dashboard.detail import detail_of
 from shared.dashboard.formatting import dropped_words
 from shared.dashboard.forms import (
     LONGEST_REASON,
@@ -26,19 +26,19 @@ from shared.dashboard.forms import (
     read_reason,
     read_sync,
 )
-from shared.dashboard.html import redirected, rendered
+from shared.dashboard.html import redirect, render
 from shared.dashboard.links import Links
-from shared.dashboard.list_filter import GROUPS, InvalidSelection, Wanted, read_wanted, select
-from shared.dashboard.statistics import DAYS, OUTCOMES, figures
+from shared.dashboard.list_filter import GROUPS, InvalidSelection, ListFilter, read_filter, select
+from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.domain.policy import Drop
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import Signal, SyncType
 from shared.healing.healer import Healer
 from shared.settings import Settings
-from shared.storage.remediation_list import History
-from shared.storage.remediation_store import LostRace, Store
-from shared.storage.summary_cache import MOST
+from shared.storage.remediation_list import RemediationReader
+from shared.storage.remediation_store import RemediationStore, WriteConflict
+from shared.storage.summary_cache import MAX_SUMMARIES
 
 _NOTES = {
     "opened": "The sync is queued. Refresh to see how far it is.",
@@ -64,8 +64,8 @@ class Dashboard:
     """The page, with these parts."""
 
     healer: Callable[[], Healer]
-    history: Callable[[], History]
-    store: Callable[[], Store]
+    history: Callable[[], RemediationReader]
+    store: Callable[[], RemediationStore]
     settings: Settings
     now: Callable[[], datetime]
 
@@ -77,19 +77,19 @@ class Dashboard:
         try:
             if request.method == "POST":
                 return self._posted(visit, request, jobs)
-            return self._remediation(visit) if "id" in visit.query else self._overview(visit, read_wanted(visit.query))
+            return self._remediation(visit) if "id" in visit.query else self._overview(visit, read_filter(visit.query))
         except NoForm as other:
-            return _refused(visit, Refusal(415, "UnsupportedMediaType", str(other)))
+            return _refused(visit, ApiError(415, "UnsupportedMediaType", str(other)))
         except FormTooLarge as large:
-            return _refused(visit, Refusal(413, "RequestTooLarge", str(large)))
+            return _refused(visit, ApiError(413, "RequestTooLarge", str(large)))
         except (InvalidForm, InvalidSelection) as invalid:
-            return _refused(visit, Refusal(400, "InvalidRequest", str(invalid)))
-        except Refusal as refusal:
+            return _refused(visit, ApiError(400, "InvalidRequest", str(invalid)))
+        except ApiError as refusal:
             return _refused(visit, refusal)
         except CorruptDocument as corrupt:
-            return _refused(visit, Refusal(500, "CorruptRemediation", f"Its record cannot be read: {corrupt}"))
-        except (AzureError, LostRace) as cause:
-            unavailable = storage_refusal(cause)
+            return _refused(visit, ApiError(500, "CorruptRemediation", f"Its record cannot be read: {corrupt}"))
+        except (AzureError, WriteConflict) as cause:
+            unavailable = storage_unavailable(cause)
             logs.error("request.failed", reason=unavailable.message)
             response = _refused(visit, unavailable)
             response.headers["Retry-After"] = "10"
@@ -98,7 +98,7 @@ class Dashboard:
     def _overview(
         self,
         visit: Visit,
-        wanted: Wanted,
+        wanted: ListFilter,
         status: int = 200,
         typed: Mapping[str, str] | None = None,
         refusal: tuple[str, str] | None = None,
@@ -110,7 +110,7 @@ class Dashboard:
             refusal: why it was refused: a sentence, and the details.
         """
         summaries = self.history().summaries(visit.now - timedelta(days=self.settings.retention_days))
-        told = figures(summaries, visit.now)
+        told = count_statistics(summaries, visit.now)
         values = {
             "figures": told,
             "days_told": DAYS,
@@ -120,7 +120,7 @@ class Dashboard:
             "base": charts.BASE,
             "height": charts.HEIGHT,
             "known": len(summaries),
-            "is_cut": len(summaries) >= MOST,
+            "is_cut": len(summaries) >= MAX_SUMMARIES,
             "wanted": wanted,
             "rows": select(summaries, wanted),
             "groups": GROUPS,
@@ -131,12 +131,12 @@ class Dashboard:
         return _rendered(visit, status, "overview.html", values)
 
     def _remediation(self, visit: Visit) -> func.HttpResponse:
-        story = story_of(self._found(visit.query["id"]), self.settings.arm_endpoint, visit.now)
+        story = detail_of(self._found(visit.query["id"]), self.settings.arm_endpoint, visit.now)
         values = {"story": story, "note": _NOTES.get(visit.query.get("note", ""), "")}
         return _rendered(visit, 200, "remediation.html", values)
 
     def _found(self, remediation_id: str) -> Remediation:
-        missing = Refusal(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
+        missing = ApiError(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
         if not is_remediation_id(remediation_id):
             raise missing
         stored = self.store().load(remediation_id)
@@ -158,22 +158,24 @@ class Dashboard:
         try:
             form = read_sync(fields)
         except InvalidForm as invalid:
-            return self._overview(visit, Wanted(), 400, fields, ("That cannot be synced.", str(invalid)))
+            return self._overview(visit, ListFilter(), 400, fields, ("That cannot be synced.", str(invalid)))
         intake = self.healer().intake(Signal(form.instance, "Request", form.reason, visit.now, form.sync_type))
         assert intake is not None, "a request is always a signal"
         if drop := intake.dropped:
-            return self._overview(visit, Wanted(), _status_of(drop), fields, (dropped_words(drop.code), drop.reason))
+            return self._overview(
+                visit, ListFilter(), _status_of(drop), fields, (dropped_words(drop.code), drop.reason)
+            )
         if intake.job:
             jobs.set(intake.job.to_message())
         assert intake.remediation is not None, "what is not dropped has a remediation"
-        return redirected(visit.links.to(id=intake.remediation.id, note="opened" if intake.job else "joined"))
+        return redirect(visit.links.to(id=intake.remediation.id, note="opened" if intake.job else "joined"))
 
     def _cancel(self, visit: Visit, fields: Mapping[str, str]) -> func.HttpResponse:
         remediation_id = fields.get("id", "")
         self._found(remediation_id)
         cancelled = self.healer().cancel(remediation_id, read_reason(fields, "cancelled on the dashboard"))
         note = "cancelled" if cancelled and cancelled.status is Status.CANCELLED else "ended"
-        return redirected(visit.links.to(id=remediation_id, note=note))
+        return redirect(visit.links.to(id=remediation_id, note=note))
 
 
 def _status_of(drop: Drop) -> int:
@@ -181,7 +183,7 @@ def _status_of(drop: Drop) -> int:
     return 403 if drop.code == "OutOfScope" else 409
 
 
-def _refused(visit: Visit, refusal: Refusal) -> func.HttpResponse:
+def _refused(visit: Visit, refusal: ApiError) -> func.HttpResponse:
     logs.info("request.refused", code=refusal.code, reason=refusal.message)
     return _rendered(visit, refusal.status, "refusal.html", {"refusal": refusal})
 
@@ -194,4 +196,4 @@ def _rendered(visit: Visit, status: int, template: str, values: Mapping[str, Any
         "sync_types": tuple(SyncType),
         "longest_reason": LONGEST_REASON,
     }
-    return rendered(status, template, {**common, **values})
+    return render(status, template, {**common, **values})

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from shared.api import schemas
-from shared.api.route_docs import Answer, Body, Operation
+from shared.api.route_docs import BodyDoc, ResponseDoc, RouteDoc
 from shared.dashboard.forms import LONGEST_REASON, TYPE
 from shared.dashboard.list_filter import GROUPS, LONGEST_TEXT
 from shared.domain.remediation import Status
@@ -33,8 +33,8 @@ class DashboardQuery(BaseModel):
     )
 
 
-def _page(description: str) -> Answer:
-    return Answer(description, {"type": "string"}, media_type="text/html")
+def _page(description: str) -> ResponseDoc:
+    return ResponseDoc(description, {"type": "string"}, media_type="text/html")
 
 
 def _form(name: str, required: Mapping[str, Any], optional: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ _ALWAYS = {
 }
 
 OPERATIONS = (
-    Operation(
+    RouteDoc(
         name="get_dashboard",
         method="GET",
         path="dashboard",
@@ -75,14 +75,14 @@ OPERATIONS = (
             **_ALWAYS,
         },
     ),
-    Operation(
+    RouteDoc(
         name="get_dashboard",
         method="POST",
         path="dashboard",
         summary='The page\'s forms, "Sync now" and "Cancel".',
-        body=Body(_FORMS, media_type=TYPE),
+        body=BodyDoc(_FORMS, media_type=TYPE),
         answers={
-            303: Answer("It is done: see there.", headers={"Location": "The page of the remediation."}),
+            303: ResponseDoc("It is done: see there.", headers={"Location": "The page of the remediation."}),
             400: _page("A field is malformed."),
             403: _page("The policy leaves this instance out."),
             404: _page("There is no remediation with this id."),

@@ -51,7 +51,7 @@ class TimeToHeal:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class Statistics:
     """The tiles and the charts."""
 
     active: int
@@ -76,7 +76,7 @@ class Figures:
         return self.healed / self.judged if self.judged else None
 
 
-def figures(summaries: Sequence[Summary], now: datetime) -> Figures:
+def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
     """Count what these remediations, newest first, tell."""
     today = now.date()
     first = today - timedelta(days=DAYS - 1)
@@ -91,7 +91,7 @@ def figures(summaries: Sequence[Summary], now: datetime) -> Figures:
             if summary.status is Status.HEALED:
                 took.append(summary.ended_at - summary.opened_at)
     total = sum(ended.values(), Counter())
-    return Figures(
+    return Statistics(
         active=active.total(),
         waiting_to_retry=active[Status.WAITING_TO_RETRY],
         healed_today=ended[today][Status.HEALED],
@@ -99,13 +99,13 @@ def figures(summaries: Sequence[Summary], now: datetime) -> Figures:
         healed=total[Status.HEALED],
         judged=total.total() - total[Status.CANCELLED],
         median_time_to_heal=timedelta(seconds=median(time.total_seconds() for time in took)) if took else None,
-        needing_a_person=len(needing_a_person(summaries)),
+        needing_a_person=len(needs_attention(summaries)),
         days=tuple(Day(day, of_day) for day, of_day in ended.items()),
         times_to_heal=_distribution(took),
     )
 
 
-def needing_a_person(summaries: Iterable[Summary]) -> list[Summary]:
+def needs_attention(summaries: Iterable[Summary]) -> list[Summary]:
     """The latest remediation of each instance that ended without a heal, newest first as given.
 
     What failed and was healed or taken up again since needs nobody.

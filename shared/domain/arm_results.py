@@ -6,17 +6,17 @@ from typing import Any
 
 from shared.domain.resource_ids import BackupInstanceId
 
-ErrorDetail = Mapping[str, Any]
+ArmError = Mapping[str, Any]
 """ARM's error as it came: `{code, message, target?, details?, additionalInfo?, ...}`, code and message are text."""
 
 
-def error_detail(code: str, message: str) -> ErrorDetail:
+def new_error(code: str, message: str) -> ArmError:
     """An error of our own in ARM's shape."""
     return {"code": code, "message": message}
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class OperationUrls:
     """Where ARM says a long-running operation can be followed. Untrusted until the guard has seen it."""
 
     status_url: str | None
@@ -26,10 +26,10 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class NotAnswered:
+class TransientFailure:
     """No verdict: throttled, unavailable, timed out, unreadable. Ask again."""
 
-    error: ErrorDetail
+    error: ArmError
     retry_after: float | None = None
     """Seconds that ARM asked us to wait, when it did."""
 
@@ -38,7 +38,7 @@ class NotAnswered:
 class SyncAccepted:
     """`202`: the operation runs."""
 
-    operation: Operation
+    operation: OperationUrls
     retry_after: float | None
 
 
@@ -52,18 +52,18 @@ class SyncRefused:
     """Any other status: a CloudError."""
 
     status: int
-    error: ErrorDetail
+    error: ArmError
 
 
 @dataclass(frozen=True, slots=True)
 class SyncConflict:
     """`409`: another operation runs on the instance; perhaps one of ours that a crash kept from being recorded."""
 
-    error: ErrorDetail
+    error: ArmError
     retry_after: float | None
 
 
-SyncAnswer = SyncAccepted | SyncDone | SyncRefused | SyncConflict | NotAnswered
+SyncResult = SyncAccepted | SyncDone | SyncRefused | SyncConflict | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class OperationFailed:
     """`Failed` or `Canceled`, or a status URL that must not be followed."""
 
     status: str
-    error: ErrorDetail
+    error: ArmError
     job_id: str | None = None
 
 
@@ -95,7 +95,7 @@ class OperationUnknown:
     """ARM no longer knows the operation, or never named one: look at the instance instead."""
 
 
-OperationAnswer = OperationRunning | OperationSucceeded | OperationFailed | OperationUnknown | NotAnswered
+OperationResult = OperationRunning | OperationSucceeded | OperationFailed | OperationUnknown | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class InstanceRead:
 
     protection_state: str
     """`properties.currentProtectionState`, for example `ProtectionConfigured`."""
-    error: ErrorDetail | None
+    error: ArmError | None
     """`properties.protectionStatus.errorDetails` or `properties.protectionErrorDetails`."""
 
 
@@ -113,10 +113,10 @@ class InstanceRefused:
     """ARM will not show the instance, and asking again will not change that (not found, for example)."""
 
     status: int
-    error: ErrorDetail
+    error: ArmError
 
 
-InstanceAnswer = InstanceRead | InstanceRefused | NotAnswered
+InstanceResult = InstanceRead | InstanceRefused | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +140,14 @@ class VaultRefused:
     """ARM will not list the vault, and asking again will not change that (not found, no permission)."""
 
     status: int
-    error: ErrorDetail
+    error: ArmError
 
 
-VaultAnswer = VaultListed | VaultRefused | NotAnswered
+VaultResult = VaultListed | VaultRefused | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Reachable:
     """ARM takes the app's token."""
 
     subscriptions: int | None

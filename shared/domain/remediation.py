@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from shared.clock import from_millis, to_millis
 from shared.domain import arm_results
-from shared.domain.arm_results import ErrorDetail
+from shared.domain.arm_results import ArmError
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
 
@@ -46,12 +46,12 @@ class Attempt:
     sync_type: SyncType
     queued_at: datetime
     submitted_at: datetime | None = None
-    operation: arm_results.Operation | None = None
+    operation: arm_results.OperationUrls | None = None
     operation_status: str | None = None
     """As ARM says it, or None while no operation has answered."""
     job_id: str | None = None
     ended_at: datetime | None = None
-    error: ErrorDetail | None = None
+    error: ArmError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Remediation:
     deferrals: int = 0
     """How often in a row the current question to ARM got no verdict."""
     protection_state: str | None = None
-    error: ErrorDetail | None = None
+    error: ArmError | None = None
     """Why it did not heal, or the newest hindrance on the way."""
     ended_at: datetime | None = None
     published_at: datetime | None = None

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.clock import from_iso, to_iso
-from shared.domain.arm_results import Operation
+from shared.domain.arm_results import OperationUrls
 from shared.domain.remediation import Attempt, Remediation, Status, Transition
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -79,7 +79,7 @@ def _read(document: Mapping[str, Any]) -> Remediation:
 
 
 def _attempt_document(attempt: Attempt) -> Document:
-    operation = attempt.operation or Operation(None, None)
+    operation = attempt.operation or OperationUrls(None, None)
     return {
         "number": attempt.number,
         "syncType": attempt.sync_type.value,
@@ -105,8 +105,8 @@ def _attempt(document: Mapping[str, Any]) -> Attempt:
         job_id=document.get("jobId"),
         error=document.get("error"),
     )
-    urls = Operation(document.get("operationStatusUrl"), document.get("operationResultUrl"))
-    return replace(attempt, operation=urls) if urls != Operation(None, None) else attempt
+    urls = OperationUrls(document.get("operationStatusUrl"), document.get("operationResultUrl"))
+    return replace(attempt, operation=urls) if urls != OperationUrls(None, None) else attempt
 
 
 def _transition_document(transition: Transition) -> Document:

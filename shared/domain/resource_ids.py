@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
-INSTANCES = "microsoft.dataprotection/backupvaults/backupinstances/"
+INSTANCE_OPERATIONS = "microsoft.dataprotection/backupvaults/backupinstances/"
 """How the names of all operations on backup instances begin, in lower case."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -153,7 +153,7 @@ class BackupInstanceId:
         return self.subscription_id, self.resource_group, self.vault, self.name
 
 
-def normalized(resource_id: str) -> str:
+def normalize(resource_id: str) -> str:
     """Any ARM id in the form in which two spellings of it are the same text: lower case, no slash at the end."""
     return resource_id.strip().rstrip("/").lower()
 

@@ -29,7 +29,7 @@ class Summary:
     """Of why it did not heal, or of the newest hindrance."""
 
 
-def summary_of(remediation: Remediation) -> Summary:
+def summarize(remediation: Remediation) -> Summary:
     """The remediation, in short."""
     code = remediation.error.get("code") if remediation.error else None
     return Summary(

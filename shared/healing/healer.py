@@ -15,17 +15,17 @@ from azure.core.exceptions import AzureError
 from shared import logs
 from shared.clients.arm import ArmClient, client_request_id
 from shared.domain import state_machine
-from shared.domain.policy import Coalesce, Drop, Open, Verdict, judge, retry_delay, sync_type_of
+from shared.domain.policy import Coalesce, Decision, Drop, Open
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import NoSignal, Signal, SyncType
-from shared.healing.poll_cache import Memory, Once
+from shared.healing.poll_cache import Once, PollCache
 from shared.healing.transition_log import log_transitions
-from shared.rate_limits.rate_limiter import Pacer
+from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
-from shared.storage.queues import InvalidJob, JobQueue, SyncJob
-from shared.storage.remediation_store import LostRace, Store
-from shared.storage.table_rows import Owner, Stored
+from shared.storage.queues import InvalidJob, SyncJob, SyncJobQueue
+from shared.storage.remediation_store import RemediationStore, WriteConflict
+from shared.storage.table_rows import LatestPointer, Stored
 
 _RACES = 8
 """How often an intake is begun anew when others change the same instance at the same time."""
@@ -54,7 +54,7 @@ class Intake:
 class Preview:
     """What would become of a signal if it came now."""
 
-    verdict: Verdict
+    verdict: Decision
     sync_type: SyncType | None
     """The sync that its remediation would call, or calls; None when it would be dropped."""
 
@@ -63,11 +63,11 @@ class Preview:
 class Healer:
     """Heals instances with these parts."""
 
-    store: Store
+    store: RemediationStore
     arm: ArmClient
-    writes: Pacer
-    jobs: JobQueue
-    memory: Memory
+    writes: RateLimiter
+    jobs: SyncJobQueue
+    memory: PollCache
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
@@ -85,15 +85,15 @@ class Healer:
             logs.info("signal.ignored", reason=signal.reason)
             return None
         # Most instances fail for the first time: assume so and save two reads, the store knows better.
-        owner: Owner | None = None
+        owner: LatestPointer | None = None
         latest: Stored | None = None
         for _ in range(_RACES):
             try:
                 return self._admit(signal, owner, latest)
-            except LostRace:
+            except WriteConflict:
                 owner = self.store.owner(signal.instance)
                 latest = self._latest(owner) or self._finished(owner)
-        raise LostRace(f"{_RACES} times in a row somebody else changed {signal.instance}")
+        raise WriteConflict(f"{_RACES} times in a row somebody else changed {signal.instance}")
 
     def preview(self, signal: Signal) -> Preview:
         """What `intake` would do with this signal; nothing is written.
@@ -110,13 +110,13 @@ class Healer:
             case Drop():
                 return Preview(verdict, None)
 
-    def weigh(self, signal: Signal) -> Verdict:
+    def weigh(self, signal: Signal) -> Decision:
         """What the policy would decide about a signal now; nothing is written.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        at_first_sight = judge(signal, None, (), self.settings, self.now())
+        at_first_sight = self.settings.policy().decide(signal, None, (), self.now())
         if isinstance(at_first_sight, Drop):
             return at_first_sight
         owner = self.store.owner(signal.instance)
@@ -158,10 +158,10 @@ class Healer:
             stored = self.store.load(remediation_id)
             if stored is None or stored.remediation.status.is_terminal:
                 return stored.remediation if stored else None
-            after = self._closed(state_machine.cancelled(stored.remediation, reason, self.now()))
+            after = self._closed(state_machine.cancel(stored.remediation, reason, self.now()))
             if self._save(stored, after):
                 return after
-        raise LostRace(f"{_RACES} times in a row somebody else changed {remediation_id}")
+        raise WriteConflict(f"{_RACES} times in a row somebody else changed {remediation_id}")
 
     def give_up(self, message: str) -> None:
         """End the remediation of a sync job that the queue gave up on; the message's text is kept."""
@@ -172,10 +172,10 @@ class Healer:
         except (InvalidJob, CorruptDocument) as invalid:
             logs.error("job.invalid", reason=str(invalid), message=message[:_SHOWN])
             return
-        if stored is not None and state_machine.awaits(stored.remediation, job.attempt):
-            self._save(stored, state_machine.poisoned(stored.remediation, message[:_SHOWN], self.now()))
+        if stored is not None and state_machine.expects_job(stored.remediation, job.attempt):
+            self._save(stored, state_machine.on_poison_message(stored.remediation, message[:_SHOWN], self.now()))
 
-    def _admit(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Intake:
+    def _admit(self, signal: Signal, owner: LatestPointer | None, latest: Stored | None) -> Intake:
         verdict = self._judge(signal, owner, latest)
         if isinstance(verdict, Drop):
             subject = str(signal.instance)
@@ -191,16 +191,16 @@ class Healer:
             return self._open(signal, owner)
         return self._coalesce(signal, latest)
 
-    def _judge(self, signal: Signal, owner: Owner | None, latest: Stored | None) -> Verdict:
+    def _judge(self, signal: Signal, owner: LatestPointer | None, latest: Stored | None) -> Decision:
         known = latest.remediation if latest else None
-        return judge(signal, known, owner.opened if owner else (), self.settings, self.now())
+        return self.settings.policy().decide(signal, known, owner.opened if owner else (), self.now())
 
     def _coalesce(self, signal: Signal, active: Stored) -> Intake:
-        after = state_machine.coalesced(active.remediation)
+        after = state_machine.count_signal(active.remediation)
         job = None
-        if signal.not_before is None and state_machine.awaits_its_turn(after, self.now()):
+        if signal.not_before is None and state_machine.waits_for_sweep_slot(after, self.now()):
             # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
-            after = state_machine.hastened(after, self.now())
+            after = state_machine.expedite(after, self.now())
             job = SyncJob(after.id, after.attempt.number)
         self.memory.keep(self.store.save(active, after), after)
         logs.info(
@@ -212,8 +212,8 @@ class Healer:
         )
         return Intake(after, job)
 
-    def _open(self, signal: Signal, owner: Owner | None) -> Intake:
-        fresh = state_machine.opened(signal, self._first_sync_type(signal), self.now())
+    def _open(self, signal: Signal, owner: LatestPointer | None) -> Intake:
+        fresh = state_machine.open_remediation(signal, self._first_sync_type(signal), self.now())
         stored = self.store.open(fresh, owner)
         if stored is not None:
             self.memory.keep_opening(stored)
@@ -221,9 +221,9 @@ class Healer:
         return Intake(fresh, SyncJob(fresh.id, fresh.attempt.number))
 
     def _first_sync_type(self, signal: Signal) -> SyncType:
-        return sync_type_of(1, signal.sync_type or self.settings.sync_type, self.settings)
+        return self.settings.policy().sync_type(1, signal.sync_type)
 
-    def _latest(self, owner: Owner | None) -> Stored | None:
+    def _latest(self, owner: LatestPointer | None) -> Stored | None:
         if owner is None:
             return None
         try:
@@ -233,7 +233,7 @@ class Healer:
             logs.error("remediation.corrupt", remediationId=owner.remediation_id, reason=str(corrupt))
             return None
 
-    def _finished(self, owner: Owner | None) -> Stored | None:
+    def _finished(self, owner: LatestPointer | None) -> Stored | None:
         """The latest, once all is done that its opener left undone; None if it cannot be read, or was purged."""
         opening = owner.unfinished(self.now()) if owner else None
         if opening is None:
@@ -241,7 +241,7 @@ class Healer:
         with suppress(CorruptDocument):
             stored = self.store.load(opening.id)
             if stored is None:
-                taken_up = state_machine.taken_up(opening, self.now())
+                taken_up = state_machine.resume(opening, self.now())
                 if self.store.finish_opening(taken_up):
                     log_transitions(None, taken_up)
                 self.jobs.send(
@@ -254,8 +254,8 @@ class Healer:
     def _awaiting(self, job: SyncJob) -> Stored | None:
         """The remediation, if it still waits for just this job."""
         stored = self.memory.take_opening(job.remediation_id, self.now()) or self.store.load(job.remediation_id)
-        waits = stored is not None and state_machine.awaits(stored.remediation, job.attempt)
-        if stored is not None and waits and not state_machine.comes_too_early(stored.remediation, self.now()):
+        waits = stored is not None and state_machine.expects_job(stored.remediation, job.attempt)
+        if stored is not None and waits and not state_machine.is_too_early(stored.remediation, self.now()):
             return stored
         stands = stored.remediation.status if stored else "missing"
         logs.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=stands)
@@ -263,14 +263,14 @@ class Healer:
 
     def _submitted(self, before: Remediation) -> Step:
         """What follows for a remediation whose job is here: its end, its turn, or the wait for its turn."""
-        if state_machine.overdue(before, self.settings.operation_timeout, self.now()):
+        if state_machine.time_out_if_expired(before, self.settings.operation_timeout, self.now()):
             timeout, now = self.settings.operation_timeout, self.now()
-            return lambda current: state_machine.overdue(current, timeout, now)
+            return lambda current: state_machine.time_out_if_expired(current, timeout, now)
         if before.slot_at is None:
             slot_at = self.writes.slot(before.instance.subscription_id)
             if slot_at > self.now():
                 return lambda current: (
-                    state_machine.postponed(current, slot_at) if current.status is Status.QUEUED else None
+                    state_machine.wait_for_write_slot(current, slot_at) if current.status is Status.QUEUED else None
                 )
         return self._sync(before)
 
@@ -278,8 +278,8 @@ class Healer:
         attempt = before.attempt
         request_id = before.client_request_id or client_request_id(before.id, attempt.number)
         answer = self.arm.sync(before.instance, attempt.sync_type, request_id)
-        retry, now, jitter = retry_delay(attempt.number, self.settings), self.now(), self.random()
-        return lambda current: state_machine.sync_answered(current, answer, now, jitter, retry)
+        retry, now, jitter = self.settings.policy().retry_delay(attempt.number), self.now(), self.random()
+        return lambda current: state_machine.on_sync_response(current, answer, now, jitter, retry)
 
     def _save_after_races(self, stored: Stored, follows: Step) -> Remediation | None:
         """Store what follows, even if the row changed during the call: what ARM has answered is still true.
@@ -290,7 +290,7 @@ class Healer:
         attempt = stored.remediation.attempt.number
         current: Stored | None = stored
         for _ in range(_RACES):
-            if current is None or not state_machine.may_have_called(current.remediation, attempt):
+            if current is None or not state_machine.accepts_sync_response(current.remediation, attempt):
                 return None
             after = follows(current.remediation)
             if after is None:
@@ -298,13 +298,13 @@ class Healer:
             if self._save(current, after):
                 return after
             current = self.store.load(stored.remediation.id)
-        raise LostRace(f"{_RACES} times in a row somebody else changed {stored.remediation.id}")
+        raise WriteConflict(f"{_RACES} times in a row somebody else changed {stored.remediation.id}")
 
     def _save(self, stored: Stored, after: Remediation) -> bool:
         closed = self._closed(after)
         try:
             saved = self.store.save(stored, closed)
-        except LostRace:
+        except WriteConflict:
             logs.info("race.lost", remediationId=after.id)
             return False
         log_transitions(stored.remediation, closed)
@@ -312,4 +312,6 @@ class Healer:
         return True
 
     def _closed(self, remediation: Remediation) -> Remediation:
-        return state_machine.closed(remediation, announce=self.settings.outcome_topic_endpoint is not None)
+        return state_machine.close_unless_announced(
+            remediation, announce=self.settings.outcome_topic_endpoint is not None
+        )

@@ -10,24 +10,23 @@ from datetime import datetime
 from shared.clients.arm import ArmClient
 from shared.domain import state_machine
 from shared.domain.arm_results import OperationUnknown
-from shared.domain.policy import retry_delay, sync_type_of
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
-from shared.rate_limits.rate_limiter import Pacer
+from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class NextStep:
     """Looks at what is due, with these parts."""
 
     arm: ArmClient
-    reads: Pacer
+    reads: RateLimiter
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[], float]
 
-    def look(self, current: Remediation) -> Remediation:
+    def take(self, current: Remediation) -> Remediation:
         """Where the remediation stands after this look; itself if it is not due.
 
         Raises:
@@ -36,18 +35,20 @@ class Looks:
         if current.due_at is not None and current.due_at > self.now():
             return current
         after = self._next(current)
-        return state_machine.closed(after, announce=self.settings.outcome_topic_endpoint is not None)
+        return state_machine.close_unless_announced(after, announce=self.settings.outcome_topic_endpoint is not None)
 
     def _next(self, current: Remediation) -> Remediation:
         if current.status.is_terminal:
             return current
-        ended = state_machine.overdue(current, self.settings.operation_timeout, self.now())
+        ended = state_machine.time_out_if_expired(current, self.settings.operation_timeout, self.now())
         if ended is not None:
             return ended
         if current.status is Status.WAITING_TO_RETRY:
             asked_for = current.attempts[0].sync_type
             number = current.attempt.number + 1
-            return state_machine.retried(current, sync_type_of(number, asked_for, self.settings), self.now())
+            return state_machine.start_next_attempt(
+                current, self.settings.policy().sync_type(number, asked_for), self.now()
+            )
         if current.status is Status.QUEUED:
             return self._unanswered(current)
         if current.status is Status.RUNNING:
@@ -59,26 +60,26 @@ class Looks:
     def _unanswered(self, current: Remediation) -> Remediation:
         """Its sync job got lost; or a crash took the record of its call, and the instance shows what came of it."""
         if current.attempt.sync_type is SyncType.FORCE_RESYNC:
-            return state_machine.requeued(current, self.now())
-        asked = self._ask(state_machine.unanswered(current, self.now()), self._instance)
+            return state_machine.requeue(current, self.now())
+        asked = self._ask(state_machine.job_lost(current, self.now()), self._instance)
         # That the instance is as broken as before is no news: the story need not grow each minute.
-        return state_machine.requeued(current, self.now()) if asked.status is Status.QUEUED else asked
+        return state_machine.requeue(current, self.now()) if asked.status is Status.QUEUED else asked
 
     def _ask(self, current: Remediation, question: Callable[[Remediation], Remediation]) -> Remediation:
         """Ask Azure, or wait for a slot of the subscription's read budget."""
         if current.slot_at is None:
             slot_at = self.reads.slot(current.instance.subscription_id)
             if slot_at > self.now():
-                return state_machine.look_postponed(current, slot_at)
+                return state_machine.wait_for_read_slot(current, slot_at)
         return question(current)
 
     def _operation(self, current: Remediation) -> Remediation:
         operation = current.attempt.operation
         answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
-        retry = retry_delay(current.attempt.number, self.settings)
-        return state_machine.operation_answered(current, answer, self.now(), self.random(), retry)
+        retry = self.settings.policy().retry_delay(current.attempt.number)
+        return state_machine.on_operation_status(current, answer, self.now(), self.random(), retry)
 
     def _instance(self, current: Remediation) -> Remediation:
         answer = self.arm.read(current.instance)
-        retry = retry_delay(current.attempt.number, self.settings)
-        return state_machine.instance_answered(current, answer, self.now(), self.random(), retry)
+        retry = self.settings.policy().retry_delay(current.attempt.number)
+        return state_machine.on_instance_read(current, answer, self.now(), self.random(), retry)

@@ -49,7 +49,7 @@ class Once(Generic[Key, Kept]):
             return self._kept.pop(key, None)
 
 
-class Memory:
+class PollCache:
     """Remediations that were read or stored, each with how far looks have got since without storing it."""
 
     def __init__(self) -> None:

@@ -19,16 +19,16 @@ from typing import NamedTuple
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.clients.outcome_topic import NotPublished, OutcomeTopic
+from shared.clients.outcome_topic import OutcomeTopic, PublishFailed
 from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
-from shared.healing.next_step import Looks
-from shared.healing.poll_cache import POLLED, Memory
+from shared.healing.next_step import NextStep
+from shared.healing.poll_cache import POLLED, PollCache
 from shared.healing.transition_log import log_transitions
-from shared.logs import Relay
-from shared.storage.queues import InvalidJob, JobQueue, ShardJob, ShardQueue, SyncJob
-from shared.storage.remediation_store import TOGETHER, LostRace, Store
+from shared.logs import LogRelay
+from shared.storage.queues import InvalidJob, ShardJob, ShardQueue, SyncJob, SyncJobQueue
+from shared.storage.remediation_store import BATCH_SIZE, RemediationStore, WriteConflict
 from shared.storage.table_rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
 
 _BUDGET = timedelta(seconds=25)
@@ -66,7 +66,7 @@ class _Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class Poller:
     """Works through the due entries with these parts.
 
     What still waits and is due again soon is kept in memory and written nowhere: the next tick goes on from there,
@@ -74,10 +74,10 @@ class Tick:
     reads and asks anew.
     """
 
-    store: Store
-    looks: Looks
-    memory: Memory
-    jobs: JobQueue
+    store: RemediationStore
+    looks: NextStep
+    memory: PollCache
+    jobs: SyncJobQueue
     shards: ShardQueue
     topic: OutcomeTopic | None
     now: Callable[[], datetime]
@@ -133,7 +133,7 @@ class Tick:
             try:
                 self.shards.send(ShardJob(shard))
             except AzureError as failure:
-                logs.error("shard.not_queued", shard=shard, reason=logs.said_by(failure))
+                logs.error("shard.not_queued", shard=shard, reason=logs.describe_exception(failure))
                 mine.append(shard)
         return {shard: due[shard] for shard in mine}
 
@@ -172,8 +172,8 @@ class Tick:
         looks: list[Future[_Seen]] = []
         # Read just ahead of the looks: what is read sooner takes processor time from them, and grows stale.
         room = Semaphore(_AHEAD * self.at_once)
-        relay = Relay()
-        look = relay.heard(partial(self._look, deadline=deadline))
+        relay = LogRelay()
+        look = relay.wrap(partial(self._look, deadline=deadline))
         try:
             # Read by this thread alone: shards that are worked on side by side then get on at the same pace.
             for one in chain.from_iterable(self._read(due, deadline)):
@@ -185,7 +185,7 @@ class Tick:
             for taken in looks:
                 taken.cancel()
             wait(looks)
-            relay.tell()
+            relay.flush()
 
     def _read(self, due: Due, deadline: datetime) -> Iterator[list[_Known]]:
         """Batch after batch while there is time; what storage does not give stays due, what was seen counts."""
@@ -195,15 +195,15 @@ class Tick:
             try:
                 yield self._known(batch)
             except AzureError as failure:
-                logs.error("tick.cut_short", reason=logs.said_by(failure))
+                logs.error("tick.cut_short", reason=logs.describe_exception(failure))
                 return
 
     def _batches(self, due: Due) -> list[Sequence[DueEntry]]:
         """What can be read together, if it need be read: what is due for longest comes first."""
         batches: list[tuple[datetime, Sequence[DueEntry]]] = []
         for entries in due.values():
-            for start in range(0, len(entries), TOGETHER):
-                batch = entries[start : start + TOGETHER]
+            for start in range(0, len(entries), BATCH_SIZE):
+                batch = entries[start : start + BATCH_SIZE]
                 batches.append((self._due_at(batch[0]), batch))
         return [batch for _, batch in sorted(batches, key=itemgetter(0))]
 
@@ -225,14 +225,14 @@ class Tick:
         try:
             return _Seen(True, self._change(*known))
         except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
-            logs.error("look.failed", remediationId=known.entry.remediation_id, reason=logs.said_by(failure))
+            logs.error("look.failed", remediationId=known.entry.remediation_id, reason=logs.describe_exception(failure))
             return _Seen(True, None)
 
     def _change(self, entry: DueEntry, row: Change | CorruptDocument | None) -> Change | None:
         """What is to be stored for the entry's remediation; None if nothing is."""
         if isinstance(row, CorruptDocument):
             logs.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(row))
-            with suppress(LostRace):
+            with suppress(WriteConflict):
                 self.store.put_off(entry, self.now() + _REPORT_AGAIN)
             return None
         if row is None:
@@ -241,14 +241,14 @@ class Tick:
         if not row.stored.names(entry) or row.after.due_at is None:
             self.store.drop_entry(entry)
             return None
-        return self._keep_or_store(Change(row.stored, self.looks.look(row.after)))
+        return self._keep_or_store(Change(row.stored, self.looks.take(row.after)))
 
     def _finish_or_drop(self, entry: DueEntry) -> None:
         """There is an entry and no row: its opener is about to write it, or has died; or the row was purged."""
         owner = self.store.owner_beside(entry.remediation_id)
         opening = owner.unfinished(self.now()) if owner else None
         if opening is not None and opening.id == entry.remediation_id:
-            taken_up = state_machine.taken_up(opening, self.now())
+            taken_up = state_machine.resume(opening, self.now())
             if self.store.finish_opening(taken_up):
                 log_transitions(None, taken_up)
         elif self.store.load(entry.remediation_id) is None:  # it may have been written, and have ended, meanwhile
@@ -266,7 +266,7 @@ class Tick:
         if after is before and after.status.is_terminal and wait > timedelta():
             return None  # the topic did not take it: its back-off is not over
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
-        is_on_its_way = after.status is Status.QUEUED and after == before and wait <= state_machine.QUEUE_PATIENCE
+        is_on_its_way = after.status is Status.QUEUED and after == before and wait <= state_machine.JOB_TIMEOUT
         return None if is_on_its_way else change
 
     def _store(self, changes: Sequence[Change]) -> list[Stored]:
@@ -274,11 +274,11 @@ class Tick:
         waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
         to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
         by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
-        relay = Relay()
-        store = relay.heard(self._store_shard)
+        relay = LogRelay()
+        store = relay.wrap(self._store_shard)
         stored = [self._storage_threads.submit(store, list(group)) for _, group in by_shard]
         wait(stored)
-        relay.tell()
+        relay.flush()
         ended = list(chain(waiting, *(shard.result() for shard in stored)))
         return [one for one in ended if one.remediation.due_at is not None]
 
@@ -300,7 +300,9 @@ class Tick:
         try:
             self.jobs.send(SyncJob(after.id, after.attempt.number))
         except AzureError as failure:
-            logs.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=logs.said_by(failure))
+            logs.error(
+                "job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=logs.describe_exception(failure)
+            )
 
     def _announce(self, ended: Sequence[Stored], deadline: datetime) -> None:
         """Publish what ended, a group at a time; what the topic does not take, or there is no time for, stays due."""
@@ -309,7 +311,7 @@ class Tick:
             group = groups.popleft()
             try:
                 self.topic.publish([stored.remediation for stored in group])
-            except NotPublished as failure:
+            except PublishFailed as failure:
                 if failure.in_parts and len(group) > 1:
                     groups.extendleft([group[len(group) // 2 :], group[: len(group) // 2]])
                     continue
@@ -318,11 +320,11 @@ class Tick:
                     group = list(chain(group, *groups))
                     groups.clear()
                 logs.warning("outcome.not_published", count=len(group), reason=str(failure))
-                self._save_announced(group, lambda one: state_machine.unpublished(one, self.now(), self.random()))
+                self._save_announced(group, lambda one: state_machine.on_publish_failed(one, self.now(), self.random()))
             else:
                 for stored in group:
                     logs.info("outcome.published", remediationId=stored.remediation.id)
-                self._save_announced(group, lambda one: state_machine.published(one, self.now()))
+                self._save_announced(group, lambda one: state_machine.on_published(one, self.now()))
 
     def _save_announced(self, group: Sequence[Stored], step: Callable[[Remediation], Remediation]) -> None:
         for _ in self.store.save_all([Change(stored, step(stored.remediation)) for stored in group]):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from shared import logs
 from shared.settings import Settings
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 
 
@@ -14,7 +14,7 @@ from shared.storage.table_rows import SHARDS
 class Retention:
     """Removes old remediations with these parts."""
 
-    store: Store
+    store: RemediationStore
     settings: Settings
     now: Callable[[], datetime]
 

@@ -16,16 +16,16 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.clients.resource_graph import BrokenInstances, Finding, GraphRefused, ResourceGraph
-from shared.domain.arm_results import ErrorDetail, NotAnswered
+from shared.domain.arm_results import ArmError, TransientFailure
 from shared.domain.policy import Coalesce, Drop
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SWEEP, Signal
 from shared.domain.state_machine import job_delay
 from shared.healing.healer import Healer
-from shared.logs import Relay
-from shared.rate_limits.sweep_quota import AHEAD, Turns
-from shared.storage.queues import JobQueue
-from shared.storage.remediation_store import LostRace
+from shared.logs import LogRelay
+from shared.rate_limits.sweep_quota import MAX_AHEAD, SweepQuota
+from shared.storage.queues import SyncJobQueue
+from shared.storage.remediation_store import WriteConflict
 
 _QUERY_BUDGET = timedelta(seconds=60)
 _BUDGET = timedelta(minutes=3)
@@ -51,7 +51,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Skipped:
     """A broken instance that the sweep leaves alone."""
 
     instance: BackupInstanceId
@@ -60,16 +60,16 @@ class Left:
     reason: str
 
 
-Heal = Callable[[Signal], Opened | Left]
+Heal = Callable[[Signal], Opened | Skipped]
 """Opens a remediation for a signal that has its turn, or says what opening it would do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """What became of the findings of one sweep."""
 
     opened: tuple[Opened, ...]
-    left: tuple[Left, ...]
+    left: tuple[Skipped, ...]
     unreadable: int
     """Rows of Resource Graph's answer that name no broken instance."""
 
@@ -80,10 +80,10 @@ class Swept:
 
 
 @dataclass(eq=False)
-class NotSwept(Exception):
+class SweepFailed(Exception):
     """Resource Graph did not say which instances are broken."""
 
-    error: ErrorDetail
+    error: ArmError
     """As it came."""
     refused: int | None
     """The HTTP status of a refusal for good; None if it may answer when asked again."""
@@ -97,8 +97,8 @@ class Sweep:
 
     graph: ResourceGraph
     healer: Healer
-    turns: Turns
-    jobs: JobQueue
+    turns: SweepQuota
+    jobs: SyncJobQueue
     now: Callable[[], datetime]
     random: Callable[[], float]
 
@@ -110,10 +110,10 @@ class Sweep:
         """
         try:
             self.run()
-        except NotSwept as failure:
+        except SweepFailed as failure:
             logs.error("sweep.failed", status=failure.refused, error=failure.error)
 
-    def run(self) -> Swept:
+    def run(self) -> SweepResult:
         """Open a remediation for each broken instance that the policy and the sweep's turns allow.
 
         Raises:
@@ -125,7 +125,7 @@ class Sweep:
         logs.info("sweep.ended", opened=len(swept.opened), left=swept.left_by_code, unreadable=swept.unreadable)
         return swept
 
-    def preview(self) -> Swept:
+    def preview(self) -> SweepResult:
         """What `run` would do now; nothing is written. Raises as `run` does."""
         given: Counter[str] = Counter()
 
@@ -138,12 +138,12 @@ class Sweep:
 
         return self._sweep(peek, _would_open)
 
-    def _sweep(self, take: TakeTurns, heal: Heal) -> Swept:
+    def _sweep(self, take: TakeTurns, heal: Heal) -> SweepResult:
         deadline = self.now() + _BUDGET
         broken = self._broken()
         # In random order: what one sweep had no time for is not to be last in each.
         findings = sorted(broken.findings, key=lambda _: self.random())
-        results: list[Opened | Left] = []
+        results: list[Opened | Skipped] = []
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
             for start in range(0, len(findings), _TOGETHER):
                 signals = [_signal(finding, self.now()) for finding in findings[start : start + _TOGETHER]]
@@ -152,39 +152,39 @@ class Sweep:
                 else:
                     results += self._some(signals, take, heal, side_by_side)
         opened = tuple(each for each in results if isinstance(each, Opened))
-        left = tuple(each for each in results if isinstance(each, Left))
-        return Swept(opened, left, broken.unreadable)
+        left = tuple(each for each in results if isinstance(each, Skipped))
+        return SweepResult(opened, left, broken.unreadable)
 
     def _some(
         self, signals: Sequence[Signal], take: TakeTurns, heal: Heal, side_by_side: ThreadPoolExecutor
-    ) -> list[Opened | Left]:
-        relay = Relay()
+    ) -> list[Opened | Skipped]:
+        relay = LogRelay()
         try:
-            weighed = list(side_by_side.map(relay.heard(self._weigh), signals))
-            left = [each for each in weighed if isinstance(each, Left)]
+            weighed = list(side_by_side.map(relay.wrap(self._weigh), signals))
+            left = [each for each in weighed if isinstance(each, Skipped)]
             wanted = [each for each in weighed if isinstance(each, Signal)]
-            heal_at_its_turn = relay.heard(partial(_heal_at_its_turn, heal))
+            heal_at_its_turn = relay.wrap(partial(_heal_at_its_turn, heal))
             return [*left, *side_by_side.map(heal_at_its_turn, self._with_turns(wanted, take))]
         finally:
-            relay.tell()
+            relay.flush()
 
     def _broken(self) -> BrokenInstances:
         match self.graph.broken(self.now() + _QUERY_BUDGET):
             case BrokenInstances() as broken:
                 return broken
             case GraphRefused(status, error):
-                raise NotSwept(error, status)
-            case NotAnswered(error, retry_after):
-                raise NotSwept(error, None, retry_after)
+                raise SweepFailed(error, status)
+            case TransientFailure(error, retry_after):
+                raise SweepFailed(error, None, retry_after)
 
-    def _weigh(self, signal: Signal) -> Signal | Left:
+    def _weigh(self, signal: Signal) -> Signal | Skipped:
         """The signal, if the policy would open a remediation for it."""
         match self.healer.weigh(signal):
             case Coalesce(active):
                 reason = f"remediation {active.id} is {active.status}"
-                return Left(signal.instance, "AlreadyActive", reason)
+                return Skipped(signal.instance, "AlreadyActive", reason)
             case Drop(code, reason):
-                return Left(signal.instance, code, reason)
+                return Skipped(signal.instance, code, reason)
             case _:
                 return signal
 
@@ -197,29 +197,29 @@ class Sweep:
             turns = take(subscription_id, len(members))
             yield from zip(members, [*turns, *[None] * (len(members) - len(turns))], strict=True)
 
-    def _open(self, signal: Signal) -> Opened | Left:
+    def _open(self, signal: Signal) -> Opened | Skipped:
         try:
             intake = self.healer.intake(signal)
-        except LostRace as lost:
-            return Left(signal.instance, "Contended", str(lost))
+        except WriteConflict as lost:
+            return Skipped(signal.instance, "Contended", str(lost))
         assert intake is not None, "a finding is always a signal"
         if intake.dropped:
-            return Left(signal.instance, intake.dropped.code, intake.dropped.reason)
+            return Skipped(signal.instance, intake.dropped.code, intake.dropped.reason)
         assert intake.remediation is not None, "what is not dropped has a remediation"
         if intake.job is None:
-            return Left(signal.instance, "AlreadyActive", f"remediation {intake.remediation.id} has just begun")
+            return Skipped(signal.instance, "AlreadyActive", f"remediation {intake.remediation.id} has just begun")
         try:
             self.jobs.send(intake.job, job_delay(intake.remediation, self.now()))
         except AzureError as failure:
             # Its due entry asks for the job again.
-            logs.error("job.not_queued", remediationId=intake.remediation.id, reason=logs.said_by(failure))
+            logs.error("job.not_queued", remediationId=intake.remediation.id, reason=logs.describe_exception(failure))
         return Opened(signal.instance, intake.remediation.attempt.queued_at, intake.remediation.id)
 
 
-def _heal_at_its_turn(heal: Heal, signal_and_turn: tuple[Signal, datetime | None]) -> Opened | Left:
+def _heal_at_its_turn(heal: Heal, signal_and_turn: tuple[Signal, datetime | None]) -> Opened | Skipped:
     signal, turn = signal_and_turn
     if turn is None:
-        return Left(signal.instance, "NoTurn", f"the sweep's share of the write budget is given out for {AHEAD}")
+        return Skipped(signal.instance, "NoTurn", f"the sweep's share of the write budget is given out for {MAX_AHEAD}")
     return heal(replace(signal, not_before=turn))
 
 
@@ -228,8 +228,8 @@ def _would_open(signal: Signal) -> Opened:
     return Opened(signal.instance, max(signal.not_before, signal.occurred_at), None)
 
 
-def _no_time(signal: Signal) -> Left:
-    return Left(signal.instance, "NoTime", f"the sweep ended after {_BUDGET}; the next one finds it again")
+def _no_time(signal: Signal) -> Skipped:
+    return Skipped(signal.instance, "NoTime", f"the sweep ended after {_BUDGET}; the next one finds it again")
 
 
 def _signal(finding: Finding, now: datetime) -> Signal:

@@ -14,11 +14,17 @@ from itertools import takewhile
 from typing import Any, TypeVar
 
 from shared.clock import from_iso
-from shared.domain.resource_ids import INSTANCES, BackupInstanceId, BackupVaultId, InvalidResourceId, normalized
+from shared.domain.resource_ids import (
+    INSTANCE_OPERATIONS,
+    BackupInstanceId,
+    BackupVaultId,
+    InvalidResourceId,
+    normalize,
+)
 from shared.domain.signal import Signal, one_line
-from shared.sources.operation_filter import OperationRules, as_object, why_not
+from shared.sources.operation_filter import OperationFilter, as_object, ignore_reason
 
-MOST_INSTANCES = 100
+MAX_INSTANCES = 100
 """Instances of one alert that are healed; more say that something else is wrong."""
 _MOST_VAULTS = 5
 _MOST_TEXTS = 5_000
@@ -78,7 +84,7 @@ class Alert:
         return tuple(Signal(instance, "Alert", self.reason, self.occurred_at) for instance in instances)
 
 
-def read_alert(body: object, now: datetime, rules: OperationRules) -> Alert | Ignored:
+def read_alert(body: object, now: datetime, rules: OperationFilter) -> Alert | Ignored:
     """Read the body that an action group sends; `now` stands in for an alert that tells no time.
 
     Raises:
@@ -104,7 +110,7 @@ def read_alert(body: object, now: datetime, rules: OperationRules) -> Alert | Ig
     return _no_failure(essentials, context, texts, rules) or _read(essentials, texts, now)
 
 
-def called(body: object) -> dict[str, str | None]:
+def alert_identifiers(body: object) -> dict[str, str | None]:
     """What people call the alert, for the log: `alertId` and `alertRule`, None where the body has none."""
     data = body.get("data") if isinstance(body, Mapping) else None
     essentials = data.get("essentials") if isinstance(data, Mapping) else None
@@ -135,7 +141,7 @@ def _member(parent: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any
 
 
 def _no_failure(
-    essentials: Mapping[str, Any], context: Mapping[str, Any], texts: Sequence[str], rules: OperationRules
+    essentials: Mapping[str, Any], context: Mapping[str, Any], texts: Sequence[str], rules: OperationFilter
 ) -> Ignored | None:
     """What is about backup instances, but not about a backup that failed."""
     if _is(essentials.get("monitoringService"), "azure backup"):
@@ -148,10 +154,12 @@ def _no_failure(
     metrics = [criterion.get("metricName") for criterion in _criteria(context)]
     if metrics and all(_is(metric, "restorehealthevent") for metric in metrics):
         return Ignored("NoBackupFailure", "a failed restore says nothing about the protection of the instance")
-    operations = list(dict.fromkeys(text for text in texts if text.lower().startswith(INSTANCES)))[:_MOST_OPERATIONS]
+    operations = list(dict.fromkeys(text for text in texts if text.lower().startswith(INSTANCE_OPERATIONS)))[
+        :_MOST_OPERATIONS
+    ]
     if operations and str(context.get("status")).lower() in _WENT_WELL:
         return Ignored("NoBackupFailure", f"{operations[0][:200]!a} did not fail")
-    uncounted = [why_not(operation, context, rules) for operation in operations]
+    uncounted = [ignore_reason(operation, context, rules) for operation in operations]
     if uncounted and all(uncounted):
         return Ignored("NoBackupFailure", str(uncounted[0]))
     return None
@@ -159,9 +167,9 @@ def _no_failure(
 
 def _read(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime) -> Alert | Ignored:
     ids = [one for text in texts for one in _ids(text)]
-    instances = _parsed(ids, BackupInstanceId.parse, MOST_INSTANCES + 1)
+    instances = _parsed(ids, BackupInstanceId.parse, MAX_INSTANCES + 1)
     vaults = _parsed(ids, BackupVaultId.parse, _MOST_VAULTS)
-    resources = tuple(dict.fromkeys(normalized(one) for one in ids if _RESOURCE.fullmatch(one)))[:_MOST_RESOURCES]
+    resources = tuple(dict.fromkeys(normalize(one) for one in ids if _RESOURCE.fullmatch(one)))[:_MOST_RESOURCES]
     if not instances and not vaults:
         return _nothing_to_heal(essentials, ids)
     reason = ": ".join(

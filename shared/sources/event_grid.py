@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 from shared.domain.signal import NoSignal, Signal, one_line, read_sync_type
-from shared.sources.operation_filter import OperationRules, why_not
+from shared.sources.operation_filter import OperationFilter, ignore_reason
 
-_ALL_OPERATIONS = OperationRules()
+_ALL_OPERATIONS = OperationFilter()
 RESOURCE_FAILURES = {
     "Microsoft.Resources.ResourceActionFailure": "failed",
     "Microsoft.Resources.ResourceWriteFailure": "failed",
@@ -35,7 +35,7 @@ class GridEvent(Protocol):
         """The event's data."""
 
 
-def from_grid_event(event: GridEvent, now: datetime, rules: OperationRules = _ALL_OPERATIONS) -> Signal | NoSignal:
+def read_event(event: GridEvent, now: datetime, rules: OperationFilter = _ALL_OPERATIONS) -> Signal | NoSignal:
     """Read what the Event Grid trigger hands over; `now` stands in for an event that tells no time.
 
     An Event Grid event has `event_type` and `event_time`, a CloudEvent `type` and `time`.
@@ -44,15 +44,15 @@ def from_grid_event(event: GridEvent, now: datetime, rules: OperationRules = _AL
     occurred_at = getattr(event, "event_time", None) or getattr(event, "time", None) or now
     if occurred_at.tzinfo is None:
         occurred_at = occurred_at.replace(tzinfo=UTC)
-    return from_event(event_type, event.subject, event.get_json(), occurred_at, rules)
+    return read_event_fields(event_type, event.subject, event.get_json(), occurred_at, rules)
 
 
-def from_event(
+def read_event_fields(
     event_type: object,
     subject: object,
     data: object,
     occurred_at: datetime,
-    rules: OperationRules = _ALL_OPERATIONS,
+    rules: OperationFilter = _ALL_OPERATIONS,
 ) -> Signal | NoSignal:
     """Read an event of either schema (Event Grid or CloudEvents 1.0).
 
@@ -73,12 +73,12 @@ def from_event(
 
 
 def _from_resource_failure(
-    what: str, subject: object, data: Mapping[str, Any], occurred_at: datetime, rules: OperationRules
+    what: str, subject: object, data: Mapping[str, Any], occurred_at: datetime, rules: OperationFilter
 ) -> Signal | NoSignal:
     operation = data.get("operationName")
     if not isinstance(operation, str):
         return NoSignal("data.operationName is missing or not text")
-    uncounted = why_not(operation, data, rules)
+    uncounted = ignore_reason(operation, data, rules)
     if uncounted:
         return NoSignal(uncounted)
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from shared.domain.resource_ids import INSTANCES
+from shared.domain.resource_ids import INSTANCE_OPERATIONS
 
 _NEVER = ("sync/", "restore/", "rehydrate/", "validate", "findrestorabletimeranges/")
 _APPLICATION_CLAIMS = ("appid", "azp")
@@ -19,10 +19,10 @@ _APPLICATION_CLAIMS = ("appid", "azp")
 
 
 @dataclass(frozen=True, slots=True)
-class OperationRules:
+class OperationFilter:
     """What the installation says about failed operations."""
 
-    counted: tuple[str, ...] = (f"{INSTANCES}*",)
+    counted: tuple[str, ...] = (f"{INSTANCE_OPERATIONS}*",)
     """Globs on the operation's name, in lower case: these count."""
     own_client_id: str | None = None
     """The app's user-assigned identity, which others may use too: what it does never counts.
@@ -31,16 +31,16 @@ class OperationRules:
     """
 
 
-def why_not(operation: str, data: Mapping[str, Any], rules: OperationRules) -> str | None:
+def ignore_reason(operation: str, data: Mapping[str, Any], rules: OperationFilter) -> str | None:
     """Why this failed operation does not count; None if it does.
 
     Args:
         data: what says who did it: `claims`, an object or its JSON as text.
     """
     name, shown = operation.lower(), ascii(operation[:200])
-    if not name.startswith(INSTANCES):
+    if not name.startswith(INSTANCE_OPERATIONS):
         return f"{shown} is no operation on a backup instance"
-    if f"{name.removeprefix(INSTANCES)}/".startswith(_NEVER):
+    if f"{name.removeprefix(INSTANCE_OPERATIONS)}/".startswith(_NEVER):
         return f"{shown} says nothing about the protection of the instance"
     if not any(fnmatchcase(name, glob) for glob in rules.counted):
         return f"no glob of EVENT_OPERATIONS matches {shown}"

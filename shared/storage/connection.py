@@ -29,7 +29,7 @@ _QUEUE_BACK_OFF: Mapping[str, Any] = {"initial_backoff": 0.3, "increment_base": 
 """Seconds, in the words of each SDK; the queue's own default begins with 15."""
 
 
-def table(name: str, environment: Mapping[str, str] = os.environ) -> TableClient:
+def open_table(name: str, environment: Mapping[str, str] = os.environ) -> TableClient:
     """A table, made if it is missing.
 
     Raises:
@@ -47,7 +47,7 @@ def table(name: str, environment: Mapping[str, str] = os.environ) -> TableClient
     return service.create_table_if_not_exists(name)
 
 
-def queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient:
+def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient:
     """A queue, made if it is missing, with messages in base64 as the Functions host expects them.
 
     Raises:

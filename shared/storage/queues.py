@@ -51,7 +51,7 @@ class SyncJob:
         return cls(message["remediationId"], attempt)
 
 
-class JobQueue:
+class SyncJobQueue:
     """Sync jobs on their way to `submit_sync`."""
 
     def __init__(self, queue: QueueClient) -> None:

@@ -19,8 +19,8 @@ from shared.domain.remediation import Status, id_prefix, opened_at_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
-from shared.storage.remediation_store import Store
-from shared.storage.summary_cache import Recent
+from shared.storage.remediation_store import RemediationStore
+from shared.storage.summary_cache import SummaryCache
 from shared.storage.table_rows import SHARDS, Stored, shard_of_instance, stored_in
 
 _FIRST_STRETCH = timedelta(days=1)
@@ -58,13 +58,13 @@ class Page:
     """Where the next page begins: behind this place, which has the shape of an id. None when nothing follows."""
 
 
-class History:
+class RemediationReader:
     """What was and is healed, of one table."""
 
-    def __init__(self, table: TableClient, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, table: TableClient, store: RemediationStore, now: Callable[[], datetime]) -> None:
         """Read from the table in which the store writes."""
         self._table = table
-        self._recent = Recent(table, store)
+        self._recent = SummaryCache(table, store)
         self._now = now
 
     def summaries(self, opened_since: datetime) -> list[Summary]:

@@ -10,36 +10,35 @@ its row's `EntryAt`. So a save that only moves the due time later writes one row
 early entry moves it. Entries that no row names are spare and are removed when met.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, chain
 from typing import Any
 
-from azure.core import MatchConditions
 from azure.core.exceptions import (
     HttpResponseError,
     ResourceExistsError,
-    ResourceModifiedError,
     ResourceNotFoundError,
 )
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
-from shared.clock import from_iso, to_millis
+from shared.clock import to_millis
 from shared.domain.remediation import Remediation, Status, id_prefix, instance_key_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.storage.table_rows import (
     Change,
     DueEntry,
-    Owner,
+    LatestPointer,
     Saved,
     Stored,
     entry_after,
     entry_row,
     etag_of,
-    owner_in,
-    owner_key,
-    owner_row,
+    only_if,
+    pointer_in,
+    pointer_key,
+    pointer_row,
     read_entry,
     remediation_row,
     runs_of,
@@ -48,16 +47,14 @@ from shared.storage.table_rows import (
     stored_in,
 )
 
-TABLE = "remediations"
-TOGETHER = 200
+TABLE_NAME = "remediations"
+BATCH_SIZE = 200
 """Remediations that are best read at once: many more than a query costs beside its rows, some hundred KiB."""
 _ALTERNATIVES = 12
 """A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
-KEPT_OPENINGS = 100
+MAX_OPENINGS = 100
 """More than any daily cap counts to."""
 _TOO_LARGE = 413
-_PACING = "pacing"
-_RACES = 20
 _CHANGES_PER_TRANSACTION = 33
 """Each change is up to three of the 100 operations of a transaction."""
 _PURGED_TOGETHER = 50
@@ -72,18 +69,18 @@ _Answers = Sequence[Mapping[str, Any]]
 """What storage says to each operation: its row's new ETag."""
 
 
-class LostRace(Exception):
+class WriteConflict(Exception):
     """Somebody else changed this instance's rows first: read again, or leave it to them."""
 
 
-class Store:
+class RemediationStore:
     """The rows of all remediations. Raises `azure.core.exceptions.AzureError` where storage cannot be reached."""
 
     def __init__(self, table: TableClient) -> None:
         """Keep everything in this table."""
         self._table = table
 
-    def open(self, remediation: Remediation, owner: Owner | None) -> Stored | None:
+    def open(self, remediation: Remediation, owner: LatestPointer | None) -> Stored | None:
         """Begin a remediation: claim its instance, then write its due entry and its row.
 
         The claim holds the whole opening, so that whoever finds it without the others can finish it. Three single
@@ -98,12 +95,12 @@ class Store:
         Raises:
             LostRace: the instance has another owner by now.
         """
-        openings = (remediation.opened_at, *(owner.opened if owner else ()))[:KEPT_OPENINGS]
-        claim = owner_row(remediation, openings)
+        openings = (remediation.opened_at, *(owner.opened if owner else ()))[:MAX_OPENINGS]
+        claim = pointer_row(remediation, openings)
         if owner is not None:
-            self._commit([("update", claim, {**_only_if(owner.etag), "mode": UpdateMode.REPLACE})])
+            self._commit([("update", claim, {**only_if(owner.etag), "mode": UpdateMode.REPLACE})])
         elif self._create(claim) is None:
-            raise LostRace(f"{remediation.instance} has an owner")
+            raise WriteConflict(f"{remediation.instance} has an owner")
         return self.finish_opening(remediation)
 
     def finish_opening(self, opening: Remediation) -> Stored | None:
@@ -117,11 +114,11 @@ class Store:
         etag = self._create(remediation_row(opening, entry.at))
         return Stored(opening, etag, entry.at) if etag else None
 
-    def owner(self, instance: BackupInstanceId) -> Owner | None:
+    def owner(self, instance: BackupInstanceId) -> LatestPointer | None:
         """Whose remediation is the instance's latest."""
         return self._owner(shard_of_instance(instance), instance.key)
 
-    def owner_beside(self, remediation_id: str) -> Owner | None:
+    def owner_beside(self, remediation_id: str) -> LatestPointer | None:
         """The owner of the instance to which this remediation belongs, or would."""
         return self._owner(shard_of(remediation_id), instance_key_of(remediation_id))
 
@@ -211,34 +208,6 @@ class Store:
             return read_entry(row["RowKey"])
         return None
 
-    def move_horizon(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        """Take slots from a bucket that all hosts share; `move` says where its horizon goes from where it is.
-
-        Returns:
-            Where the horizon was; None for a bucket that was never used.
-
-        Raises:
-            LostRace: other hosts kept taking slots first.
-        """
-        for _ in range(_RACES):
-            row = self._pacing(bucket)
-            before = from_iso(row["Horizon"]) if row else None
-            after = {"PartitionKey": _PACING, "RowKey": bucket, "Horizon": move(before).isoformat()}
-            try:
-                if row is None:
-                    self._table.create_entity(after)
-                else:
-                    self._table.update_entity(after, UpdateMode.REPLACE, **_only_if(etag_of(row)))
-            except (ResourceExistsError, ResourceModifiedError):
-                continue
-            return before
-        raise LostRace(f"{_RACES} times in a row another host took slots of {bucket}")
-
-    def horizon(self, bucket: str) -> datetime | None:
-        """Where the horizon of a bucket is; None for a bucket that was never used."""
-        row = self._pacing(bucket)
-        return from_iso(row["Horizon"]) if row else None
-
     def purge(self, shard: str, opened_before: datetime) -> int:
         """Remove what has ended of the remediations that were opened before then, and who owned nothing since.
 
@@ -264,7 +233,7 @@ class Store:
             some = ended[start : start + _PURGED_TOGETHER]
             unused = [owner_of[row["RowKey"]] for row in some if row["RowKey"] in owner_of]
             self._table.submit_transaction(
-                [*(("delete", row) for row in some), *(("delete", owner, _only_if(etag_of(owner))) for owner in unused)]
+                [*(("delete", row) for row in some), *(("delete", owner, only_if(etag_of(owner))) for owner in unused)]
             )
         return len(ended)
 
@@ -289,9 +258,9 @@ class Store:
         row = entry_row(entry)
         self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
-    def _owner(self, shard: str, instance_key: str) -> Owner | None:
+    def _owner(self, shard: str, instance_key: str) -> LatestPointer | None:
         try:
-            return owner_in(self._table.get_entity(shard, owner_key(instance_key)))
+            return pointer_in(self._table.get_entity(shard, pointer_key(instance_key)))
         except ResourceNotFoundError:
             return None
 
@@ -327,12 +296,6 @@ class Store:
                 found[remediation_id] = corrupt
         return found
 
-    def _pacing(self, bucket: str) -> Any:
-        try:
-            return self._table.get_entity(_PACING, bucket)
-        except ResourceNotFoundError:
-            return None
-
     def _commit(self, operations: Sequence[_Operation]) -> _Answers:
         """Carry out these operations on rows of one remediation: all of them, or none.
 
@@ -347,7 +310,7 @@ class Store:
             return [self._table.update_entity(row, **condition)]
         except HttpResponseError as failure:
             if failure.status_code in _CONFLICTS:
-                raise LostRace(str(failure)) from failure
+                raise WriteConflict(str(failure)) from failure
             raise
 
     def _save_together(self, changes: Sequence[Change]) -> list[Saved]:
@@ -386,8 +349,4 @@ def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operati
 
 
 def _update(stored: Stored, row: Mapping[str, Any]) -> _Operation:
-    return "update", row, {**_only_if(stored.etag), "mode": UpdateMode.REPLACE}
-
-
-def _only_if(etag: str) -> dict[str, Any]:
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+    return "update", row, {**only_if(stored.etag), "mode": UpdateMode.REPLACE}

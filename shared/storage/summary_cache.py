@@ -17,12 +17,12 @@ from azure.data.tables import TableClient
 from shared import logs
 from shared.domain.remediation import id_prefix
 from shared.domain.remediation_json import CorruptDocument
-from shared.domain.summary import Summary, from_text, summary_of
-from shared.logs import Relay
-from shared.storage.remediation_store import TOGETHER, Store
+from shared.domain.summary import Summary, from_text, summarize
+from shared.logs import LogRelay
+from shared.storage.remediation_store import BATCH_SIZE, RemediationStore
 from shared.storage.table_rows import SHARDS
 
-MOST = 40_000
+MAX_SUMMARIES = 40_000
 """So many are kept, of each shard a quarter; one takes about 0.6 KiB."""
 _OVERLAP = timedelta(seconds=10)
 """Asked for once more at each look: a shard may have moved to a server whose clock is behind."""
@@ -33,7 +33,7 @@ _COLUMNS = ["RowKey", "Summary"]
 class _Shard:
     """What was read of one shard."""
 
-    def __init__(self, table: TableClient, store: Store, partition: str, opened_since: datetime) -> None:
+    def __init__(self, table: TableClient, store: RemediationStore, partition: str, opened_since: datetime) -> None:
         self._table = table
         self._store = store
         # Ids count down with time: what is newer sorts first.
@@ -52,7 +52,7 @@ class _Shard:
             select=_COLUMNS,
             raw_response_hook=lambda answer: told.append(parsedate_to_datetime(answer.http_response.headers["Date"])),
         )
-        most = MOST // len(SHARDS)
+        most = MAX_SUMMARIES // len(SHARDS)
         self.by_id |= {summary.id: summary for summary in self._summaries(islice(rows, most))}
         if len(self.by_id) > most:
             self.by_id = {remediation_id: self.by_id[remediation_id] for remediation_id in sorted(self.by_id)[:most]}
@@ -80,18 +80,18 @@ class _Shard:
 
     def _from_documents(self, ids: list[str]) -> Iterator[Summary]:
         """Of rows that an older app wrote."""
-        for start in range(0, len(ids), TOGETHER):
-            for remediation_id, found in self._store.load_together(ids[start : start + TOGETHER]).items():
+        for start in range(0, len(ids), BATCH_SIZE):
+            for remediation_id, found in self._store.load_together(ids[start : start + BATCH_SIZE]).items():
                 if isinstance(found, CorruptDocument):
                     logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(found))
                 else:
-                    yield summary_of(found.remediation)
+                    yield summarize(found.remediation)
 
 
-class Recent:
+class SummaryCache:
     """The newest remediations of all shards; for any number of threads."""
 
-    def __init__(self, table: TableClient, store: Store) -> None:
+    def __init__(self, table: TableClient, store: RemediationStore) -> None:
         """Read from this table; `store` reads what has no summary."""
         self._table = table
         self._store = store
@@ -107,12 +107,12 @@ class Recent:
         """
         with self._lock:
             self._reach_back_to(opened_since)
-            relay = Relay()
+            relay = LogRelay()
             try:
                 with ThreadPoolExecutor(len(self._shards)) as side_by_side:
-                    list(side_by_side.map(relay.heard(_Shard.look), self._shards))
+                    list(side_by_side.map(relay.wrap(_Shard.look), self._shards))
             finally:
-                relay.tell()
+                relay.flush()
             summaries = [summary for shard in self._shards for summary in shard.by_id.values()]
         first = id_prefix(opened_since) + ";"
         return sorted((each for each in summaries if each.id < first), key=lambda summary: summary.id)

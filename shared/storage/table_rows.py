@@ -17,11 +17,13 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
+from azure.core import MatchConditions
+
 from shared.clock import from_millis, to_millis
 from shared.domain.remediation import Remediation, opened_at_of
 from shared.domain.remediation_json import CorruptDocument, from_document, to_document
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.summary import summary_of, to_text
+from shared.domain.summary import summarize, to_text
 
 SHARDS = ("0", "1", "2", "3")
 _NEAR = timedelta(seconds=10)
@@ -48,7 +50,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class LatestPointer:
     """The instance's latest remediation, active or ended."""
 
     remediation_id: str
@@ -124,7 +126,7 @@ def remediation_row(remediation: Remediation, entry_at: datetime) -> dict[str, A
         "EntryAt": f"{to_millis(entry_at):013d}",
         "Subscription": remediation.instance.subscription_id.lower(),
         "InstanceKey": remediation.instance.key,
-        "Summary": to_text(summary_of(remediation)),
+        "Summary": to_text(summarize(remediation)),
         **_document(remediation),
     }
 
@@ -141,23 +143,23 @@ def stored_in(row: Mapping[str, Any]) -> Stored:
         raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
 
 
-def owner_row(remediation: Remediation, opened: Sequence[datetime]) -> dict[str, Any]:
+def pointer_row(remediation: Remediation, opened: Sequence[datetime]) -> dict[str, Any]:
     """The row of the instance's owner: this remediation as it is opened, and when the latest were, newest first."""
     return {
         "PartitionKey": shard_of(remediation.id),
-        "RowKey": owner_key(remediation.instance.key),
+        "RowKey": pointer_key(remediation.instance.key),
         "Remediation": remediation.id,
         "Opened": ",".join(str(to_millis(opening)) for opening in opened),
         **_document(remediation),
     }
 
 
-def owner_key(instance_key: str) -> str:
+def pointer_key(instance_key: str) -> str:
     """The row key of an instance's owner."""
     return f"o:{instance_key}"
 
 
-def owner_in(row: Mapping[str, Any]) -> Owner:
+def pointer_in(row: Mapping[str, Any]) -> LatestPointer:
     """The owner in an `o:` row; openings that cannot be read do not count."""
     opened: tuple[datetime, ...] = ()
     with suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
@@ -165,7 +167,7 @@ def owner_in(row: Mapping[str, Any]) -> Owner:
     opening: Remediation | None = None
     with suppress(*_UNREADABLE):
         opening = _remediation_in(row)
-    return Owner(str(row.get("Remediation", "")), opened, etag_of(row), opening)
+    return LatestPointer(str(row.get("Remediation", "")), opened, etag_of(row), opening)
 
 
 def entry_row(entry: DueEntry) -> dict[str, Any]:
@@ -198,6 +200,11 @@ def runs_of(entries: Iterable[DueEntry]) -> list[list[DueEntry]]:
 def etag_of(row: Any) -> str:
     """The ETag with which a row was read."""
     return str(row.metadata["etag"])
+
+
+def only_if(etag: str) -> dict[str, Any]:
+    """The condition of a compare-and-swap: the row is still the one that was read."""
+    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _document(remediation: Remediation) -> dict[str, str]:

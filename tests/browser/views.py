@@ -51,9 +51,9 @@ def failed() -> Page:
     """A story of two attempts that ended badly."""
     first = _submitted(_opened())
     lost = arm_results.OperationFailed("Failed", ERROR, "3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa")
-    waiting = state_machine.operation_answered(first, lost, NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
-    again = _submitted(state_machine.retried(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
-    return _told(state_machine.operation_answered(again, lost, NOW - timedelta(minutes=44), 0.0, None))
+    waiting = state_machine.on_operation_status(first, lost, NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
+    again = _submitted(state_machine.start_next_attempt(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
+    return _told(state_machine.on_operation_status(again, lost, NOW - timedelta(minutes=44), 0.0, None))
 
 
 def running() -> Page:
@@ -79,12 +79,12 @@ def _sorted(known: list[Summary]) -> list[Summary]:
 def _opened() -> Remediation:
     at = NOW - timedelta(hours=1)
     operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
-    return state_machine.opened(Signal(INSTANCE, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
+    return state_machine.open_remediation(Signal(INSTANCE, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
 
 
 def _submitted(queued: Remediation) -> Remediation:
     at = queued.attempt.queued_at + timedelta(seconds=2)
-    return state_machine.sync_answered(queued, arm_results.SyncAccepted(OPERATION, 5.0), at, 0.0, None)
+    return state_machine.on_sync_response(queued, arm_results.SyncAccepted(OPERATION, 5.0), at, 0.0, None)
 
 
 def _told(remediation: Remediation) -> Page:

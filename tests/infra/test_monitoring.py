@@ -25,7 +25,7 @@ ALERTS = INFRA / "modules" / "alerts.bicep"
 WORKBOOK = INFRA / "modules" / "workbook.bicep"
 RULES = variable(ALERTS, "rules")
 TERMINAL = {status.value for status in Status if status.is_terminal}
-WRITERS = {f"journal.{level}" for level in ("info", "warning", "error")}
+WRITERS = {f"logs.{level}" for level in ("info", "warning", "error")}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 each_query = pytest.mark.parametrize("path", QUERIES, ids=lambda path: path.stem)
 
@@ -66,7 +66,7 @@ def logged_fields() -> dict[str, set[str]]:
 def ended() -> Remediation:
     instance = BackupInstanceId("6d1f0e2a-0000-4000-8000-000000000001", "rg", "vault", "instance")
     signal = Signal(instance, "Event", "backup failed", NOW)
-    return state_machine.poisoned(state_machine.opened(signal, SyncType.DEFAULT, NOW), "junk", NOW)
+    return state_machine.on_poison_message(state_machine.open_remediation(signal, SyncType.DEFAULT, NOW), "junk", NOW)
 
 
 def transition_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:

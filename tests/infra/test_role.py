@@ -12,12 +12,12 @@ import pytest
 import requests
 
 from shared.clients.arm import ArmClient
-from shared.clients.arm_transport import ArmCalls
-from shared.clients.credential import Tokens
-from shared.domain.arm_results import Operation
+from shared.clients.arm_transport import ArmTransport
+from shared.clients.credential import TokenCache
+from shared.domain.arm_results import OperationUrls
 from shared.domain.resource_ids import BackupInstanceId, BackupVaultId
 from shared.domain.signal import SyncType
-from shared.rate_limits.rate_limiter import Pacer
+from shared.rate_limits.rate_limiter import RateLimiter
 from tests.infra.bicep import INFRA, PROJECT, resource, variable
 
 ARM = "https://management.azure.com"
@@ -34,8 +34,8 @@ OPERATIONS = [
     f"{SUBSCRIPTION}{PROVIDER}/locations/westeurope/operationStatus/1",
     f"{SUBSCRIPTION}{PROVIDER}/locations/westeurope/operationResults/1",
 ]
-"""Where Azure lets an operation be followed (REST reference of Microsoft.DataProtection, "Operation Status" and
-"Operation Result"): whichever of them the header of a sync call names."""
+"""Where Azure lets an operation be followed (REST reference of Microsoft.DataProtection, "OperationUrls Status" and
+"OperationUrls Result"): whichever of them the header of a sync call names."""
 
 
 class Recording(requests.Session):
@@ -60,17 +60,17 @@ def session() -> Recording:
 
 @pytest.fixture
 def arm(session: Recording) -> ArmClient:
-    tokens = create_autospec(Tokens, instance=True)
+    tokens = create_autospec(TokenCache, instance=True)
     tokens.current.return_value = "token"
-    writes, reads = (create_autospec(Pacer, instance=True) for _ in range(2))
-    return ArmClient(ARM, (), ArmCalls(tokens, session, lambda: datetime.now(UTC)), writes, reads)
+    writes, reads = (create_autospec(RateLimiter, instance=True) for _ in range(2))
+    return ArmClient(ARM, (), ArmTransport(tokens, session, lambda: datetime.now(UTC)), writes, reads)
 
 
 SAMPLES: dict[Any, list[Any]] = {
     BackupInstanceId: [INSTANCE],
     BackupVaultId: [INSTANCE.vault_id],
     SyncType: [SyncType.DEFAULT],
-    Operation: [Operation(ARM + path, None) for path in OPERATIONS],
+    OperationUrls: [OperationUrls(ARM + path, None) for path in OPERATIONS],
     str: ["text"],
 }
 """What the client's methods can be called with, by the types that they ask for."""
@@ -140,6 +140,6 @@ def test_no_room_but_these_calls_resource_manager() -> None:
     imports = re.compile(r"^\s*(import requests|from requests)\b", re.MULTILINE)
     callers = {path.name for path in (PROJECT / "shared").rglob("*.py") if imports.search(path.read_text())}
     # These make sessions and connections for others.
-    makers = {"arm_calls.py", "composition.py", "sessions.py", "storage.py"}
+    makers = {"arm_transport.py", "composition.py", "connection.py", "http_session.py"}
     # Resource Graph is open to everybody who signs in; it shows what the caller may read anyway.
     assert callers - makers == {"arm.py", "resource_graph.py"}

@@ -13,20 +13,21 @@ from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.clients.arm import ArmClient
-from shared.clients.arm_transport import ArmCalls
-from shared.clients.credential import Tokens, managed_identity
+from shared.clients.arm_transport import ArmTransport
+from shared.clients.credential import TokenCache, managed_identity
 from shared.clients.outcome_topic import OutcomeTopic
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.healer import Healer
-from shared.healing.next_step import Looks
-from shared.healing.poll_cache import Memory
-from shared.healing.poller import Tick
-from shared.rate_limits.rate_limiter import Budget, Pacer
+from shared.healing.next_step import NextStep
+from shared.healing.poll_cache import PollCache
+from shared.healing.poller import Poller
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
-from shared.storage.queues import JobQueue, ShardQueue
-from shared.storage.remediation_store import Store
+from shared.storage.bucket_store import BucketStore
+from shared.storage.queues import ShardQueue, SyncJobQueue
+from shared.storage.remediation_store import RemediationStore
 from tests.support.simulator import ARM_AUDIENCE, Simulator
 
 INSTANCE = BackupInstanceId("04cf684a-d41f-4550-9f70-7708a3a2283b", "testRG", "testVault", "testBI")
@@ -52,7 +53,7 @@ class App:
     """Healer and tick as `composition` makes them, on storage of this test's own."""
 
     healer: Healer
-    tick: Tick
+    tick: Poller
     queue: QueueClient
     shard_queue: QueueClient
     clock: Clock
@@ -127,25 +128,25 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
         clock = shared_clock if not clock_ahead else lambda: shared_clock() + clock_ahead
         changes = {"outcome_topic_endpoint": in_azure.ready["topicEndpoint"], **changes}
         settings = replace(Settings(), **changes)  # type: ignore[arg-type] # named by each test
-        store = Store(tables.create_table_if_not_exists(name))
+        store = RemediationStore(tables.create_table_if_not_exists(name))
         for client in (queue, shard_queue):
             with suppress(ResourceExistsError):
                 client.create_queue()
         credential = managed_identity(None)
-        tokens = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
-        writes_budget = Budget(settings.arm_write_burst, settings.arm_writes_per_second)
-        reads_budget = Budget(settings.arm_read_burst, settings.arm_reads_per_second)
-        writes = Pacer("writes", writes_budget, store.move_horizon, clock)
-        reads = Pacer("reads", reads_budget, store.move_horizon, clock)
-        calls = ArmCalls(tokens, requests.Session(), clock)
+        tokens = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
+        writes_budget = Gcra(settings.arm_write_burst, settings.arm_writes_per_second)
+        reads_budget = Gcra(settings.arm_read_burst, settings.arm_reads_per_second)
+        writes = RateLimiter("writes", writes_budget, BucketStore(store._table), clock)
+        reads = RateLimiter("reads", reads_budget, BucketStore(store._table), clock)
+        calls = ArmTransport(tokens, requests.Session(), clock)
         arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, calls, writes, reads)
-        jobs = JobQueue(queue)
+        jobs = SyncJobQueue(queue)
         topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
-        memory = Memory()
-        looks = Looks(arm, reads, settings, clock, lambda: 0.0)
+        memory = PollCache()
+        looks = NextStep(arm, reads, settings, clock, lambda: 0.0)
         shards = ShardQueue(shard_queue)
         healer = Healer(store, arm, writes, jobs, memory, settings, clock, lambda: 0.0)
-        tick = Tick(store, looks, memory, jobs, shards, topic, clock, lambda: 0.0, settings.poll_concurrency, alone)
+        tick = Poller(store, looks, memory, jobs, shards, topic, clock, lambda: 0.0, settings.poll_concurrency, alone)
         return App(healer, tick, queue, shard_queue, shared_clock, in_azure)
 
     yield make

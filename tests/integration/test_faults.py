@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.clients.credential import Tokens, managed_identity
+from shared.clients.credential import TokenCache, managed_identity
 from shared.domain.remediation import Status
 from shared.domain.signal import SyncType
-from shared.storage.queues import JobQueue, SyncJob
+from shared.storage.queues import SyncJob, SyncJobQueue
 from shared.storage.table_rows import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 from tests.support.simulator import ARM_AUDIENCE
@@ -279,7 +279,7 @@ def test_a_call_that_stays_unauthorized_is_made_twice_and_waits_for_the_next_att
 def test_without_an_identity_endpoint_nothing_is_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", "https://localhost:1/msi/token")
-        anew = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
+        anew = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
         patch.setattr(app.healer.arm._calls, "_tokens", anew)
         opened = app.started()
         error = app.now(opened).error
@@ -304,7 +304,7 @@ def test_a_queue_that_is_away_loses_no_attempt(
     app.tick.run()
     app.clock.advance(minutes=6)
     with monkeypatch.context() as patch:
-        patch.setattr(JobQueue, "send", away)
+        patch.setattr(SyncJobQueue, "send", away)
         app.tick.run()
     assert "job.not_queued" in caplog.text
     app.clock.advance(minutes=2)

@@ -14,10 +14,10 @@ from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
-from shared.domain.summary import summary_of
+from shared.domain.summary import summarize
 from shared.storage import remediation_list
-from shared.storage.remediation_list import Filters, History, Page
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_list import Filters, Page, RemediationReader
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, Change, shard_of
 from tests.support.episodes import ACCEPTED, INSTANCE, NOW
 
@@ -36,23 +36,23 @@ def table(connection_string: str) -> Iterator[TableClient]:
 
 
 @pytest.fixture
-def store(table: TableClient) -> Store:
-    return Store(table)
+def store(table: TableClient) -> RemediationStore:
+    return RemediationStore(table)
 
 
 @pytest.fixture
-def past(table: TableClient, store: Store) -> History:
-    return History(table, store, lambda: NOW)
+def past(table: TableClient, store: RemediationStore) -> RemediationReader:
+    return RemediationReader(table, store, lambda: NOW)
 
 
 @pytest.fixture
-def opened(store: Store) -> Opening:
+def opened(store: RemediationStore) -> Opening:
     """Opens a remediation, so many hours ago, of an instance of that name."""
 
     def open_one(name: str, hours_ago: float = 0, subscription: str = INSTANCE.subscription_id) -> Remediation:
         at = NOW - hours_ago * HOUR
         instance = BackupInstanceId(subscription, INSTANCE.resource_group, INSTANCE.vault, name)
-        fresh = state_machine.opened(Signal(instance, "Event", "failed", at), SyncType.DEFAULT, at)
+        fresh = state_machine.open_remediation(Signal(instance, "Event", "failed", at), SyncType.DEFAULT, at)
         store.open(fresh, store.owner(instance))
         return fresh
 
@@ -63,7 +63,9 @@ def ids(page: Page) -> list[str]:
     return [stored.remediation.id for stored in page.items]
 
 
-def moved(store: Store, remediation: Remediation, after: Callable[[Remediation], Remediation]) -> Remediation:
+def moved(
+    store: RemediationStore, remediation: Remediation, after: Callable[[Remediation], Remediation]
+) -> Remediation:
     """The remediation, one step on, stored."""
     stored = store.load(remediation.id)
     assert stored is not None
@@ -73,7 +75,7 @@ def moved(store: Store, remediation: Remediation, after: Callable[[Remediation],
 
 
 def cancelled(remediation: Remediation) -> Remediation:
-    return state_machine.cancelled(remediation, "enough", NOW)
+    return state_machine.cancel(remediation, "enough", NOW)
 
 
 def without_summaries(table: TableClient) -> None:
@@ -83,12 +85,12 @@ def without_summaries(table: TableClient) -> None:
         table.update_entity(row, UpdateMode.REPLACE)
 
 
-def test_a_page_shows_the_newest_first_whatever_their_shard(past: History, opened: Opening) -> None:
+def test_a_page_shows_the_newest_first_whatever_their_shard(past: RemediationReader, opened: Opening) -> None:
     made = [opened(f"bi-{number}", hours_ago=number % 7 * 24 + number).id for number in range(12)]
     assert ids(past.page(Filters(), 50)) == sorted(made)
 
 
-def test_the_pages_together_show_everything_once(past: History, opened: Opening) -> None:
+def test_the_pages_together_show_everything_once(past: RemediationReader, opened: Opening) -> None:
     made = {opened(f"bi-{number}", hours_ago=number * 50).id for number in range(11)}
     seen: list[str] = []
     after = None
@@ -99,32 +101,34 @@ def test_the_pages_together_show_everything_once(past: History, opened: Opening)
     assert (len(seen), set(seen), after) == (11, made, None)
 
 
-def test_a_full_page_that_is_the_last_names_no_next_one(past: History, opened: Opening) -> None:
+def test_a_full_page_that_is_the_last_names_no_next_one(past: RemediationReader, opened: Opening) -> None:
     opened("bi-1"), opened("bi-2")
     assert past.page(Filters(), 2).after is None
 
 
-def test_what_is_opened_while_somebody_turns_pages_moves_nothing(past: History, opened: Opening) -> None:
+def test_what_is_opened_while_somebody_turns_pages_moves_nothing(past: RemediationReader, opened: Opening) -> None:
     made = [opened(f"bi-{number}", hours_ago=number + 1).id for number in range(4)]
     first = past.page(Filters(), 2)
     opened("bi-new")
     assert ids(first) + ids(past.page(Filters(), 2, first.after)) == made
 
 
-def test_a_status_filter_finds_what_is_years_old(past: History, store: Store, opened: Opening) -> None:
+def test_a_status_filter_finds_what_is_years_old(
+    past: RemediationReader, store: RemediationStore, opened: Opening
+) -> None:
     opened("bi-1")
     old = moved(store, opened("bi-2", hours_ago=20_000), cancelled)
     assert ids(past.page(Filters(statuses=frozenset({Status.CANCELLED, Status.FAILED})), 50)) == [old.id]
 
 
-def test_a_subscription_filter_takes_any_casing(past: History, opened: Opening) -> None:
+def test_a_subscription_filter_takes_any_casing(past: RemediationReader, opened: Opening) -> None:
     opened("bi-1")
     wanted = opened("bi-2", subscription=OTHER_SUBSCRIPTION.upper())
     assert ids(past.page(Filters(subscription_id=OTHER_SUBSCRIPTION), 50)) == [wanted.id]
 
 
 def test_an_instance_filter_finds_all_of_its_remediations_in_any_casing(
-    past: History, store: Store, opened: Opening
+    past: RemediationReader, store: RemediationStore, opened: Opening
 ) -> None:
     first = moved(store, opened("bi-1", hours_ago=500), cancelled)
     second = opened("BI-1")
@@ -132,26 +136,26 @@ def test_an_instance_filter_finds_all_of_its_remediations_in_any_casing(
     assert ids(past.page(Filters(instance=replace(INSTANCE, name="bi-1")), 50)) == [second.id, first.id]
 
 
-def test_since_includes_its_own_millisecond_and_nothing_before(past: History, opened: Opening) -> None:
+def test_since_includes_its_own_millisecond_and_nothing_before(past: RemediationReader, opened: Opening) -> None:
     wanted = opened("bi-1", hours_ago=1)
     opened("bi-2", hours_ago=1.000_001)
     assert ids(past.page(Filters(since=NOW - HOUR), 50)) == [wanted.id]
 
 
 @pytest.mark.parametrize("since", [datetime(1, 1, 1, tzinfo=NOW.tzinfo), datetime(9999, 12, 31, tzinfo=NOW.tzinfo)])
-def test_any_time_can_be_asked_for(past: History, opened: Opening, since: datetime) -> None:
+def test_any_time_can_be_asked_for(past: RemediationReader, opened: Opening, since: datetime) -> None:
     opened("bi-1")
     assert len(past.page(Filters(since=since, statuses=frozenset({Status.QUEUED})), 50).items) == (since < NOW)
 
 
-def test_all_filters_together_are_not_too_many_for_storage(past: History, opened: Opening) -> None:
+def test_all_filters_together_are_not_too_many_for_storage(past: RemediationReader, opened: Opening) -> None:
     made = opened("bi-1")
     filters = Filters(frozenset(Status) - {Status.HEALED}, made.instance, made.instance.subscription_id, NOW - HOUR)
     assert ids(past.page(filters, 50)) == [made.id]
 
 
 def test_a_search_that_would_read_too_much_is_continued_by_the_next_page(
-    past: History, opened: Opening, store: Store, monkeypatch: pytest.MonkeyPatch
+    past: RemediationReader, opened: Opening, store: RemediationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = moved(store, opened("bi-1", hours_ago=300), cancelled)
     filters = Filters(statuses=frozenset({Status.CANCELLED}))
@@ -163,7 +167,9 @@ def test_a_search_that_would_read_too_much_is_continued_by_the_next_page(
     assert [found for page in pages for found in ids(page)] == [old.id]
 
 
-def test_a_record_that_cannot_be_read_hides_no_other(past: History, table: TableClient, opened: Opening) -> None:
+def test_a_record_that_cannot_be_read_hides_no_other(
+    past: RemediationReader, table: TableClient, opened: Opening
+) -> None:
     corrupt, sound = opened("bi-1"), opened("bi-2")
     row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
     table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
@@ -173,7 +179,7 @@ def test_a_record_that_cannot_be_read_hides_no_other(past: History, table: Table
 
 @pytest.mark.parametrize("broken", ["a summary", "a document of an older app"])
 def test_what_cannot_be_read_is_told_by_the_thread_that_asked(
-    past: History, table: TableClient, opened: Opening, broken: str
+    past: RemediationReader, table: TableClient, opened: Opening, broken: str
 ) -> None:
     corrupt = opened("bi-1")
     row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
@@ -193,22 +199,26 @@ def test_what_cannot_be_read_is_told_by_the_thread_that_asked(
     assert (who, "remediation.corrupt" in line, corrupt.id in line) == (threading.get_ident(), True, True)
 
 
-def test_rows_of_an_older_app_are_listed(past: History, table: TableClient, opened: Opening) -> None:
+def test_rows_of_an_older_app_are_listed(past: RemediationReader, table: TableClient, opened: Opening) -> None:
     made = sorted(opened(f"bi-{number}").id for number in range(30))
     without_summaries(table)
     assert [summary.id for summary in past.summaries(NOW - HOUR)] == made
     assert ids(past.page(Filters(), 50)) == made
 
 
-def test_summaries_say_what_the_remediations_say(past: History, store: Store, opened: Opening) -> None:
+def test_summaries_say_what_the_remediations_say(
+    past: RemediationReader, store: RemediationStore, opened: Opening
+) -> None:
     ended = moved(store, opened("bi-1"), cancelled)
     running = moved(
-        store, opened("bi-2", 0.5), lambda each: state_machine.sync_answered(each, ACCEPTED, NOW, 0.0, None)
+        store, opened("bi-2", 0.5), lambda each: state_machine.on_sync_response(each, ACCEPTED, NOW, 0.0, None)
     )
-    assert past.summaries(NOW - HOUR) == [summary_of(ended), summary_of(running)]
+    assert past.summaries(NOW - HOUR) == [summarize(ended), summarize(running)]
 
 
-def test_summaries_of_a_later_look_show_what_changed_meanwhile(past: History, store: Store, opened: Opening) -> None:
+def test_summaries_of_a_later_look_show_what_changed_meanwhile(
+    past: RemediationReader, store: RemediationStore, opened: Opening
+) -> None:
     first = opened("bi-1", hours_ago=1)
     past.summaries(NOW - 2 * HOUR)
     second = opened("bi-2")
@@ -217,15 +227,17 @@ def test_summaries_of_a_later_look_show_what_changed_meanwhile(past: History, st
     assert past.summaries(NOW - 2 * HOUR)[0].id == second.id
 
 
-def test_summaries_reach_back_as_far_as_each_look_asks(past: History, opened: Opening) -> None:
+def test_summaries_reach_back_as_far_as_each_look_asks(past: RemediationReader, opened: Opening) -> None:
     for days in (0, 3, 9):
         opened(f"bi-{days}", hours_ago=24 * days)
     looks = [len(past.summaries(NOW - days * 24 * HOUR)) for days in (1, 10, 4)]
     assert looks == [1, 3, 2]
 
 
-def test_only_the_newest_summaries_are_kept(past: History, opened: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.storage.summary_cache.MOST", 8)
+def test_only_the_newest_summaries_are_kept(
+    past: RemediationReader, opened: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.storage.summary_cache.MAX_SUMMARIES", 8)
     made = sorted(opened(f"bi-{number}", hours_ago=number).id for number in range(24))
     kept = [summary.id for summary in past.summaries(NOW - 100 * HOUR)]
     opened("bi-new", hours_ago=-1)

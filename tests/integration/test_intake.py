@@ -9,13 +9,13 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.api.alerts import AlertApi
 from shared.api.sync import SyncApi
-from shared.clients.vault_cache import VaultInstances
-from shared.domain.arm_results import ListedInstance, NotAnswered, VaultAnswer, VaultListed, error_detail
+from shared.clients.vault_cache import VaultCache
+from shared.domain.arm_results import ListedInstance, TransientFailure, VaultListed, VaultResult, new_error
 from shared.domain.remediation import Status
 from shared.domain.resource_ids import BackupInstanceId
-from shared.sources.operation_filter import OperationRules
+from shared.sources.operation_filter import OperationFilter
 from shared.storage.queues import SyncJob
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_store import RemediationStore
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 from tests.support.alert_bodies import alert, backup_failure, log_alert
 
@@ -55,8 +55,8 @@ def call(route: Any, body: object, headers: dict[str, str] | None = None, **quer
 
 
 def receive(app: App, body: object) -> Answer:
-    vaults = VaultInstances(app.healer.arm.instances, app.clock)
-    return call(AlertApi(lambda: app.healer, lambda: vaults, OperationRules(), app.clock).receive, body)
+    vaults = VaultCache(app.healer.arm.instances, app.clock)
+    return call(AlertApi(lambda: app.healer, lambda: vaults, OperationFilter(), app.clock).receive, body)
 
 
 def sync(app: App, body: object, headers: dict[str, str] | None = None, **query: str) -> Answer:
@@ -88,7 +88,7 @@ def test_what_an_alert_opened_before_storage_failed_is_queued(app: App, monkeypa
             return
         raise ServiceRequestError("no connection")
 
-    monkeypatch.setattr(Store, "open", lambda _, *arguments: open_once(*arguments))
+    monkeypatch.setattr(RemediationStore, "open", lambda _, *arguments: open_once(*arguments))
     answer = receive(app, log_alert({"id": str(INSTANCE)}, {"id": str(OTHER)}))
     assert (answer.status, answer.document["error"]["code"], len(answer.jobs)) == (503, "StorageUnavailable", 1)
 
@@ -112,12 +112,12 @@ def test_a_vault_that_does_not_answer_takes_nothing_from_what_others_have(
 ) -> None:
     silent = f"{INSTANCE.vault_id}-silent"
     found = VaultListed((ListedInstance(INSTANCE, DISK),))
-    answers: dict[str, VaultAnswer] = {
-        silent: NotAnswered(error_detail("TooManyRequests", "slow down")),
+    answers: dict[str, VaultResult] = {
+        silent: TransientFailure(new_error("TooManyRequests", "slow down")),
         str(INSTANCE.vault_id): found,
     }
-    vaults = VaultInstances(lambda vault: answers[str(vault)], app.clock)
-    api = AlertApi(lambda: app.healer, lambda: vaults, OperationRules(), app.clock)
+    vaults = VaultCache(lambda vault: answers[str(vault)], app.clock)
+    api = AlertApi(lambda: app.healer, lambda: vaults, OperationFilter(), app.clock)
     answer = call(api.receive, alert({"sourceId": DISK}, alertTargetIDs=list(answers)))
     (result,) = answer.document["instances"]
     assert (answer.status, result["backupInstanceId"], len(answer.jobs)) == (200, str(INSTANCE), 1)

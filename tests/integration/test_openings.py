@@ -5,7 +5,7 @@ import pytest
 from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
-from shared.storage.table_rows import DueEntry, entry_row, owner_row, shard_of
+from shared.storage.table_rows import DueEntry, entry_row, pointer_row, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App
 
 
@@ -13,8 +13,8 @@ from tests.integration.conftest import FAST, INSTANCE, App
 def claimed(app: App) -> Remediation:
     """The opener died right after its claim."""
     app.azure.put(str(INSTANCE), behaviour=FAST)
-    fresh = state_machine.opened(app.signal(), SyncType.DEFAULT, app.clock())
-    app.healer.store._table.create_entity(owner_row(fresh, [fresh.opened_at]))
+    fresh = state_machine.open_remediation(app.signal(), SyncType.DEFAULT, app.clock())
+    app.healer.store._table.create_entity(pointer_row(fresh, [fresh.opened_at]))
     return fresh
 
 
@@ -91,8 +91,8 @@ def test_the_entry_of_a_claim_of_yesterday_is_dropped(app: App, entered: Remedia
 
 
 def test_the_entry_of_a_claim_that_another_has_taken_over_is_dropped(app: App, entered: Remediation) -> None:
-    rival = state_machine.opened(app.signal(), SyncType.DEFAULT, app.clock())
-    app.healer.store._table.upsert_entity(owner_row(rival, [rival.opened_at]))
+    rival = state_machine.open_remediation(app.signal(), SyncType.DEFAULT, app.clock())
+    app.healer.store._table.upsert_entity(pointer_row(rival, [rival.opened_at]))
     app.tick.run()
     assert (app.healer.store.load(entered.id), due(app, entered)) == (None, [])
 

@@ -12,11 +12,11 @@ from azure.core.exceptions import AzureError
 
 from shared.clients import credential
 from shared.clients.arm import ArmClient
-from shared.clients.arm_transport import ArmCalls
-from shared.clients.credential import Tokens, managed_identity
+from shared.clients.arm_transport import ArmTransport
+from shared.clients.credential import TokenCache, managed_identity
 from shared.domain.remediation import Remediation, Status
 from shared.storage import connection
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_store import RemediationStore
 from tests.integration.conftest import FAST, INSTANCE, App
 from tests.support.silence import BusyStorage, busy_storage, silent_port, unreachable_port
 from tests.support.simulator import ARM_AUDIENCE
@@ -29,7 +29,7 @@ def with_azure_at(app: App, port: int, timeouts: tuple[float, float] = (0.2, 0.2
     """The app, whose Resource Manager is at this port of the machine."""
     arm = app.healer.arm
     (writes, _), (reads, _) = arm._pacers["POST"], arm._pacers["GET"]
-    calls = ArmCalls(arm._calls._tokens, requests.Session(), app.clock, timeouts)
+    calls = ArmTransport(arm._calls._tokens, requests.Session(), app.clock, timeouts)
     there = ArmClient(f"https://localhost:{port}", (), calls, writes, reads)
     looks = replace(app.tick.looks, arm=there)
     return replace(app, healer=replace(app.healer, arm=there), tick=replace(app.tick, looks=looks))
@@ -85,7 +85,7 @@ def test_an_identity_endpoint_that_keeps_silent_holds_no_job_for_long(
     with silent_port() as port, monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
         patch.setattr(credential, "_PATIENCE", {**credential._PATIENCE, "read_timeout": 0.2})
-        patch.setattr(app.healer.arm._calls, "_tokens", Tokens(lambda: managed_identity(None), ARM_AUDIENCE))
+        patch.setattr(app.healer.arm._calls, "_tokens", TokenCache(lambda: managed_identity(None), ARM_AUDIENCE))
         app.submit(opened)
     assert app.now(opened).status is Status.QUEUED
     assert "TokenUnavailable" in error_of(app, opened)
@@ -105,7 +105,9 @@ def door(connection_string: str) -> Iterator[BusyStorage]:
 def busy(app: App, door: BusyStorage, connection_string: str) -> App:
     """The app, whose table storage is behind the door."""
     through = re.sub(_TABLES, f"TableEndpoint=http://127.0.0.1:{door.server_port}", connection_string)
-    store = Store(connection.table(app.healer.store._table.table_name, {"AzureWebJobsStorage": through}))
+    store = RemediationStore(
+        connection.open_table(app.healer.store._table.table_name, {"AzureWebJobsStorage": through})
+    )
     return replace(app, healer=replace(app.healer, store=store), tick=replace(app.tick, store=store))
 
 

@@ -10,13 +10,14 @@ import requests
 from azure.data.tables import TableClient
 
 from dev.stack.stack import Stack
-from shared.clients.arm_transport import ArmCalls
-from shared.clients.credential import Tokens, managed_identity
+from shared.clients.arm_transport import ArmTransport
+from shared.clients.credential import TokenCache, managed_identity
 from shared.clients.resource_graph import BrokenInstances, GraphAnswer, ResourceGraph
 from shared.domain.remediation import Status
-from shared.healing.sweep import NotSwept, Sweep
-from shared.rate_limits.rate_limiter import Budget
-from shared.rate_limits.sweep_quota import Turns
+from shared.healing.sweep import Sweep, SweepFailed
+from shared.rate_limits.rate_limiter import Gcra
+from shared.rate_limits.sweep_quota import SweepQuota
+from shared.storage.bucket_store import BucketStore
 from tests.integration.conftest import FAST, App, AppMaker
 from tests.integration.hosts import KillableHost, until
 from tests.support.simulator import ARM_AUDIENCE, SUBSCRIPTION, VAULT, Json, Simulator
@@ -42,14 +43,14 @@ def sleeps() -> Sleeps:
 
 
 def graph_of(app: App, sleeps: Sleeps, subscriptions: tuple[str, ...] = ()) -> ResourceGraph:
-    tokens = Tokens(lambda: managed_identity(None), ARM_AUDIENCE)
-    calls = ArmCalls(tokens, requests.Session(), app.clock)
+    tokens = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
+    calls = ArmTransport(tokens, requests.Session(), app.clock)
     return ResourceGraph(app.azure.url, subscriptions, calls, app.clock, sleeps)
 
 
 def sweep_of(app: App, sleeps: Sleeps, subscriptions: tuple[str, ...] = ()) -> Sweep:
     store = app.healer.store
-    turns = Turns(Budget(200, 10), store.move_horizon, store.horizon, app.clock)
+    turns = SweepQuota(Gcra(200, 10), BucketStore(store._table), app.clock)
     graph = graph_of(app, sleeps, subscriptions)
     return Sweep(graph, app.healer, turns, app.healer.jobs, app.clock, lambda: 0.5)
 
@@ -183,7 +184,7 @@ def test_a_used_up_quota_is_waited_for_before_the_next_page(
 def test_there_is_no_sweep_while_resource_graph_does_not_answer(app: App, sweep: Sweep, faults: list[Json]) -> None:
     put(app.azure, "a")
     app.azure.set(graphFaults=[*faults, {"status": 429, "headers": {"Retry-After": "3600"}}])
-    with pytest.raises(NotSwept) as raised:
+    with pytest.raises(SweepFailed) as raised:
         sweep.run()
     assert raised.value.refused is None
     assert app.all_jobs() == 0
@@ -192,7 +193,7 @@ def test_there_is_no_sweep_while_resource_graph_does_not_answer(app: App, sweep:
 def test_a_refusal_is_not_asked_again_and_kept_whole(app: App, sweep: Sweep) -> None:
     error = {"code": "AuthorizationFailed", "message": "no", "details": [{"code": "NoScope", "message": "none"}]}
     app.azure.set(graphFaults=[{"status": 403, "body": {"error": error}}])
-    with pytest.raises(NotSwept) as raised:
+    with pytest.raises(SweepFailed) as raised:
         sweep.run()
     assert (raised.value.refused, raised.value.error) == (403, error)
     assert len(queries(app.azure)) == 1
@@ -204,14 +205,14 @@ def test_a_refusal_is_not_asked_again_and_kept_whole(app: App, sweep: Sweep) -> 
 )
 def test_an_answer_that_is_none_opens_nothing(app: App, sweep: Sweep, body: object) -> None:
     app.azure.set(graphFaults=[{"status": 200, "body": body}] * 2)
-    with pytest.raises(NotSwept) as raised:
+    with pytest.raises(SweepFailed) as raised:
         sweep.run()
     assert raised.value.error["code"] == "InvalidResponse"
 
 
 def test_a_page_that_names_itself_as_the_next_ends_the_query(app: App, sweep: Sweep) -> None:
     app.azure.set(graphFaults=[{"status": 200, "body": {"data": [], "$skipToken": "again"}}] * 3)
-    with pytest.raises(NotSwept):
+    with pytest.raises(SweepFailed):
         sweep.run()
     assert len(queries(app.azure)) == 2
 

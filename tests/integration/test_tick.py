@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.clients.outcome_topic import NotPublished, OutcomeTopic
+from shared.clients.outcome_topic import OutcomeTopic, PublishFailed
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
-from shared.healing.next_step import Looks
+from shared.healing.next_step import NextStep
 from shared.storage.queues import ShardQueue
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, DueEntry, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
@@ -47,13 +47,13 @@ def looks(app: App) -> int:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids that were read from storage by ticks."""
     ids: list[str] = []
-    load_due = Store.load_due
+    load_due = RemediationStore.load_due
 
-    def recorded(store: Store, entries: Sequence[DueEntry]) -> Any:
+    def recorded(store: RemediationStore, entries: Sequence[DueEntry]) -> Any:
         ids.extend(entry.remediation_id for entry in entries)
         return load_due(store, entries)
 
-    monkeypatch.setattr(Store, "load_due", recorded)
+    monkeypatch.setattr(RemediationStore, "load_due", recorded)
     return ids
 
 
@@ -74,24 +74,24 @@ def test_a_tick_reads_just_ahead_of_its_looks(make_app: AppMaker, monkeypatch: p
     one, other = make_app(), make_app(poll_concurrency=1)
     remediations = started(one, many(60))
     other.clock.advance(seconds=61)
-    load_due, read, all_read = Store.load_due, set[str](), Event()
+    load_due, read, all_read = RemediationStore.load_due, set[str](), Event()
     read_during_the_first_look: list[int] = []
 
-    def load(store: Store, entries: Sequence[DueEntry]) -> Any:
+    def load(store: RemediationStore, entries: Sequence[DueEntry]) -> Any:
         read.update(entry.remediation_id for entry in entries)
         if len(read) == len(remediations):
             all_read.set()
         return load_due(store, entries)
 
-    def look(_: Looks, current: Remediation) -> Remediation:
+    def look(_: NextStep, current: Remediation) -> Remediation:
         if not read_during_the_first_look:
             all_read.wait(0.5)
             read_during_the_first_look.append(len(read))
         return current
 
-    monkeypatch.setattr("shared.healing.poller.TOGETHER", 5)
-    monkeypatch.setattr(Store, "load_due", load)
-    monkeypatch.setattr(Looks, "look", look)
+    monkeypatch.setattr("shared.healing.poller.BATCH_SIZE", 5)
+    monkeypatch.setattr(RemediationStore, "load_due", load)
+    monkeypatch.setattr(NextStep, "look", look)
     other.tick.run()
     # Eight are handed on to the only thread that looks; what was read with the last of them waits.
     assert read_during_the_first_look[0] <= 8 + 5
@@ -248,7 +248,7 @@ def test_a_topic_that_takes_nothing_is_asked_once_in_a_tick(app: App, monkeypatc
 
     def silent(_: OutcomeTopic, ended: Sequence[Remediation]) -> None:
         asked.append(len(ended))
-        raise NotPublished("no answer")
+        raise PublishFailed("no answer")
 
     remediations = started(app, many(45))
     with monkeypatch.context() as patch:
@@ -268,7 +268,7 @@ def test_an_outcome_that_no_topic_can_take_keeps_no_other_from_it(app: App, monk
 
     def picky(topic: OutcomeTopic, ended: Sequence[Remediation]) -> None:
         if unfit in {one.id for one in ended}:
-            raise NotPublished("one of these", in_parts=True)
+            raise PublishFailed("one of these", in_parts=True)
         publish(topic, ended)
 
     monkeypatch.setattr(OutcomeTopic, "publish", picky)

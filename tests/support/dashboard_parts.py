@@ -14,9 +14,9 @@ from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
 from shared.healing.healer import Healer
-from shared.healing.poll_cache import Memory
+from shared.healing.poll_cache import PollCache
 from shared.settings import Settings
-from shared.storage.remediation_list import History
+from shared.storage.remediation_list import RemediationReader
 from tests.support.episodes import INSTANCE, NOW
 from tests.support.memory_store import MemoryStore
 
@@ -37,7 +37,7 @@ def summary(
     return Summary(new_id(of, opened_at), status, str(of), "Event", opened_at, ended_at, 1, None, error_code)
 
 
-class KnownHistory(History):
+class KnownHistory(RemediationReader):
     """What was healed, as the test says."""
 
     def __init__(self, summaries: Sequence[Summary]) -> None:
@@ -90,7 +90,9 @@ class Page:
 
     def _answer(self, method: str, query: Mapping[str, str], body: bytes, headers: dict[str, str]) -> func.HttpResponse:
         nothing: Any = None
-        healer = Healer(self.store, nothing, nothing, nothing, Memory(), self.settings, lambda: self.now, lambda: 0.0)
+        healer = Healer(
+            self.store, nothing, nothing, nothing, PollCache(), self.settings, lambda: self.now, lambda: 0.0
+        )
         history = KnownHistory(self.summaries)
         page = Dashboard(lambda: healer, lambda: history, lambda: self.store, self.settings, lambda: self.now)
         url = "https://app.example/api/dashboard"

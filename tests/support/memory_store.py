@@ -6,18 +6,24 @@ from typing import cast
 from azure.data.tables import TableClient
 
 from shared.domain.remediation import Remediation
-from shared.storage.remediation_store import Store
+from shared.storage.bucket_store import BucketStore
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, stored_in
 from tests.support.memory_table import MemoryTable, nothing
 
 
-class MemoryStore(Store):
+class MemoryStore(RemediationStore):
     """Has a word at every request to storage, where a crash could hit."""
 
     def __init__(self, boundary: Callable[[], None] = nothing) -> None:
         self._tells = boundary
         self._is_quiet = False
         super().__init__(cast(TableClient, MemoryTable(self._tell)))
+
+    @property
+    def buckets(self) -> BucketStore:
+        """The rate limits' buckets in the same table."""
+        return BucketStore(self._table)
 
     def remediations(self) -> list[Remediation]:
         """Everything that was ever opened; nobody notices that it is looked at."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from shared import logs
-from shared.logs import Relay
+from shared.logs import LogRelay
 
 
 class Listener(logging.Handler):
@@ -37,20 +37,20 @@ def look(number: int) -> int:
 
 
 def test_lines_of_threads_are_written_by_who_started_them(listener: Listener) -> None:
-    relay, here = Relay(), threading.current_thread().name
+    relay, here = LogRelay(), threading.current_thread().name
     with ThreadPoolExecutor(2) as threads:
-        assert list(threads.map(relay.heard(look), range(3))) == [0, 2, 4]
+        assert list(threads.map(relay.wrap(look), range(3))) == [0, 2, 4]
     assert listener.said == []
-    relay.tell()
+    relay.flush()
     assert {who for who, _ in listener.said} == {here}
     assert sorted(line for _, line in listener.said) == [f'{{"event": "looked", "number": {n}}}' for n in range(3)]
 
 
 def test_what_was_told_is_not_told_again(listener: Listener) -> None:
-    relay = Relay()
-    relay.heard(look)(1)
-    relay.tell()
-    relay.tell()
+    relay = LogRelay()
+    relay.wrap(look)(1)
+    relay.flush()
+    relay.flush()
     assert len(listener.said) == 1
 
 
@@ -59,9 +59,9 @@ def test_work_that_fails_has_said_what_it_said(listener: Listener) -> None:
         look(number)
         raise ValueError("no")
 
-    relay = Relay()
+    relay = LogRelay()
     with pytest.raises(ValueError, match="no"):
-        relay.heard(fail)(1)
+        relay.wrap(fail)(1)
     logs.info("afterwards")
-    relay.tell()
+    relay.flush()
     assert [line for _, line in listener.said] == ['{"event": "afterwards"}', '{"event": "looked", "number": 1}']

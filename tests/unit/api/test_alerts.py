@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.alerts import AlertApi
-from shared.clients.vault_cache import VaultInstances
-from shared.domain.arm_results import NotAnswered, VaultAnswer, VaultListed, VaultRefused, error_detail
-from shared.sources.operation_filter import OperationRules
+from shared.clients.vault_cache import VaultCache
+from shared.domain.arm_results import TransientFailure, VaultListed, VaultRefused, VaultResult, new_error
+from shared.sources.operation_filter import OperationFilter
 from tests.support.alert_bodies import DISK, RECOVERY_VAULT, VAULT, alert, backup_failure
 from tests.support.episodes import NOW
 
@@ -33,10 +33,10 @@ def unexpected() -> NoReturn:
     raise AssertionError
 
 
-def post(body: object, vault: VaultAnswer = EMPTY, headers: dict[str, str] | None = None) -> func.HttpResponse:
+def post(body: object, vault: VaultResult = EMPTY, headers: dict[str, str] | None = None) -> func.HttpResponse:
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-    vaults = VaultInstances(lambda _: vault, lambda: NOW)
-    api = AlertApi(unexpected, lambda: vaults, OperationRules(), lambda: NOW)
+    vaults = VaultCache(lambda _: vault, lambda: NOW)
+    api = AlertApi(unexpected, lambda: vaults, OperationFilter(), lambda: NOW)
     request = func.HttpRequest("POST", "https://app.example/api/alerts", headers=headers, body=encoded)
     return api.receive(request, Jobs())
 
@@ -82,35 +82,35 @@ def test_an_alert_of_more_than_a_mebibyte_is_not_read() -> None:
 def test_a_vault_that_cannot_be_listed_now_makes_azure_monitor_call_again(
     retry_after: float | None, header: str
 ) -> None:
-    response = post(backup_failure(), NotAnswered(error_detail("TooManyRequests", "slow down"), retry_after))
+    response = post(backup_failure(), TransientFailure(new_error("TooManyRequests", "slow down"), retry_after))
     assert (response.status_code, response.headers["Retry-After"]) == (503, header)
     assert "slow down" in document(response)["error"]["message"]
 
 
 def test_a_vault_that_may_not_be_read_is_reported_for_people(caplog: pytest.LogCaptureFixture) -> None:
-    answer = document(post(backup_failure(), VaultRefused(403, error_detail("AuthorizationFailed", "no permission"))))
+    answer = document(post(backup_failure(), VaultRefused(403, new_error("AuthorizationFailed", "no permission"))))
     assert (answer["code"], "no permission" in answer["reason"]) == ("VaultNotReadable", True)
     assert [record.levelname for record in caplog.records if "vault.not_readable" in record.message] == ["ERROR"]
 
 
 def test_a_vault_that_does_not_answer_counts_more_than_one_that_refuses() -> None:
-    answers: dict[str, VaultAnswer] = {
-        VAULT: NotAnswered(error_detail("TooManyRequests", "slow down")),
-        f"{VAULT}2": VaultRefused(403, error_detail("AuthorizationFailed", "no permission")),
+    answers: dict[str, VaultResult] = {
+        VAULT: TransientFailure(new_error("TooManyRequests", "slow down")),
+        f"{VAULT}2": VaultRefused(403, new_error("AuthorizationFailed", "no permission")),
         f"{VAULT}3": EMPTY,
     }
-    vaults = VaultInstances(lambda vault: answers[str(vault).lower()], lambda: NOW)
-    api = AlertApi(unexpected, lambda: vaults, OperationRules(), lambda: NOW)
+    vaults = VaultCache(lambda vault: answers[str(vault).lower()], lambda: NOW)
+    api = AlertApi(unexpected, lambda: vaults, OperationFilter(), lambda: NOW)
     body = json.dumps(alert({"sourceId": DISK}, alertTargetIDs=list(answers))).encode()
     assert api.receive(func.HttpRequest("POST", "https://app.example/api/alerts", body=body), Jobs()).status_code == 503
 
 
 @pytest.mark.parametrize(
     ("vault", "event"),
-    [(EMPTY, "alert.ignored"), (NotAnswered(error_detail("TooManyRequests", "slow down")), "alert.postponed")],
+    [(EMPTY, "alert.ignored"), (TransientFailure(new_error("TooManyRequests", "slow down")), "alert.postponed")],
 )
 def test_the_log_tells_which_alert_started_nothing(
-    vault: VaultAnswer, event: str, caplog: pytest.LogCaptureFixture
+    vault: VaultResult, event: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = backup_failure()
     body["data"]["essentials"] |= {"alertId": "/subscriptions/x/alerts/1", "alertRule": "disks"}

@@ -10,8 +10,8 @@ import pytest
 
 from shared.api import health
 from shared.api.health import Health
-from shared.domain.arm_results import NotAnswered, Reached, error_detail
-from shared.storage.queues import JobQueue
+from shared.domain.arm_results import Reachable, TransientFailure, new_error
+from shared.storage.queues import SyncJobQueue
 from tests.support.episodes import NOW, queued
 from tests.support.memory_store import MemoryStore
 
@@ -44,15 +44,15 @@ class Parts:
     at: datetime = OPENED
     store: Callable[[], MemoryStore] = field(default=MemoryStore)
     token: Callable[[], str] = nothing_wrong
-    reached: Reached | NotAnswered = field(default_factory=lambda: Reached(2))
+    reached: Reachable | TransientFailure = field(default_factory=lambda: Reachable(2))
     asked: int = 0
 
-    def reach(self) -> Reached | NotAnswered:
+    def reach(self) -> Reachable | TransientFailure:
         self.asked += 1
         return self.reached
 
     def health(self) -> Health:
-        jobs, poison = cast(JobQueue, Queue(3)), cast(JobQueue, Queue(1))
+        jobs, poison = cast(SyncJobQueue, Queue(3)), cast(SyncJobQueue, Queue(1))
         return Health(lambda: self.store(), lambda: jobs, lambda: poison, self.token, self.reach, lambda: self.at)
 
 
@@ -91,7 +91,7 @@ def test_what_is_overdue_for_long_says_that_no_tick_runs(minutes: int, status: s
     [
         (Parts(store=broken), "storage"),
         (Parts(token=broken), "token"),
-        (Parts(reached=NotAnswered(error_detail("NoResponse", "all wrong"))), "resourceManager"),
+        (Parts(reached=TransientFailure(new_error("NoResponse", "all wrong"))), "resourceManager"),
     ],
     ids=["storage", "token", "resourceManager"],
 )
@@ -112,19 +112,19 @@ def test_a_reason_names_no_signature_of_a_url() -> None:
 
 
 def test_an_identity_without_a_role_is_pointed_out() -> None:
-    assert "no role" in checks(Parts(reached=Reached(0)).health())["resourceManager"]["reason"]
+    assert "no role" in checks(Parts(reached=Reachable(0)).health())["resourceManager"]["reason"]
 
 
 @pytest.mark.parametrize(
     ("reached", "seconds", "asked"),
     [
-        (Reached(1), 59, 1),
-        (Reached(1), 61, 2),
-        (NotAnswered(error_detail("x", "x")), 9, 1),
-        (NotAnswered(error_detail("x", "x")), 11, 2),
+        (Reachable(1), 59, 1),
+        (Reachable(1), 61, 2),
+        (TransientFailure(new_error("x", "x")), 9, 1),
+        (TransientFailure(new_error("x", "x")), 11, 2),
     ],
 )
-def test_resource_manager_is_asked_seldom(reached: Reached | NotAnswered, seconds: int, asked: int) -> None:
+def test_resource_manager_is_asked_seldom(reached: Reachable | TransientFailure, seconds: int, asked: int) -> None:
     parts = Parts(reached=reached)
     of = parts.health()
     of.check()

@@ -14,8 +14,10 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import function_app
 from shared.api import openapi
 from shared.api.health import Health
-from shared.api.meta import OPERATIONS, HttpApi
+from shared.api.meta import API_ROUTES, HttpApi
+from shared.dashboard import route_docs as page
 
+OPERATIONS = (*API_ROUTES, *page.OPERATIONS)
 Json = dict[str, Any]
 CATCH_ALL = "unserved_request"
 
@@ -37,7 +39,7 @@ def routes() -> dict[str, tuple[str, frozenset[str]]]:
 
 def described() -> Json:
     nobody: Any = None
-    return cast(Json, json.loads(HttpApi(nobody).describe(request("GET", "openapi.json")).get_body()))
+    return cast(Json, json.loads(HttpApi(nobody, OPERATIONS).describe(request("GET", "openapi.json")).get_body()))
 
 
 def request(method: str, path: str, **headers: str) -> func.HttpRequest:
@@ -47,7 +49,7 @@ def request(method: str, path: str, **headers: str) -> func.HttpRequest:
 
 def unserved(method: str, path: str) -> func.HttpResponse:
     nobody: Any = None
-    return HttpApi(nobody).unserved(request(method, path))
+    return HttpApi(nobody, OPERATIONS).unserved(request(method, path))
 
 
 def error_of(response: func.HttpResponse) -> Json:
@@ -98,8 +100,8 @@ def test_the_parameters_are_those_of_the_model_that_reads_them() -> None:
 
 def test_a_description_that_the_caller_has_already_is_not_sent_again() -> None:
     nobody: Any = None
-    etag = HttpApi(nobody).describe(request("GET", "openapi.json")).headers["ETag"]
-    again = HttpApi(nobody).describe(request("GET", "openapi.json", **{"If-None-Match": etag}))
+    etag = HttpApi(nobody, OPERATIONS).describe(request("GET", "openapi.json")).headers["ETag"]
+    again = HttpApi(nobody, OPERATIONS).describe(request("GET", "openapi.json", **{"If-None-Match": etag}))
     assert again.status_code == 304
 
 
@@ -141,7 +143,7 @@ def test_a_part_that_is_not_well_makes_the_answer_503() -> None:
             return False, {"status": "unavailable", "checks": {}}
 
     ill: Any = Ill.__new__(Ill)
-    response = HttpApi(ill).healthy()
+    response = HttpApi(ill, OPERATIONS).healthy()
     assert (response.status_code, response.headers["Cache-Control"]) == (503, "no-store")
 
 

@@ -19,11 +19,11 @@ from tests.support.episodes import ERROR, LATER, NOW, healed, queued, read, runn
 EVENTS = Path(__file__).parents[3] / "docs" / "events"
 ENDED = [
     healed(),
-    state_machine.cancelled(running(), "by hand", LATER),
-    state_machine.instance_answered(verifying(), read("ProtectionError"), LATER, 0.0, None),
-    state_machine.sync_answered(queued(), arm_results.SyncRefused(404, ERROR), LATER, 0.0, None),
-    state_machine.operation_answered(running(), arm_results.OperationFailed("Failed", ERROR, "job"), LATER, 0.0, None),
-    cast(Remediation, state_machine.overdue(running(), timedelta(seconds=1), LATER)),
+    state_machine.cancel(running(), "by hand", LATER),
+    state_machine.on_instance_read(verifying(), read("ProtectionError"), LATER, 0.0, None),
+    state_machine.on_sync_response(queued(), arm_results.SyncRefused(404, ERROR), LATER, 0.0, None),
+    state_machine.on_operation_status(running(), arm_results.OperationFailed("Failed", ERROR, "job"), LATER, 0.0, None),
+    cast(Remediation, state_machine.time_out_if_expired(running(), timedelta(seconds=1), LATER)),
 ]
 VALIDATOR = Draft202012Validator(schema(), format_checker=Draft202012Validator.FORMAT_CHECKER)
 

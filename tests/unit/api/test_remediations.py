@@ -17,11 +17,11 @@ from shared.clients.arm import ArmClient
 from shared.domain.remediation import Status, new_id
 from shared.domain.remediation_json import to_document
 from shared.healing.healer import Healer
-from shared.healing.poll_cache import Memory
-from shared.rate_limits.rate_limiter import Pacer
+from shared.healing.poll_cache import PollCache
+from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
-from shared.storage.queues import JobQueue
-from shared.storage.remediation_list import Filters, History, Page
+from shared.storage.queues import SyncJobQueue
+from shared.storage.remediation_list import Filters, Page, RemediationReader
 from shared.storage.table_rows import Stored
 from tests.support.episodes import INSTANCE, LATER, NOW, healed, queued
 from tests.support.memory_store import MemoryStore
@@ -50,9 +50,9 @@ def not_needed() -> NoReturn:
 def api(store: MemoryStore | None = None, listing: Listing | None = None) -> RemediationsApi:
     store = store or MemoryStore()
     nobody: Any = None
-    arm, writes, jobs = cast(ArmClient, nobody), cast(Pacer, nobody), cast(JobQueue, nobody)
-    healer = Healer(store, arm, writes, jobs, Memory(), Settings(), lambda: LATER, lambda: 0.0)
-    return RemediationsApi(lambda: healer, lambda: store, lambda: cast(History, listing or not_needed()))
+    arm, writes, jobs = cast(ArmClient, nobody), cast(RateLimiter, nobody), cast(SyncJobQueue, nobody)
+    healer = Healer(store, arm, writes, jobs, PollCache(), Settings(), lambda: LATER, lambda: 0.0)
+    return RemediationsApi(lambda: healer, lambda: store, lambda: cast(RemediationReader, listing or not_needed()))
 
 
 def listed(query: dict[str, str], listing: Listing, headers: dict[str, str] | None = None) -> func.HttpResponse:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.api.sweep import SweepApi
 from shared.domain.resource_ids import BackupInstanceId
-from shared.healing.sweep import Left, NotSwept, Opened, Sweep, Swept
+from shared.healing.sweep import Opened, Skipped, Sweep, SweepFailed, SweepResult
 from tests.support.episodes import INSTANCE, NOW
 
 ERROR = {"code": "AuthorizationFailed", "message": "no", "additionalInfo": [{"type": "t", "info": {"a": 1}}]}
@@ -19,19 +19,19 @@ ERROR = {"code": "AuthorizationFailed", "message": "no", "additionalInfo": [{"ty
 class Stub:
     """A sweep that ends like this."""
 
-    def __init__(self, outcome: Swept | NotSwept) -> None:
+    def __init__(self, outcome: SweepResult | SweepFailed) -> None:
         self._outcome = outcome
         self.ran: list[str] = []
 
-    def run(self) -> Swept:
+    def run(self) -> SweepResult:
         return self._end("run")
 
-    def preview(self) -> Swept:
+    def preview(self) -> SweepResult:
         return self._end("preview")
 
-    def _end(self, how: str) -> Swept:
+    def _end(self, how: str) -> SweepResult:
         self.ran.append(how)
-        if isinstance(self._outcome, NotSwept):
+        if isinstance(self._outcome, SweepFailed):
             raise self._outcome
         return self._outcome
 
@@ -45,7 +45,7 @@ def document(response: func.HttpResponse) -> Any:
     return json.loads(response.get_body())
 
 
-SWEPT = Swept((Opened(INSTANCE, NOW, "id"),), (Left(INSTANCE, "CoolingDown", "rests"),), 3)
+SWEPT = SweepResult((Opened(INSTANCE, NOW, "id"),), (Skipped(INSTANCE, "CoolingDown", "rests"),), 3)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_the_answer_says_what_became_of_each_finding() -> None:
 
 def test_of_very_many_the_first_are_named_and_all_are_counted() -> None:
     instance = BackupInstanceId(INSTANCE.subscription_id, "rg", "vault", "bi")
-    left = document(posted(Stub(Swept((), (Left(instance, "NoTurn", "later"),) * 2500, 0)), {}))["left"]
+    left = document(posted(Stub(SweepResult((), (Skipped(instance, "NoTurn", "later"),) * 2500, 0)), {}))["left"]
     assert (left["count"], left["truncated"], len(left["value"])) == (2500, True, 1000)
 
 
 def test_a_refusal_of_resource_graph_is_a_502_with_its_error_whole() -> None:
-    response = posted(Stub(NotSwept(ERROR, 403)), {"dryRun": "true"})
+    response = posted(Stub(SweepFailed(ERROR, 403)), {"dryRun": "true"})
     error = document(response)["error"]
     assert (response.status_code, error["code"], error["details"]) == (502, "ResourceGraphRefused", [ERROR])
     assert "403" in error["message"]
@@ -116,6 +116,6 @@ def test_a_refusal_of_resource_graph_is_a_502_with_its_error_whole() -> None:
 def test_the_silence_of_resource_graph_is_a_503_that_says_when_to_ask_again(
     asked_for: float | None, header: str
 ) -> None:
-    response = posted(Stub(NotSwept(ERROR, None, asked_for)), {})
+    response = posted(Stub(SweepFailed(ERROR, None, asked_for)), {})
     assert (response.status_code, document(response)["error"]["details"]) == (503, [ERROR])
     assert response.headers["Retry-After"] == header

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clients.url_guard import UnsafeOperationUrl, check_next_link, check_operation_url
+from shared.clients.url_guard import UnsafeUrl, check_next_link, check_operation_url
 from shared.domain.resource_ids import BackupInstanceId
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
@@ -53,7 +53,7 @@ def test_what_arm_gives_passes(url: str) -> None:
     ],
 )
 def test_what_could_carry_the_token_elsewhere_is_refused(url: str, reason: str) -> None:
-    with pytest.raises(UnsafeOperationUrl, match=reason):
+    with pytest.raises(UnsafeUrl, match=reason):
         check_operation_url(url, INSTANCE, HOSTS)
 
 
@@ -63,7 +63,7 @@ def test_the_default_port_makes_no_difference() -> None:
 
 @given(st.text())
 def test_any_text_as_a_host_is_refused(host: str) -> None:
-    with pytest.raises(UnsafeOperationUrl):
+    with pytest.raises(UnsafeUrl):
         check_operation_url(f"https://{host}.example{BELOW}", INSTANCE, HOSTS)
 
 
@@ -84,5 +84,5 @@ def test_a_next_link_of_arm_passes() -> None:
     ],
 )
 def test_a_next_link_that_could_carry_the_token_elsewhere_is_refused(link: str, reason: str) -> None:
-    with pytest.raises(UnsafeOperationUrl, match=reason):
+    with pytest.raises(UnsafeUrl, match=reason):
         check_next_link(link, INSTANCE.vault_id, HOSTS)

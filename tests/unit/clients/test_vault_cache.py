@@ -2,28 +2,35 @@
 
 from datetime import timedelta
 
-from shared.clients.vault_cache import VaultInstances
-from shared.domain.arm_results import ListedInstance, NotAnswered, VaultAnswer, VaultListed, VaultRefused, error_detail
+from shared.clients.vault_cache import VaultCache
+from shared.domain.arm_results import (
+    ListedInstance,
+    TransientFailure,
+    VaultListed,
+    VaultRefused,
+    VaultResult,
+    new_error,
+)
 from shared.domain.resource_ids import BackupInstanceId, BackupVaultId
 from tests.support.alert_bodies import DISK, INSTANCE, VAULT
 from tests.support.episodes import NO_VERDICT, NOW
 
 ID = BackupInstanceId.parse(INSTANCE)
 RESOURCE = (DISK.lower(),)
-REFUSED = VaultRefused(403, error_detail("AuthorizationFailed", "no permission"))
+REFUSED = VaultRefused(403, new_error("AuthorizationFailed", "no permission"))
 ABSENT = ("/subscriptions/x/resourcegroups/y/providers/z/disks/other",)
 
 
 class Azure:
     """Lists vaults, and a clock."""
 
-    def __init__(self, answer: VaultAnswer) -> None:
+    def __init__(self, answer: VaultResult) -> None:
         self.answer = answer
         self.lists = 0
         self.now = NOW
-        self.vaults = VaultInstances(self.list_vault, lambda: self.now)
+        self.vaults = VaultCache(self.list_vault, lambda: self.now)
 
-    def list_vault(self, vault: BackupVaultId) -> VaultAnswer:
+    def list_vault(self, vault: BackupVaultId) -> VaultResult:
         self.lists += 1
         return self.answer
 
@@ -61,7 +68,7 @@ def test_a_resource_that_is_not_in_a_fresh_list_is_not() -> None:
 
 def test_what_azure_cannot_say_now_is_not_kept() -> None:
     assert Azure(NO_VERDICT).lists_for((0, RESOURCE), (1, RESOURCE)) == 2
-    assert isinstance(Azure(NO_VERDICT).vaults.protecting(RESOURCE, ID.vault_id), NotAnswered)
+    assert isinstance(Azure(NO_VERDICT).vaults.protecting(RESOURCE, ID.vault_id), TransientFailure)
 
 
 def test_a_refusal_is_kept_as_long_as_a_list_is_trusted() -> None:

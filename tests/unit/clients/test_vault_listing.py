@@ -1,21 +1,20 @@
 """A vault's list from a Resource Manager that gives strange pages: nothing leads the token elsewhere or for ever."""
 
 import json
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any, cast
 
 import pytest
 import requests
 
 from shared.clients.arm import ArmClient
-from shared.clients.arm_transport import ArmCalls
-from shared.clients.credential import Tokens
-from shared.domain.arm_results import NotAnswered, VaultAnswer, VaultListed, VaultRefused
+from shared.clients.arm_transport import ArmTransport
+from shared.clients.credential import TokenCache
+from shared.domain.arm_results import TransientFailure, VaultListed, VaultRefused, VaultResult
 from shared.domain.resource_ids import BackupVaultId
-from shared.rate_limits.rate_limiter import Budget, Pacer
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from tests.support.alert_bodies import DISK, INSTANCE, VAULT
 from tests.support.episodes import NOW
+from tests.support.memory_store import MemoryStore
 
 ENDPOINT = "https://management.azure.com"
 NEXT = f"{ENDPOINT}{VAULT}/backupInstances?api-version=2024-04-01&$skipToken=x"
@@ -45,13 +44,10 @@ class Session:
         return response
 
 
-def listed(session: Session) -> VaultAnswer:
-    def unshared(bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        move(None)
-        return None
-
-    writes, reads = (Pacer(kind, Budget(99, 9), unshared, lambda: NOW) for kind in ("writes", "reads"))
-    calls = ArmCalls(cast(Tokens, Token()), cast(requests.Session, session), lambda: NOW)
+def listed(session: Session) -> VaultResult:
+    buckets = MemoryStore().buckets
+    writes, reads = (RateLimiter(kind, Gcra(99, 9), buckets, lambda: NOW) for kind in ("writes", "reads"))
+    calls = ArmTransport(cast(TokenCache, Token()), cast(requests.Session, session), lambda: NOW)
     client = ArmClient(ENDPOINT, (), calls, writes, reads)
     return client.instances(BackupVaultId.parse(VAULT))
 
@@ -82,7 +78,7 @@ def test_links_in_a_circle_come_to_an_end() -> None:
 
 @pytest.mark.parametrize("status", [401, 408, 429, 500, 503])
 def test_what_may_pass_is_no_answer_yet(status: int) -> None:
-    assert isinstance(listed(Session((status, {}))), NotAnswered)
+    assert isinstance(listed(Session((status, {}))), TransientFailure)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])

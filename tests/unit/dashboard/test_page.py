@@ -60,7 +60,7 @@ def failed(error: Any, name: str = INSTANCE.name) -> Remediation:
     """A remediation whose only attempt ended with this error of Azure's."""
     running = replace(episodes.running(), instance=replace(INSTANCE, name=name))
     lost = arm_results.OperationFailed("Failed", error, "job-1")
-    return state_machine.operation_answered(running, lost, LATER, 0.0, None)
+    return state_machine.on_operation_status(running, lost, LATER, 0.0, None)
 
 
 def shown(remediation: Remediation, **query: str) -> Read:
@@ -173,7 +173,7 @@ def test_the_refusals_are_described(method: str, statuses: set[int]) -> None:
 
 
 def test_a_story_tells_each_attempt_with_its_job() -> None:
-    read = shown(state_machine.retried(failed({"code": "A", "message": "b"}), SyncType.DEFAULT, LATER))
+    read = shown(state_machine.start_next_attempt(failed({"code": "A", "message": "b"}), SyncType.DEFAULT, LATER))
     assert "Attempt 1" in read.text
     assert "Attempt 2" in read.text
     assert "job-1" in read.text

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.domain import state_machine
-from shared.domain.policy import Coalesce, Drop, Open, Verdict, judge, retry_delay, sync_type_of
+from shared.domain.policy import Coalesce, Decision, Drop, Open
 from shared.domain.remediation import Remediation
 from shared.domain.signal import Signal, SyncType
 from shared.settings import Settings
@@ -24,11 +24,11 @@ def judged(
     recent: Sequence[datetime] = (),
     settings: Settings = DEFAULTS,
     now: datetime = TOMORROW,
-) -> Verdict:
-    return judge(signal, latest, recent, settings, now)
+) -> Decision:
+    return settings.policy().decide(signal, latest, recent, now)
 
 
-def drop_code(verdict: Verdict) -> str:
+def drop_code(verdict: Decision) -> str:
     assert isinstance(verdict, Drop)
     return verdict.code
 
@@ -65,7 +65,7 @@ def test_an_instance_cools_down_after_a_remediation(minutes: int, opens: bool) -
 )
 def test_a_sweep_leaves_alone_for_a_day_what_an_operator_cancelled(source: str, hours: int, opens: bool) -> None:
     now = NOW + timedelta(hours=hours)
-    cancelled = state_machine.cancelled(running(), "not now", NOW)
+    cancelled = state_machine.cancel(running(), "not now", NOW)
     assert (judged(replace(NEWER, source=source, occurred_at=now), cancelled, now=now) == Open()) is opens
 
 
@@ -96,7 +96,7 @@ def test_only_what_is_included_and_not_excluded_is_healed(settings: Settings, op
 
 def test_the_waits_between_attempts_follow_the_ladder_and_the_last_repeats() -> None:
     settings = Settings(max_attempts=4, retry_delays=LADDER)
-    waits = [retry_delay(attempt, settings) for attempt in (1, 2, 3, 4)]
+    waits = [settings.policy().retry_delay(attempt) for attempt in (1, 2, 3, 4)]
     assert waits == [LADDER[0], LADDER[1], LADDER[1], None]
 
 
@@ -105,9 +105,9 @@ def test_the_waits_between_attempts_follow_the_ladder_and_the_last_repeats() -> 
 )
 def test_the_sync_escalates_from_the_attempt_that_is_set(from_attempt: int, forced: list[bool]) -> None:
     settings = Settings(force_resync_from_attempt=from_attempt)
-    syncs = [sync_type_of(attempt, SyncType.DEFAULT, settings) for attempt in (1, 2, 3)]
+    syncs = [settings.policy().sync_type(attempt, SyncType.DEFAULT) for attempt in (1, 2, 3)]
     assert [sync is SyncType.FORCE_RESYNC for sync in syncs] == forced
 
 
 def test_what_was_asked_for_is_never_weakened() -> None:
-    assert sync_type_of(1, SyncType.FORCE_RESYNC, Settings()) is SyncType.FORCE_RESYNC
+    assert Settings().policy().sync_type(1, SyncType.FORCE_RESYNC) is SyncType.FORCE_RESYNC

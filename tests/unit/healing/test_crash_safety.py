@@ -17,25 +17,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shared.clients.arm import ArmClient
-from shared.clients.outcome_topic import NotPublished, OutcomeTopic
+from shared.clients.outcome_topic import OutcomeTopic, PublishFailed
 from shared.domain import arm_results
-from shared.domain.arm_results import ErrorDetail, Operation, error_detail
+from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.healer import Healer
-from shared.healing.next_step import Looks
-from shared.healing.poll_cache import Memory
-from shared.healing.poller import Tick
-from shared.rate_limits.rate_limiter import Budget, Pacer
+from shared.healing.next_step import NextStep
+from shared.healing.poll_cache import PollCache
+from shared.healing.poller import Poller
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
-from shared.storage.queues import JobQueue, ShardJob, ShardQueue, SyncJob
+from shared.storage.queues import ShardJob, ShardQueue, SyncJob, SyncJobQueue
 from tests.support.episodes import NOW
 from tests.support.memory_store import MemoryStore
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 INSTANCES = [BackupInstanceId(SUBSCRIPTION, "rg", "vault", f"bi-{number}") for number in range(3)]
-ERROR: ErrorDetail = error_detail("UserError", "broken")
+ERROR: ArmError = new_error("UserError", "broken")
 SETTINGS = Settings(
     max_attempts=2,
     retry_delays=(timedelta(minutes=5),),
@@ -113,7 +113,7 @@ class MemoryTopic:
     def publish(self, ended: Sequence[Remediation]) -> None:
         self._world.boundary()
         if self._world.topic_is_down:
-            raise NotPublished("down")
+            raise PublishFailed("down")
         self._world.published += [(remediation.id, remediation.status.value) for remediation in ended]
         self._world.boundary()
 
@@ -124,20 +124,20 @@ class MemoryArm:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncAnswer:
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
         self._world.boundary()
         if self._world.throttled_calls > 0:
             self._world.throttled_calls -= 1
-            return arm_results.NotAnswered(error_detail("TooManyRequests", "later"), 1.0)
+            return arm_results.TransientFailure(new_error("TooManyRequests", "later"), 1.0)
         if self._world.conflicts > 0:
             self._world.conflicts -= 1
             return arm_results.SyncConflict(ERROR, 1.0)
         if self._world.refuses:
             return arm_results.SyncRefused(400, ERROR)
         self._world.boundary()
-        return arm_results.SyncAccepted(Operation("https://arm.example/x", None), 1.0)
+        return arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
 
-    def operation(self, instance: BackupInstanceId, operation: Operation) -> arm_results.OperationAnswer:
+    def operation(self, instance: BackupInstanceId, operation: OperationUrls) -> arm_results.OperationResult:
         self._world.boundary()
         if self._world.running_looks > 0:
             self._world.running_looks -= 1
@@ -145,7 +145,7 @@ class MemoryArm:
         succeeds = self._world.outcomes.pop() if self._world.outcomes else True
         return arm_results.OperationSucceeded("job") if succeeds else arm_results.OperationFailed("Failed", ERROR)
 
-    def read(self, instance: BackupInstanceId) -> arm_results.InstanceAnswer:
+    def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         self._world.boundary()
         if self._world.changing_reads > 0:
             self._world.changing_reads -= 1
@@ -164,15 +164,15 @@ class Host:
 
     def __init__(self, world: World, alone: int) -> None:
         store, arm = world.store, cast(ArmClient, MemoryArm(world))
-        jobs = cast(JobQueue, MemoryQueue(world))
+        jobs = cast(SyncJobQueue, MemoryQueue(world))
         topic = cast(OutcomeTopic, MemoryTopic(world))
-        writes = Pacer("writes", Budget(burst=2, per_second=1), store.move_horizon, world.clock)
-        reads = Pacer("reads", Budget(burst=2, per_second=1), store.move_horizon, world.clock)
-        looks = Looks(arm, reads, SETTINGS, world.clock, lambda: 0.5)
+        writes = RateLimiter("writes", Gcra(burst=2, rate=1), store.buckets, world.clock)
+        reads = RateLimiter("reads", Gcra(burst=2, rate=1), store.buckets, world.clock)
+        looks = NextStep(arm, reads, SETTINGS, world.clock, lambda: 0.5)
         shards = cast(ShardQueue, MemoryShards(world))
-        memory = Memory()
+        memory = PollCache()
         self.healer = Healer(store, arm, writes, jobs, memory, SETTINGS, world.clock, lambda: 0.5)
-        self.tick = Tick(store, looks, memory, jobs, shards, topic, world.clock, lambda: 0.5, at_once=1, alone=alone)
+        self.tick = Poller(store, looks, memory, jobs, shards, topic, world.clock, lambda: 0.5, at_once=1, alone=alone)
 
 
 class CrashSafety(RuleBasedStateMachine):

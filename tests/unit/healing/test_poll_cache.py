@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain import state_machine
-from shared.healing.poll_cache import Memory, Once
+from shared.healing.poll_cache import Once, PollCache
 from shared.storage.table_rows import Stored
 from tests.support.episodes import NOW, queued
 
@@ -27,21 +27,21 @@ def busy_threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def test_an_opening_is_remembered_once() -> None:
-    memory = Memory()
+    memory = PollCache()
     memory.keep_opening(STORED)
     assert [memory.take_opening(ID, NOW) for _ in range(2)] == [STORED, None]
 
 
 def test_an_opening_is_believed_for_seconds_only() -> None:
-    memory = Memory()
+    memory = PollCache()
     memory.keep_opening(STORED)
     assert memory.take_opening(ID, NOW + timedelta(seconds=10)) is None
 
 
 def test_an_opening_that_has_changed_since_is_forgotten() -> None:
-    memory = Memory()
+    memory = PollCache()
     memory.keep_opening(STORED)
-    cancelled = state_machine.cancelled(STORED.remediation, "cancelled", NOW)
+    cancelled = state_machine.cancel(STORED.remediation, "cancelled", NOW)
     memory.keep(Stored(cancelled, "2", NOW), cancelled)
     assert memory.take_opening(ID, NOW) is None
 

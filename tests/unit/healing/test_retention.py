@@ -6,12 +6,12 @@ import pytest
 
 from shared.healing.retention import Retention
 from shared.settings import _LONGEST_DAYS, Settings
-from shared.storage.remediation_store import Store
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 from tests.support.episodes import NOW
 
 
-class Purged(Store):
+class Purged(RemediationStore):
     """Remembers since when what ended is kept."""
 
     def __init__(self) -> None:

@@ -10,23 +10,23 @@ import pytest
 from shared.clients.arm import ArmClient
 from shared.clients.resource_graph import BrokenInstances, Finding, GraphAnswer, GraphRefused, ResourceGraph
 from shared.domain import state_machine
-from shared.domain.arm_results import NotAnswered
+from shared.domain.arm_results import TransientFailure
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.healer import Healer
-from shared.healing.poll_cache import Memory
-from shared.healing.sweep import NotSwept, Sweep, Swept
-from shared.rate_limits.rate_limiter import Budget, Pacer
-from shared.rate_limits.sweep_quota import Turns
+from shared.healing.poll_cache import PollCache
+from shared.healing.sweep import Sweep, SweepFailed, SweepResult
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
-from shared.storage.queues import JobQueue, SyncJob
+from shared.storage.queues import SyncJob, SyncJobQueue
 from tests.support.episodes import ERROR
 from tests.support.memory_store import MemoryStore
 from tests.unit.rate_limits.test_rate_limiter import OTHER, SUBSCRIPTION, Clock
 
 INSTANCE = BackupInstanceId(SUBSCRIPTION, "rg", "vault", "bi")
-BUDGET = Budget(burst=40, per_second=4)
+BUDGET = Gcra(burst=40, rate=4)
 AT_ONCE = BUDGET.burst // 4
 """Turns that are free at first."""
 
@@ -75,10 +75,10 @@ class World:
 def world_with(**changes: object) -> World:
     settings = replace(Settings(), **changes)  # type: ignore[arg-type] # named by each test
     clock, store, graph, queue = Clock(), MemoryStore(), MemoryGraph(), MemoryQueue()
-    jobs = cast(JobQueue, queue)
-    pacer = Pacer("writes", BUDGET, store.move_horizon, clock)
-    healer = Healer(store, cast(ArmClient, None), pacer, jobs, Memory(), settings, clock, lambda: 0.0)
-    turns = Turns(BUDGET, store.move_horizon, store.horizon, clock)
+    jobs = cast(SyncJobQueue, queue)
+    pacer = RateLimiter("writes", BUDGET, store.buckets, clock)
+    healer = Healer(store, cast(ArmClient, None), pacer, jobs, PollCache(), settings, clock, lambda: 0.0)
+    turns = SweepQuota(BUDGET, store.buckets, clock)
     sweep = Sweep(cast(ResourceGraph, graph), healer, turns, jobs, clock, lambda: 0.5)
     return World(clock, store, graph, queue, healer, sweep)
 
@@ -92,7 +92,7 @@ def instances(count: int, subscription: str = SUBSCRIPTION) -> list[BackupInstan
     return [BackupInstanceId(subscription, "rg", "vault", f"bi-{number}") for number in range(count)]
 
 
-def codes(swept: Swept) -> set[str]:
+def codes(swept: SweepResult) -> set[str]:
     return {left.code for left in swept.left}
 
 
@@ -117,7 +117,7 @@ def test_a_remediation_is_due_when_its_job_is(world: World) -> None:
     world.graph.instances = instances(AT_ONCE + 20)
     world.sweep.run()
     due = sorted(each.due_at for each in world.opened() if each.due_at)
-    assert due[-1] == world.clock() + timedelta(seconds=20) + state_machine.QUEUE_PATIENCE
+    assert due[-1] == world.clock() + timedelta(seconds=20) + state_machine.JOB_TIMEOUT
 
 
 def test_an_instance_that_is_being_healed_is_left_alone_and_nothing_is_written(world: World) -> None:
@@ -214,13 +214,13 @@ def test_subscriptions_have_their_own_turns(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "refused", "retry_after"),
-    [(GraphRefused(403, ERROR), 403, None), (NotAnswered(ERROR, 7.0), None, 7.0)],
+    [(GraphRefused(403, ERROR), 403, None), (TransientFailure(ERROR, 7.0), None, 7.0)],
 )
 def test_without_an_answer_of_resource_graph_there_is_no_sweep(
     world: World, answer: GraphAnswer, refused: int | None, retry_after: float | None
 ) -> None:
     world.graph.instead = answer
-    with pytest.raises(NotSwept) as raised:
+    with pytest.raises(SweepFailed) as raised:
         world.sweep.run()
     assert (raised.value.error, raised.value.refused, raised.value.retry_after) == (ERROR, refused, retry_after)
 

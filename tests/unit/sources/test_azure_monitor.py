@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from shared.clients.vault_cache import matching
 from shared.domain.arm_results import ListedInstance
 from shared.domain.resource_ids import BackupInstanceId, BackupVaultId
-from shared.sources.azure_monitor import Alert, Ignored, NotAnAlert, called, read_alert
-from shared.sources.operation_filter import OperationRules
+from shared.sources.azure_monitor import Alert, Ignored, NotAnAlert, alert_identifiers, read_alert
+from shared.sources.operation_filter import OperationFilter
 from tests.support.alert_bodies import (
     DISK,
     INSTANCE,
@@ -26,17 +26,17 @@ from tests.support.alert_bodies import (
 )
 
 NOW = datetime(2026, 3, 13, 12, 0, tzinfo=UTC)
-RULES = OperationRules()
+RULES = OperationFilter()
 OTHER = INSTANCE.replace("disk1", "disk2")
 
 
-def read(body: object, rules: OperationRules = RULES) -> Alert:
+def read(body: object, rules: OperationFilter = RULES) -> Alert:
     answer = read_alert(body, NOW, rules)
     assert isinstance(answer, Alert), answer
     return answer
 
 
-def ignored(body: object, rules: OperationRules = RULES) -> Ignored:
+def ignored(body: object, rules: OperationFilter = RULES) -> Ignored:
     answer = read_alert(body, NOW, rules)
     assert isinstance(answer, Ignored), answer
     return answer
@@ -195,7 +195,7 @@ def test_what_is_no_failed_backup_of_a_backup_vault_is_ignored(body: object, cod
 
 
 def test_an_alert_about_this_apps_own_doing_is_ignored() -> None:
-    rules = OperationRules(own_client_id="5A7A1B26-0000-4000-8000-000000000000")
+    rules = OperationFilter(own_client_id="5A7A1B26-0000-4000-8000-000000000000")
     body = activity_alert("backup/action", claims='{"appid": "5a7a1b26-0000-4000-8000-000000000000"}')
     assert "own doing" in ignored(body, rules).reason
 
@@ -272,7 +272,7 @@ contexts = st.dictionaries(
     ],
 )
 def test_an_alert_is_called_by_its_id_and_its_rule(body: object, alert_id: str | None, rule: str | None) -> None:
-    assert called(body) == {"alertId": alert_id, "alertRule": rule}
+    assert alert_identifiers(body) == {"alertId": alert_id, "alertRule": rule}
 
 
 def outcome(body: object) -> Alert | Ignored | NotAnAlert:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.signal import NoSignal, Signal, SyncType
-from shared.sources.event_grid import from_event, from_grid_event
-from shared.sources.operation_filter import OperationRules
+from shared.sources.event_grid import read_event, read_event_fields
+from shared.sources.operation_filter import OperationFilter
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = (
@@ -27,13 +27,13 @@ def failure(operation: object = "backup/action", resource: object = ID, **data: 
 
 @pytest.mark.parametrize(("event_type", "operation"), [(ACTION_FAILURE, "backup/action"), (WRITE_FAILURE, "write")])
 def test_a_failed_operation_on_an_instance_is_a_signal(event_type: str, operation: str) -> None:
-    signal = from_event(event_type, ID, failure(operation), NOW)
+    signal = read_event_fields(event_type, ID, failure(operation), NOW)
     assert isinstance(signal, Signal)
     assert (str(signal.instance), signal.occurred_at, signal.sync_type) == (ID, NOW, None)
 
 
 def test_the_subject_names_the_instance_where_the_data_does_not() -> None:
-    signal = from_event(ACTION_FAILURE, f"{ID}/backup".upper(), failure(resource=None), NOW)
+    signal = read_event_fields(ACTION_FAILURE, f"{ID}/backup".upper(), failure(resource=None), NOW)
     assert isinstance(signal, Signal)
 
 
@@ -45,38 +45,38 @@ def test_the_subject_names_the_instance_where_the_data_does_not() -> None:
     ],
 )
 def test_a_canceled_operation_on_an_instance_is_a_signal_that_says_so(event_type: str, operation: str) -> None:
-    signal = from_event(event_type, ID, failure(operation), NOW)
+    signal = read_event_fields(event_type, ID, failure(operation), NOW)
     assert isinstance(signal, Signal)
     assert signal.reason.endswith("was canceled")
 
 
 @pytest.mark.parametrize("event_type", ["Microsoft.Resources.ResourceActionSuccess", "Microsoft.Resources.X"])
 def test_another_word_of_resource_manager_is_no_signal(event_type: str) -> None:
-    assert isinstance(from_event(event_type, ID, failure(), NOW), NoSignal)
+    assert isinstance(read_event_fields(event_type, ID, failure(), NOW), NoSignal)
 
 
 def test_types_operations_and_ids_are_read_in_any_casing() -> None:
     data = failure("BACKUP/ACTION", f"{ID}/backup".upper())
-    assert isinstance(from_event(ACTION_FAILURE.upper(), None, data, NOW), Signal)
+    assert isinstance(read_event_fields(ACTION_FAILURE.upper(), None, data, NOW), Signal)
 
 
 def test_the_subject_names_the_instance_where_the_data_names_something_else() -> None:
-    signal = from_event(ACTION_FAILURE, ID, failure(resource=ID.partition("/backupInstances")[0]), NOW)
+    signal = read_event_fields(ACTION_FAILURE, ID, failure(resource=ID.partition("/backupInstances")[0]), NOW)
     assert isinstance(signal, Signal)
     assert str(signal.instance) == ID
 
 
 def test_a_setting_says_which_failed_operations_count() -> None:
-    rules = OperationRules(counted=("*/backup/action",))
-    assert isinstance(from_event(ACTION_FAILURE, ID, failure("backup/action"), NOW, rules), Signal)
-    answer = from_event(WRITE_FAILURE, ID, failure("write"), NOW, rules)
+    rules = OperationFilter(counted=("*/backup/action",))
+    assert isinstance(read_event_fields(ACTION_FAILURE, ID, failure("backup/action"), NOW, rules), Signal)
+    answer = read_event_fields(WRITE_FAILURE, ID, failure("write"), NOW, rules)
     assert isinstance(answer, NoSignal)
     assert "EVENT_OPERATIONS" in answer.reason
 
 
 def test_no_setting_makes_a_sync_count() -> None:
-    rules = OperationRules(counted=("*",))
-    assert isinstance(from_event(ACTION_FAILURE, ID, failure("sync/action"), NOW, rules), NoSignal)
+    rules = OperationFilter(counted=("*",))
+    assert isinstance(read_event_fields(ACTION_FAILURE, ID, failure("sync/action"), NOW, rules), NoSignal)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_no_setting_makes_a_sync_count() -> None:
     ],
 )
 def test_what_this_app_did_itself_is_no_signal(who: dict[str, object]) -> None:
-    rules = OperationRules(own_client_id=OUR_APP)
-    answer = from_event(ACTION_FAILURE, ID, failure(**who), NOW, rules)
+    rules = OperationFilter(own_client_id=OUR_APP)
+    answer = read_event_fields(ACTION_FAILURE, ID, failure(**who), NOW, rules)
     assert isinstance(answer, NoSignal)
     assert "own doing" in answer.reason
 
@@ -97,13 +97,13 @@ def test_what_this_app_did_itself_is_no_signal(who: dict[str, object]) -> None:
 @pytest.mark.parametrize("claims", [None, "", "junk", "[]", 5, {"appid": 5}, {"appid": "somebody-else"}])
 @pytest.mark.parametrize("http_request", [None, "{}", {"method": "POST"}])
 def test_what_somebody_else_or_nobody_did_is_a_signal(claims: object, http_request: object) -> None:
-    rules = OperationRules(own_client_id=OUR_APP)
+    rules = OperationFilter(own_client_id=OUR_APP)
     data = failure(claims=claims, httpRequest=http_request)
-    assert isinstance(from_event(ACTION_FAILURE, ID, data, NOW, rules), Signal)
+    assert isinstance(read_event_fields(ACTION_FAILURE, ID, data, NOW, rules), Signal)
 
 
 def test_without_an_identity_of_its_own_nothing_is_the_apps_doing() -> None:
-    assert isinstance(from_event(ACTION_FAILURE, ID, failure(claims={"appid": OUR_APP}), NOW), Signal)
+    assert isinstance(read_event_fields(ACTION_FAILURE, ID, failure(claims={"appid": OUR_APP}), NOW), Signal)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_without_an_identity_of_its_own_nothing_is_the_apps_doing() -> None:
     ],
 )
 def test_our_own_sync_and_restores_are_no_signal(operation: str) -> None:
-    assert isinstance(from_event(ACTION_FAILURE, ID, failure(operation), NOW), NoSignal)
+    assert isinstance(read_event_fields(ACTION_FAILURE, ID, failure(operation), NOW), NoSignal)
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,14 @@ def test_our_own_sync_and_restores_are_no_signal(operation: str) -> None:
     ],
 )
 def test_what_is_no_signal_says_why(event_type: object, data: object, reason: str) -> None:
-    answer = from_event(event_type, "", data, NOW)
+    answer = read_event_fields(event_type, "", data, NOW)
     assert isinstance(answer, NoSignal)
     assert reason in answer.reason
 
 
 def test_a_custom_event_may_choose_the_sync_and_say_why() -> None:
     data = {"backupInstanceId": ID, "syncType": "forceResync", "reason": "moved"}
-    signal = from_event("Contoso.Failed", None, data, NOW)
+    signal = read_event_fields("Contoso.Failed", None, data, NOW)
     assert isinstance(signal, Signal)
     assert (signal.sync_type, signal.reason) == (SyncType.FORCE_RESYNC, "moved")
 
@@ -162,14 +162,14 @@ def test_both_event_schemas_of_the_trigger_are_read() -> None:
         id="1", data=data, topic="t", subject="s", event_type="A", event_time=NOW, data_version="1"
     )
     cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data, time=NOW)
-    assert from_grid_event(grid, NOW) == from_grid_event(cloud, NOW)
+    assert read_event(grid, NOW) == read_event(cloud, NOW)
 
 
 def test_a_time_without_an_offset_is_utc() -> None:
     data: dict[str, object] = {"backupInstanceId": ID}
     time = NOW.replace(tzinfo=None)
     cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data, time=time)
-    signal = from_grid_event(cloud, NOW)
+    signal = read_event(cloud, NOW)
     assert isinstance(signal, Signal)
     assert signal.occurred_at == NOW
 
@@ -177,7 +177,7 @@ def test_a_time_without_an_offset_is_utc() -> None:
 def test_an_event_without_a_time_happened_now() -> None:
     data: dict[str, object] = {"backupInstanceId": ID}
     cloud = func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=data)
-    signal = from_grid_event(cloud, NOW)
+    signal = read_event(cloud, NOW)
     assert isinstance(signal, Signal)
     assert signal.occurred_at == NOW
 
@@ -200,12 +200,12 @@ fields = st.dictionaries(
     fields | json_values,
 )
 def test_any_event_is_a_signal_or_says_why_not(event_type: object, subject: object, data: object) -> None:
-    answer = from_event(event_type, subject, data, NOW)
+    answer = read_event_fields(event_type, subject, data, NOW)
     assert isinstance(answer, Signal) or answer.reason
 
 
 @given(st.text())
 def test_a_reason_in_any_text_can_be_stored(reason: str) -> None:
-    answer = from_event("Contoso.Failed", None, {"backupInstanceId": ID, "reason": reason}, NOW)
+    answer = read_event_fields("Contoso.Failed", None, {"backupInstanceId": ID, "reason": reason}, NOW)
     assert isinstance(answer, Signal)
     assert answer.reason.encode() is not None
