@@ -1,6 +1,9 @@
-"""Times are aware UTC everywhere; this is how they are read, written and shown."""
+"""Times: aware and in UTC everywhere; their forms as text and as milliseconds."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def utc_now() -> datetime:
@@ -25,9 +28,9 @@ def from_iso(text: str) -> datetime:
 
 def to_millis(moment: datetime) -> int:
     """Milliseconds since 1970-01-01T00:00:00Z, rounded down."""
-    return int(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_millis(millis: int) -> datetime:
     """The moment so many milliseconds after 1970-01-01T00:00:00Z."""
-    return datetime.fromtimestamp(millis / 1000, UTC)
+    return _EPOCH + millis * _MILLISECOND

@@ -1,4 +1,4 @@
-"""What happened, one JSON object per line: what Application Insights is queried for.
+"""Structured logs: one JSON object per line, with the event's name and its fields, for queries in Application Insights.
 
 Values are written by `json`, so a foreign text cannot forge a line of its own. Tokens and keys are never passed in.
 """
@@ -11,39 +11,42 @@ from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+_MAX_EXCEPTION_CHARS = 500
+
 _log = logging.getLogger("backup_autoheal")
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _Lines = SimpleQueue[tuple[int, str]]
-_relayed: ContextVar[_Lines | None] = ContextVar("relayed", default=None)
+_collected: ContextVar[_Lines | None] = ContextVar("collected", default=None)
+"""Where lines of this thread go; None for the log itself."""
 
 
 class LogRelay:
-    """Lines of threads, written by the thread that started them.
+    """Collects the log lines of threads, for the thread that started them to write.
 
     The Functions host takes a line only with its invocation, and the threads that a function makes have none
     (Azure Functions Python developer guide, "Log from created threads").
     """
 
     def __init__(self) -> None:
-        """Nothing was said yet."""
+        """Begin without lines."""
         self._lines: _Lines = SimpleQueue()
 
-    def wrap(self, work: Callable[[Given], Made]) -> Callable[[Given], Made]:
-        """The same work for another thread, whose lines are kept until `tell`."""
+    def wrap(self, work: Callable[[Item], Result]) -> Callable[[Item], Result]:
+        """The same work for another thread, whose lines are kept until `flush`."""
 
-        def run(given: Given) -> Made:
-            before = _relayed.set(self._lines)
+        def run(item: Item) -> Result:
+            before = _collected.set(self._lines)
             try:
-                return work(given)
+                return work(item)
             finally:
-                _relayed.reset(before)
+                _collected.reset(before)
 
         return run
 
     def flush(self) -> None:
-        """Write what was said so far."""
+        """Write the lines that were collected so far."""
         while True:
             try:
                 _log.log(*self._lines.get_nowait())
@@ -52,31 +55,32 @@ class LogRelay:
 
 
 def info(event: str, **fields: Any) -> None:
-    """Something went its way."""
+    """Log an event of normal work."""
     _write(logging.INFO, event, fields)
 
 
 def warning(event: str, **fields: Any) -> None:
-    """Something did not go its way; the app copes."""
+    """Log a problem that the app handles by itself."""
     _write(logging.WARNING, event, fields)
 
 
 def error(event: str, **fields: Any) -> None:
-    """Something that a person should look at."""
+    """Log a problem that a person should look at."""
     _write(logging.ERROR, event, fields)
 
 
 def describe_exception(failure: BaseException) -> str:
-    """What an exception says, for a log or an answer: of bounded length, without the queries of URLs.
+    """Type and message of an exception, for a log or a response: of bounded length, without the queries of URLs.
 
     The SDKs name the URL that they failed to reach, and its query may hold a shared access signature.
     """
-    return re.sub(r"\?\S*", "?...", f"{type(failure).__name__}: {failure}")[:500]
+    return re.sub(r"\?\S*", "?...", f"{type(failure).__name__}: {failure}")[:_MAX_EXCEPTION_CHARS]
 
 
 def _write(level: int, event: str, fields: dict[str, Any]) -> None:
-    line, relayed = json.dumps({"event": event, **fields}, default=str), _relayed.get()
-    if relayed is None:
+    line = json.dumps({"event": event, **fields}, default=str)
+    collected = _collected.get()
+    if collected is None:
         _log.log(level, line)
     else:
-        relayed.put((level, line))
+        collected.put((level, line))

@@ -1,4 +1,4 @@
-"""Every knob of the app: its environment variable, type, default and meaning, in one place.
+"""The settings of the app: environment variable, type, default and meaning of each.
 
 Read once at start. Standard library only: this is on the way of every cold start.
 """
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 STORAGE_CONNECTION = "AzureWebJobsStorage"
 """The storage connection that triggers and app share: a setting, or the prefix of `__accountName` and so on."""
 
-
-_LONGEST_DAYS = 3650
+MAX_DAYS = 3650
+"""The longest duration that a setting may have: ten years."""
 
 
 class InvalidSettings(ValueError):
@@ -38,16 +38,15 @@ def _duration(text: str) -> timedelta:
         days, (hours, minutes, seconds) = 0, (int(part) for part in clock.groups())
     else:
         raise ValueError("expected a duration such as PT6H or 06:00:00")
-    longest = _LONGEST_DAYS * 24 * 3600
-    if days * 24 * 3600 + hours * 3600 + minutes * 60 + seconds > longest:
-        raise ValueError(f"expected no more than {_LONGEST_DAYS} days")
+    if days * 24 * 3600 + hours * 3600 + minutes * 60 + seconds > MAX_DAYS * 24 * 3600:
+        raise ValueError(f"expected no more than {MAX_DAYS} days")
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
 def _positive_duration(text: str) -> timedelta:
     duration = _duration(text)
     if not duration:
-        raise ValueError("expected a duration longer than nothing")
+        raise ValueError("expected a duration longer than zero")
     return duration
 
 
@@ -59,28 +58,13 @@ def _globs(text: str) -> tuple[str, ...]:
     return tuple(glob.strip().lower() for glob in text.split(",") if glob.strip())
 
 
-def _cap(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d?", text):
-        raise ValueError("expected a whole number from 1 to 99")
-    return int(text)
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"0|[1-9]\d{0,5}", text) or not least <= int(text) <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return int(text)
 
-
-def _count_or_none(text: str) -> int:
-    if not re.fullmatch(r"0|[1-9]\d{0,5}", text):
-        raise ValueError("expected 0 or a whole number to 999999")
-    return int(text)
-
-
-def _days(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,3}", text) or int(text) > _LONGEST_DAYS:
-        raise ValueError(f"expected a whole number from 1 to {_LONGEST_DAYS}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,5}", text):
-        raise ValueError("expected a whole number from 1 to 999999")
-    return int(text)
+    return read
 
 
 def _https_url(text: str) -> str:
@@ -124,104 +108,121 @@ def _text(text: str) -> str:
     return text
 
 
-def _knob(variable: str, default: Any, read: Callable[[str], Any], meaning: str, empty: str = "") -> Any:
-    """A setting; `empty` is the text that an empty variable stands for, if it does not count as absent."""
+def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: str, empty: str = "") -> Any:
+    """One setting; `empty` is the text that an empty variable stands for, if it does not count as absent."""
     return field(default=default, metadata={"variable": variable, "read": read, "meaning": meaning, "empty": empty})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What an operator can turn. An empty variable counts as absent, but an empty `SWEEP_SCHEDULE` is `off`."""
+    """All settings. An empty variable counts as absent, but an empty `SWEEP_SCHEDULE` is `off`."""
 
-    arm_endpoint: str = _knob(
-        "ARM_ENDPOINT", "https://management.azure.com", _https_url, "Azure Resource Manager of the cloud."
+    arm_endpoint: str = _setting(
+        "ARM_ENDPOINT", "https://management.azure.com", _https_url, "URL of Azure Resource Manager."
     )
-    arm_audience: str | None = _knob(
-        "ARM_AUDIENCE", None, _https_url, "Audience of the token for it; the endpoint itself if not set."
+    arm_audience: str | None = _setting(
+        "ARM_AUDIENCE", None, _https_url, "Audience of the token for ARM_ENDPOINT; the endpoint itself if not set."
     )
-    arm_allowed_hosts: tuple[str, ...] = _knob(
+    arm_allowed_hosts: tuple[str, ...] = _setting(
         "ARM_ALLOWED_HOSTS",
         (),
         _hosts,
         "Further hosts whose operation URLs may be polled with the token, besides the endpoint and its subdomains.",
     )
-    client_id: str | None = _knob(
-        "AZURE_CLIENT_ID",
-        None,
-        _text,
-        "Client id of the user-assigned managed identity; system-assigned if not set.",
+    client_id: str | None = _setting(
+        "AZURE_CLIENT_ID", None, _text, "Client id of a user-assigned managed identity; system-assigned if not set."
     )
-    sync_type: SyncType = _knob(
+    sync_type: SyncType = _setting(
         "SYNC_TYPE", SyncType.DEFAULT, _sync_type, "Sync that signals start: Default or ForceResync."
     )
-    max_attempts: int = _knob("MAX_ATTEMPTS", 5, _count, "Attempts of one remediation, the first included.")
-    retry_delays: tuple[timedelta, ...] = _knob(
+    max_attempts: int = _setting(
+        "MAX_ATTEMPTS", 5, _whole_number(1, 999_999), "Most attempts of one remediation, the first included."
+    )
+    retry_delays: tuple[timedelta, ...] = _setting(
         "RETRY_DELAYS",
         (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6)),
         _durations,
         "Waits between attempts, separated by commas; the last one repeats.",
     )
-    force_resync_from_attempt: int = _knob(
-        "FORCE_RESYNC_FROM_ATTEMPT", 0, _count_or_none, "From this attempt on the sync is a ForceResync; 0: never."
+    force_resync_from_attempt: int = _setting(
+        "FORCE_RESYNC_FROM_ATTEMPT",
+        0,
+        _whole_number(0, 999_999),
+        "From this attempt on the sync is a ForceResync; 0: never.",
     )
-    cooldown: timedelta = _knob(
+    cooldown: timedelta = _setting(
         "COOLDOWN",
         timedelta(minutes=15),
         _duration,
-        "After a remediation, signals of its instance are dropped so long.",
+        "How long signals are dropped after a remediation of the instance.",
     )
-    daily_cap: int = _knob("DAILY_CAP", 6, _cap, "Remediations of one instance within 24 hours.")
-    include: tuple[str, ...] = _knob(
+    daily_cap: int = _setting(
+        "DAILY_CAP", 6, _whole_number(1, 99), "Most remediations of one instance within 24 hours."
+    )
+    include: tuple[str, ...] = _setting(
         "INCLUDE", (), _globs, "Globs on ARM ids, separated by commas: only these instances are healed; all if not set."
     )
-    exclude: tuple[str, ...] = _knob(
+    exclude: tuple[str, ...] = _setting(
         "EXCLUDE", (), _globs, "Globs on ARM ids, separated by commas: these instances are left alone."
     )
-    event_operations: tuple[str, ...] = _knob(
+    event_operations: tuple[str, ...] = _setting(
         "EVENT_OPERATIONS",
         (f"{INSTANCE_OPERATIONS}*",),
         _globs,
         "Globs on operation names, separated by commas: these operations start a heal when they fail. Sync, restore "
         "and validation never do.",
     )
-    operation_timeout: timedelta = _knob(
+    operation_timeout: timedelta = _setting(
         "OPERATION_TIMEOUT", timedelta(hours=6), _positive_duration, "An attempt that lasts longer ends as TimedOut."
     )
-    poll_schedule: str = _knob(
-        "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When the tick runs (NCRONTAB with six fields)."
+    poll_schedule: str = _setting(
+        "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When operations are polled (NCRONTAB with six fields)."
     )
-    poll_concurrency: int = _knob("POLL_CONCURRENCY", 32, _count, "How many looks a tick takes at the same time.")
-    arm_writes_per_second: int = _knob(
-        "ARM_WRITES_PER_SECOND", 10, _count, "Sync calls each second in one subscription: Resource Manager's refill."
+    poll_concurrency: int = _setting(
+        "POLL_CONCURRENCY", 32, _whole_number(1, 999_999), "How many remediations are polled at a time."
     )
-    arm_write_burst: int = _knob(
-        "ARM_WRITE_BURST", 200, _count, "Sync calls at once in one subscription: Resource Manager's full bucket."
+    arm_writes_per_second: int = _setting(
+        "ARM_WRITES_PER_SECOND",
+        10,
+        _whole_number(1, 999_999),
+        "Sync calls each second in one subscription: the refill of Resource Manager's bucket.",
     )
-    arm_reads_per_second: int = _knob(
-        "ARM_READS_PER_SECOND", 25, _count, "Looks each second in one subscription: Resource Manager's refill."
+    arm_write_burst: int = _setting(
+        "ARM_WRITE_BURST",
+        200,
+        _whole_number(1, 999_999),
+        "Sync calls at once in one subscription: Resource Manager's full bucket.",
     )
-    arm_read_burst: int = _knob(
-        "ARM_READ_BURST", 250, _count, "Looks at once in one subscription: Resource Manager's full bucket."
+    arm_reads_per_second: int = _setting(
+        "ARM_READS_PER_SECOND",
+        25,
+        _whole_number(1, 999_999),
+        "Reads each second in one subscription: the refill of Resource Manager's bucket.",
     )
-    sweep_schedule: str | None = _knob(
+    arm_read_burst: int = _setting(
+        "ARM_READ_BURST",
+        250,
+        _whole_number(1, 999_999),
+        "Reads at once in one subscription: Resource Manager's full bucket.",
+    )
+    sweep_schedule: str | None = _setting(
         "SWEEP_SCHEDULE",
         "0 7 * * * *",
         _schedule_or_off,
         "When the sweep looks for broken instances (NCRONTAB with six fields); empty or off: never by itself.",
         empty="off",
     )
-    sweep_subscriptions: tuple[str, ...] = _knob(
+    sweep_subscriptions: tuple[str, ...] = _setting(
         "SWEEP_SUBSCRIPTIONS",
         (),
         _subscriptions,
         "Ids of the subscriptions that are swept, separated by commas; all that the identity can read if not set.",
     )
-    retention_days: int = _knob("RETENTION_DAYS", 90, _days, "Ended remediations are kept so many days.")
-    outcome_topic_endpoint: str | None = _knob(
-        "OUTCOME_TOPIC_ENDPOINT",
-        None,
-        _https_url,
-        "Event Grid topic that receives the outcomes; none if not set.",
+    retention_days: int = _setting(
+        "RETENTION_DAYS", 90, _whole_number(1, MAX_DAYS), "How many days ended remediations are kept."
+    )
+    outcome_topic_endpoint: str | None = _setting(
+        "OUTCOME_TOPIC_ENDPOINT", None, _https_url, "Event Grid topic that receives the outcomes; none if not set."
     )
 
     def policy(self) -> "Policy":
@@ -241,22 +242,23 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read all knobs.
+        """Read all settings.
 
         Raises:
             InvalidSettings: listing every variable that cannot be used, with the reason.
         """
         values: dict[str, Any] = {}
-        wrong: list[str] = []
-        for knob in fields(cls):
-            given = environment.get(knob.metadata["variable"])
-            text = "" if given is None else given.strip() or knob.metadata["empty"]
+        invalid: list[str] = []
+        for setting in fields(cls):
+            variable = setting.metadata["variable"]
+            text = environment.get(variable)
+            text = "" if text is None else text.strip() or setting.metadata["empty"]
             if not text:
                 continue
             try:
-                values[knob.name] = knob.metadata["read"](text)
+                values[setting.name] = setting.metadata["read"](text)
             except ValueError as reason:
-                wrong.append(f"{knob.metadata['variable']}={text[:100]!r}: {reason}")
-        if wrong:
-            raise InvalidSettings("Settings that cannot be used: " + "; ".join(wrong))
+                invalid.append(f"{variable}={text[:100]!r}: {reason}")
+        if invalid:
+            raise InvalidSettings("Settings that cannot be used: " + "; ".join(invalid))
         return cls(**values)

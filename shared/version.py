@@ -1,4 +1,4 @@
-"""Which version of the app this is."""
+"""The version of the app."""
 
 VERSION = "0.1.0"
-"""Semantic: API, events, settings and stored rows are what it promises about."""
+"""Semantic versioning; its promises are about the API, the events, the settings and the stored rows."""

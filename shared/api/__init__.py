@@ -1,0 +1,1 @@
+"""The HTTP API: JSON in, use case, JSON out. May import `healing` and everything below it."""

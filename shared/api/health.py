@@ -1,8 +1,8 @@
-"""Whether the app can do its work now: the answer of `GET /api/health`.
+"""Health checks of the parts that healing needs: storage, queues, token, Resource Manager.
 
-Every part is asked at the same time and gets a few seconds, so that there is an answer even when all is broken. One
-that still waits for an earlier probe is not asked again beside that. Cheap enough for a probe every 10 s: Resource
-Manager is asked once a minute, and what is left are four point-like reads of a table and two of queues.
+All parts are checked at the same time, each within a few seconds, so that there is a response even when all is broken.
+A check that still waits since an earlier probe is not started again beside that. Cheap enough for a probe every 10 s:
+Resource Manager is asked once a minute, and what is left are four point-like reads of a table and two of queues.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,13 +20,13 @@ from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 from shared.version import VERSION
 
-_TOO_LATE = timedelta(minutes=10)
-"""An entry that is due for so long says that no tick runs."""
-_PATIENCE = 5.0
-"""Seconds until a part counts as silent."""
-_GOOD_FOR = timedelta(seconds=60)
-_BAD_FOR = timedelta(seconds=10)
-"""How long the word about Resource Manager is believed."""
+_MAX_OVERDUE = timedelta(minutes=10)
+"""A remediation that is due for longer than that says that no poll run takes place."""
+_PART_TIMEOUT = 5.0
+"""Seconds."""
+_REACHABLE_FOR = timedelta(seconds=60)
+_UNREACHABLE_FOR = timedelta(seconds=10)
+"""How long the last result for Resource Manager is used again."""
 
 Part = dict[str, Any]
 _OK = "ok"
@@ -35,7 +35,7 @@ _UNAVAILABLE = "unavailable"
 
 @dataclass(slots=True)
 class Health:
-    """Asks each part that healing needs."""
+    """Checks each part that healing needs."""
 
     store: Callable[[], RemediationStore]
     jobs: Callable[[], SyncJobQueue]
@@ -45,31 +45,31 @@ class Health:
     """Asks Resource Manager something small."""
     now: Callable[[], datetime]
     _arm: tuple[datetime, Part] | None = None
-    """The newest word about Resource Manager, and until when it is believed."""
-    _asked: dict[str, Future[Part]] = field(default_factory=dict)
+    """The last result for Resource Manager, after the time until which it is used again."""
+    _checks: dict[str, Future[Part]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "health"))
 
     def check(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether all is well, and a document that says how each part is."""
-        asked = self._ask()
-        wait(asked.values(), _PATIENCE)
-        checks = {name: _part(answer) for name, answer in asked.items()}
+        """Whether all parts are well, and the response's document."""
+        running = self._start()
+        wait(running.values(), _PART_TIMEOUT)
+        checks = {name: _result(check) for name, check in running.items()}
         healthy = all(check["status"] == _OK for check in checks.values())
         return healthy, {"status": _OK if healthy else _UNAVAILABLE, "version": VERSION, "checks": checks}
 
-    def _ask(self) -> dict[str, Future[Part]]:
-        parts = {
+    def _start(self) -> dict[str, Future[Part]]:
+        checks = {
             "storage": self._storage,
             "queue": self._queue,
             "token": self._token,
             "resourceManager": self._resource_manager,
         }
         with self._lock:
-            for name, ask in parts.items():
-                if name not in self._asked or self._asked[name].done():
-                    self._asked[name] = self._threads.submit(ask)
-            return dict(self._asked)
+            for name, check in checks.items():
+                if name not in self._checks or self._checks[name].done():
+                    self._checks[name] = self._threads.submit(check)
+            return dict(self._checks)
 
     def _storage(self) -> Part:
         store, now = self.store(), self.now()
@@ -79,9 +79,9 @@ class Health:
             return {"status": _OK, "oldestOverdueAt": None, "overdueSeconds": 0}
         waits = now - overdue
         part = {"status": _OK, "oldestOverdueAt": to_iso(overdue), "overdueSeconds": int(waits.total_seconds())}
-        if waits <= _TOO_LATE:
+        if waits <= _MAX_OVERDUE:
             return part
-        reason = "a remediation is due for so long: does the timer poll_operations run, and end in time?"
+        reason = "a remediation was not polled in time: check that the timer function poll_operations runs and ends"
         return {**part, "status": "late", "reason": reason}
 
     def _queue(self) -> Part:
@@ -102,15 +102,15 @@ class Health:
             part |= {"status": _OK, "subscriptions": answer.subscriptions}
         if not isinstance(answer, TransientFailure) and answer.subscriptions == 0:
             part["reason"] = "the identity sees no subscription: it has no role yet"
-        self._arm = (self.now() + (_GOOD_FOR if part["status"] == _OK else _BAD_FOR), part)
+        self._arm = (self.now() + (_REACHABLE_FOR if part["status"] == _OK else _UNREACHABLE_FOR), part)
         return part
 
 
-def _part(answer: Future[Part]) -> Part:
-    """How a part is; whatever it met must not keep the others from being heard."""
-    if not answer.done():
-        return {"status": _UNAVAILABLE, "reason": f"no answer within {_PATIENCE:.0f} s"}
-    failure = answer.exception()
+def _result(check: Future[Part]) -> Part:
+    """The result of a check; an exception of one part must not keep the others from being shown."""
+    if not check.done():
+        return {"status": _UNAVAILABLE, "reason": f"no answer within {_PART_TIMEOUT:.0f} s"}
+    failure = check.exception()
     if failure is not None:
         return {"status": _UNAVAILABLE, "reason": logs.describe_exception(failure)}
-    return answer.result()
+    return check.result()

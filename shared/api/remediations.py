@@ -1,34 +1,30 @@
-"""`/api/remediations`: what was and is healed, in pages and one by one, and the word that stops it."""
+"""`/api/remediations`: list remediations, show one, cancel one."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 import azure.functions as func
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.api import schemas
+from shared.api.errors import ApiError
 from shared.api.requests import KEY_PARAMETERS, read_body, read_query
-from shared.api.responses import ApiError, api_errors, conditional_response, json_response
-from shared.api.route_docs import BODY_REFUSALS, ETAG, NOT_MODIFIED, STORAGE_UNAVAILABLE, BodyDoc, ResponseDoc, RouteDoc
-from shared.api.schemas import RemediationList, RemediationResource
+from shared.api.responses import api_errors, conditional_response, json_response
 from shared.clock import from_iso
-from shared.domain.remediation import Remediation, Status, is_remediation_id, opened_at_of
-from shared.domain.remediation_json import CorruptDocument, to_document
+from shared.domain.remediation import Status, is_remediation_id, opened_at_of
+from shared.domain.remediation_json import to_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
-from shared.healing.healer import Healer
+from shared.healing.cancel import Cancel
 from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_store import RemediationStore
 
-Found = TypeVar("Found")
-
-_MOST = 200
+_MAX_TOP = 200
 _UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _SPACE_FOR_PLUS = re.compile(r" (?=\d\d:?\d\d$)")
 
@@ -61,10 +57,10 @@ def _whole_number(value: object) -> int:
 
 
 def _place(value: object) -> str:
-    """The place in the list that a `nextLink` names.
+    """The place in the list that the continuation of a `nextLink` names.
 
     Raises:
-        ValueError: no answer of this app has named it.
+        ValueError: no response of this app has named it.
     """
     try:
         place = urlsafe_b64decode(f"{value}==").decode("ascii")
@@ -86,33 +82,15 @@ class RemediationsQuery(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, arbitrary_types_allowed=True)
 
-    status: Annotated[
-        frozenset[Status],
-        BeforeValidator(_statuses),
-        WithJsonSchema(
-            {"type": "array", "items": {"type": "string", "enum": [status.value for status in Status]}, "minItems": 1}
-        ),
-    ] = Field(frozenset(), description="Only those that stand there; several are separated by commas.")
-    backup_instance_id: Annotated[
-        BackupInstanceId | None,
-        BeforeValidator(BackupInstanceId.parse),
-        WithJsonSchema(schemas.ARM_ID),
-    ] = Field(None, description="Only those of this instance; an ARM id in any casing.")
-    subscription_id: Annotated[str | None, Field(pattern=_UUID), WithJsonSchema(schemas.UUID)] = Field(
-        None, description="Only those of instances in this subscription."
-    )
-    since: Annotated[
-        datetime | None, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
-    ] = Field(None, description="Only those that were opened then or later: ISO 8601, without an offset UTC.")
-    top: Annotated[int, Field(ge=1, le=_MOST), BeforeValidator(_whole_number)] = Field(
-        50, description="How many a page holds."
-    )
-    continuation: Annotated[
-        str | None, BeforeValidator(_place), WithJsonSchema({"type": "string", "format": "continuation"})
-    ] = Field(None, description="Where the page begins: from the `nextLink` of the page before.")
+    status: Annotated[frozenset[Status], BeforeValidator(_statuses)] = frozenset()
+    backup_instance_id: Annotated[BackupInstanceId | None, BeforeValidator(BackupInstanceId.parse)] = None
+    subscription_id: Annotated[str | None, Field(pattern=_UUID)] = None
+    since: Annotated[datetime | None, BeforeValidator(_moment)] = None
+    top: Annotated[int, Field(ge=1, le=_MAX_TOP), BeforeValidator(_whole_number)] = 50
+    continuation: Annotated[str | None, BeforeValidator(_place)] = None
 
     def filters(self) -> Filters:
-        """What is asked for."""
+        """The filters of the list."""
         return Filters(self.status, self.backup_instance_id, self.subscription_id, self.since)
 
 
@@ -121,77 +99,60 @@ class CancelRequest(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore")
 
-    reason: str = Field("cancelled over HTTP", min_length=1, max_length=500, description="For those who read it later.")
+    reason: str = Field("cancelled over HTTP", min_length=1, max_length=500)
 
 
 @dataclass(frozen=True, slots=True)
 class RemediationsApi:
     """The functions behind the routes."""
 
-    healer: Callable[[], Healer]
+    cancellation: Callable[[], Cancel]
     store: Callable[[], RemediationStore]
-    history: Callable[[], RemediationReader]
+    reader: Callable[[], RemediationReader]
 
+    @api_errors
     def list(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it, newest first."""
-        return api_errors(lambda: self._list(request))
-
-    def show(self, request: func.HttpRequest) -> func.HttpResponse:
-        """`GET /api/remediations/{id}`: 200 with the remediation, or 404; while it is active, when to look again."""
-        return api_errors(lambda: self._show(request))
-
-    def cancel(self, request: func.HttpRequest) -> func.HttpResponse:
-        """`POST /api/remediations/{id}/cancel`: 200 when it is cancelled, by now or before; 409 if it had ended."""
-        return api_errors(lambda: self._cancel(request))
-
-    def _show(self, request: func.HttpRequest) -> func.HttpResponse:
-        remediation = self._found(request)
-        response = conditional_response(request, to_document(remediation))
-        if not remediation.status.is_terminal:
-            response.headers["Retry-After"] = str(int(DEFAULT_POLL_INTERVAL.total_seconds()))
-        return response
-
-    def _list(self, request: func.HttpRequest) -> func.HttpResponse:
         query = read_query(request, RemediationsQuery)
-        page = self.history().page(query.filters(), query.top, query.continuation)
+        page = self.reader().page(query.filters(), query.top, query.continuation)
         value = [to_document(stored.remediation) for stored in page.items]
         next_link = _next_link(request, page.after) if page.after else None
         return conditional_response(request, {"value": value, "nextLink": next_link})
 
-    def _cancel(self, request: func.HttpRequest) -> func.HttpResponse:
+    @api_errors
+    def show(self, request: func.HttpRequest) -> func.HttpResponse:
+        """`GET /api/remediations/{id}`: 200 with the remediation, or 404; while it is active, when to poll again."""
+        remediation_id = _id(request)
+        stored = self.store().load(remediation_id)
+        if stored is None:
+            raise _not_found(remediation_id)
+        response = conditional_response(request, to_document(stored.remediation))
+        if not stored.remediation.status.is_terminal:
+            response.headers["Retry-After"] = str(int(DEFAULT_POLL_INTERVAL.total_seconds()))
+        return response
+
+    @api_errors
+    def cancel(self, request: func.HttpRequest) -> func.HttpResponse:
+        """`POST /api/remediations/{id}/cancel`: 200 when it is cancelled, by now or before; 409 if it had ended."""
         remediation_id = _id(request)
         wanted = read_body(request, CancelRequest, "reason") if request.get_body() else CancelRequest.model_validate({})
-        cancelled = _sound(lambda: self.healer().cancel(remediation_id, wanted.reason))
+        cancelled = self.cancellation().run(remediation_id, wanted.reason)
         if cancelled is None:
-            raise _missing(remediation_id)
+            raise _not_found(remediation_id)
         if cancelled.status is not Status.CANCELLED:
             raise ApiError(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
         return json_response(200, to_document(cancelled))
-
-    def _found(self, request: func.HttpRequest) -> Remediation:
-        remediation_id = _id(request)
-        stored = _sound(lambda: self.store().load(remediation_id))
-        if stored is None:
-            raise _missing(remediation_id)
-        return stored.remediation
 
 
 def _id(request: func.HttpRequest) -> str:
     given = request.route_params.get("id")
     if not isinstance(given, str) or not is_remediation_id(given):
-        raise _missing(given)
+        raise _not_found(given)
     return given
 
 
-def _missing(remediation_id: object) -> ApiError:
+def _not_found(remediation_id: object) -> ApiError:
     return ApiError(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
-
-
-def _sound(read: Callable[[], Found]) -> Found:
-    try:
-        return read()
-    except CorruptDocument as corrupt:
-        raise ApiError(500, "CorruptRemediation", f"the record cannot be read: {corrupt}") from corrupt
 
 
 def _next_link(request: func.HttpRequest, after: str) -> str:
@@ -200,46 +161,3 @@ def _next_link(request: func.HttpRequest, after: str) -> str:
     left_out = {*KEY_PARAMETERS, "continuation"}
     query: dict[str, Any] = {name: value for name, value in request.params.items() if name.lower() not in left_out}
     return f"{url.scheme}://{url.netloc}{url.path}?{urlencode({**query, 'continuation': continuation(after)})}"
-
-
-_UNKNOWN = {404: "There is no remediation with this id."}
-
-OPERATIONS = (
-    RouteDoc(
-        name="get_remediations",
-        method="GET",
-        path="remediations",
-        summary="List remediations, newest first.",
-        query=RemediationsQuery,
-        answers={200: ResponseDoc("A page.", RemediationList, ETAG), 304: NOT_MODIFIED},
-        refusals={400: "A parameter is unknown or malformed; `target` names it.", **STORAGE_UNAVAILABLE},
-    ),
-    RouteDoc(
-        name="get_remediation",
-        method="GET",
-        path="remediations/{id}",
-        summary="Show how far a remediation is: every attempt, error and time.",
-        answers={
-            200: ResponseDoc(
-                "The remediation. `Retry-After` says when to look again, while it is active.", RemediationResource, ETAG
-            ),
-            304: NOT_MODIFIED,
-        },
-        refusals={**_UNKNOWN, 500: "Its record cannot be read.", **STORAGE_UNAVAILABLE},
-    ),
-    RouteDoc(
-        name="cancel_remediation",
-        method="POST",
-        path="remediations/{id}/cancel",
-        summary="Stop a remediation; an operation that Azure runs already is not stopped.",
-        body=BodyDoc(CancelRequest, required=False),
-        answers={200: ResponseDoc("The remediation, cancelled now or before.", RemediationResource)},
-        refusals={
-            400: "The body is malformed; `target` names the field.",
-            **_UNKNOWN,
-            409: "The remediation has ended already.",
-            **BODY_REFUSALS,
-            **STORAGE_UNAVAILABLE,
-        },
-    ),
-)

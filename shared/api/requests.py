@@ -1,13 +1,14 @@
-"""Body and query of a request: what anybody may have sent, on its way to a validated model."""
+"""Reads body and query of a request, which anybody may have sent, into validated models."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import azure.functions as func
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from shared.api.responses import ApiError
+from shared.api.errors import ApiError
 
 MAX_BODY_BYTES = 256 * 1024
 """Bytes; a sync request is a few hundred, a list of a hundred with reasons less than 200,000."""
@@ -15,17 +16,43 @@ MAX_BODY_BYTES = 256 * 1024
 KEY_PARAMETERS = frozenset({"code", "clientid"})
 """The function key and its name: the host reads them, the app neither does nor passes them on."""
 
+CLIENT_REQUEST_ID = "x-ms-client-request-id"
+_CLIENT_REQUEST_ID = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
+
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def _true_or_false(value: object) -> bool:
+    """In any casing, and nothing else: what is taken for a dry run and is none would do the real thing."""
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{str(value)[:100]!a} is neither true nor false")
+    return text == "true"
+
+
+class DryRunQuery(BaseModel):
+    """The query of a route that can preview what it would do."""
+
+    dry_run: Annotated[bool, BeforeValidator(_true_or_false)] = Field(False, alias="dryRun")
+
+
+def client_request_id(request: func.HttpRequest) -> str | None:
+    """The caller's `x-ms-client-request-id`, if it can be a header of the ARM call and stand in a log.
+
+    1 to 128 printable ASCII characters; another is ignored, as Resource Manager does.
+    """
+    given = (request.headers.get(CLIENT_REQUEST_ID) or "").strip()
+    return given if _CLIENT_REQUEST_ID.fullmatch(given) else None
 
 
 def read_body(request: func.HttpRequest, model: type[Model], default_target: str) -> Model:
     """The body as this model.
 
     Args:
-        default_target: what an error is about that is about the body as a whole.
+        default_target: the `target` of an error about the body as a whole.
 
     Raises:
-        Refusal: as `read_object` and `validated`.
+        ApiError: as `read_object` and `validated`.
     """
     return validated(read_object(request), model, default_target)
 
@@ -34,7 +61,7 @@ def read_object(request: func.HttpRequest) -> Mapping[str, Any]:
     """The body as a JSON object.
 
     Raises:
-        Refusal: as `read_json`; 400 if it is no object.
+        ApiError: as `read_json`; 400 if it is no object.
     """
     document = read_json(request)
     if not isinstance(document, dict):
@@ -42,19 +69,19 @@ def read_object(request: func.HttpRequest) -> Mapping[str, Any]:
     return document
 
 
-def read_json(request: func.HttpRequest, largest: int = MAX_BODY_BYTES) -> Any:
+def read_json(request: func.HttpRequest, max_bytes: int = MAX_BODY_BYTES) -> Any:
     """The body as JSON, strictly: no key twice in an object, no NaN. Without a Content-Type it is taken for JSON.
 
     Raises:
-        Refusal: 415 another Content-Type, 413 larger than so many bytes, 400 no JSON.
+        ApiError: 415 another Content-Type, 413 more than `max_bytes`, 400 no JSON.
     """
     content_type = request.headers.get("Content-Type") or ""
     if content_type and not _is_json(content_type):
         shown = ascii(content_type[:100])
         raise ApiError(415, "UnsupportedMediaType", f"the Content-Type is {shown}, expected application/json")
     body = request.get_body()
-    if len(body) > largest:
-        raise ApiError(413, "RequestTooLarge", f"the body has {len(body)} bytes, at most {largest} are read")
+    if len(body) > max_bytes:
+        raise ApiError(413, "RequestTooLarge", f"the body has {len(body)} bytes, at most {max_bytes} are read")
     try:
         return json.loads(body, object_pairs_hook=_object, parse_constant=_no_number)
     except (ValueError, RecursionError) as cause:
@@ -65,7 +92,7 @@ def validated(document: object, model: type[Model], default_target: str) -> Mode
     """A JSON value as this model; `default_target` as for `read_body`.
 
     Raises:
-        Refusal: 400 not what the model wants; its details name each field.
+        ApiError: 400 where the model does not take it; its details name each field.
     """
     try:
         return model.model_validate(document)
@@ -81,7 +108,8 @@ def read_query(request: func.HttpRequest, model: type[Model]) -> Model:
     """The query as this model; names in any casing, as ASP.NET takes them.
 
     Raises:
-        Refusal: 400 for a parameter that the model has not, or a value that it does not want; its target names it.
+        ApiError: 400 for a parameter that the model does not have, or a value that it does not take; its target names
+            the parameter.
     """
     known = {str(field.alias or name).lower(): str(field.alias or name) for name, field in model.model_fields.items()}
     values: dict[str, str] = {}
@@ -103,7 +131,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """An object as it came; a key that stands twice means different things to different readers."""
+    """A JSON object; a repeated key is refused, because readers of JSON differ in which one they take."""
     read: dict[str, Any] = {}
     for name, value in pairs:
         if name in read:

@@ -1,16 +1,16 @@
 """One request to Azure Resource Manager: with the token, without redirects, and its errors kept whole.
 
-What cannot be known now is `NotAnswered`, never an exception.
+A request without a usable response is a `TransientFailure`, never an exception.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Mapping
 from typing import Any
 
 import requests
 from azure.core.exceptions import AzureError
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 from shared.clients.credential import TokenCache
 from shared.domain.arm_results import ArmError, TransientFailure, new_error
@@ -18,28 +18,22 @@ from shared.logs import describe_exception
 
 TIMEOUTS = (5.0, 30.0)
 """Seconds to connect, and between two bytes."""
-_LONGEST_RETRY_AFTER = 3600.0
-_LARGEST_ERROR = 30_000
-_RETRY_LATER = frozenset({408, 429})
+_MAX_RETRY_AFTER = 3600.0
+"""Seconds."""
+_MAX_ERROR_CHARS = 30_000
+"""Of an error as JSON: it is stored with the remediation."""
 
 NO_TOKEN = "TokenUnavailable"
 """The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
 
 
 class ArmTransport:
-    """Calls with the app's token on one pooled session."""
+    """Sends requests with the app's token on one pooled session."""
 
-    def __init__(
-        self,
-        tokens: TokenCache,
-        session: requests.Session,
-        now: Callable[[], datetime],
-        timeouts: tuple[float, float] = TIMEOUTS,
-    ) -> None:
-        """Every URL that is called gets the token: it is the endpoint's, or the guard has let it pass."""
+    def __init__(self, tokens: TokenCache, session: requests.Session, timeouts: tuple[float, float] = TIMEOUTS) -> None:
+        """Every URL that is called gets the token: it is the endpoint's, or `url_guard` has let it pass."""
         self._tokens = tokens
         self._session = session
-        self._now = now
         self._timeouts = timeouts
 
     def send(
@@ -64,35 +58,15 @@ class ArmTransport:
             )
 
         try:
-            token = self._tokens.current()
+            token = self._tokens.get()
             response = send(token)
             # A token may be refused before its time (a revoked session): one more, and only one.
-            return send(self._tokens.instead_of(token)) if response.status_code == 401 else response
+            return send(self._tokens.renew(token)) if response.status_code == 401 else response
         except AzureError as cause:
             return TransientFailure(new_error(NO_TOKEN, f"no token: {describe_exception(cause)}"))
         except requests.RequestException as cause:
-            return TransientFailure(
-                new_error("NoResponse", f"{method} {url.partition('?')[0]}: {describe_exception(cause)}")
-            )
-
-    def not_answered(self, response: requests.Response) -> TransientFailure:
-        """No verdict: the response's error, and when ARM wants to be asked again."""
-        return TransientFailure(cloud_error(response), self.retry_after(response))
-
-    def retry_after(self, response: requests.Response) -> float | None:
-        """Seconds, from `Retry-After` as a number or an HTTP date (RFC 9110, section 10.2.3)."""
-        text = response.headers.get("Retry-After", "").strip()
-        if not text:
-            return None
-        try:
-            seconds = float(text) if text.isascii() and text.isdigit() else self._seconds_until(text)
-        except (ValueError, TypeError, OverflowError):
-            return None
-        return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER)
-
-    def _seconds_until(self, http_date: str) -> float:
-        moment = parsedate_to_datetime(http_date)
-        return (moment.astimezone(UTC) - self._now()).total_seconds()
+            reason = f"{method} {url.partition('?')[0]}: {describe_exception(cause)}"
+            return TransientFailure(new_error("NoResponse", reason))
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -107,12 +81,25 @@ class _Bearer(requests.auth.AuthBase):
 
 
 def is_transient(status: int) -> bool:
-    """Whether a refusal with this HTTP status says nothing about the request itself: throttled or unavailable."""
-    return status in _RETRY_LATER or status >= 500
+    """Whether an HTTP status says nothing about the request itself: throttled, timed out or unavailable."""
+    return status in (408, 429) or status >= 500
 
 
-def cloud_error(response: requests.Response) -> ArmError:
-    """ARM's error whole; where the body holds none, one that says so."""
+def transient_failure(response: requests.Response) -> TransientFailure:
+    """The response's error, and when ARM wants to be asked again."""
+    return TransientFailure(response_error(response), retry_after(response))
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """Seconds from 0 to 3600, from `Retry-After` as a number or an HTTP date (RFC 9110, section 10.2.3)."""
+    try:
+        return min(Retry().parse_retry_after(response.headers["Retry-After"]), _MAX_RETRY_AFTER)
+    except (KeyError, InvalidHeader, ValueError, OverflowError):
+        return None
+
+
+def response_error(response: requests.Response) -> ArmError:
+    """ARM's error in the response; where there is none, one that says so."""
     return arm_error(
         json_object(response).get("error"),
         f"Http{response.status_code}",
@@ -120,18 +107,13 @@ def cloud_error(response: requests.Response) -> ArmError:
     )
 
 
-def arm_error(found: object, code: str, message: str) -> ArmError:
-    """An error as ARM wrote it; code and message step in where it has none. One that is too large is cut."""
-    error = {
-        "code": code,
-        "message": message,
-        **{key: value for key, value in as_object(found).items() if value},
-    }
+def arm_error(value: object, code: str, message: str) -> ArmError:
+    """An error as ARM wrote it; `code` and `message` are used where it has none. One that is too large is cut."""
+    error = {"code": code, "message": message, **{key: item for key, item in as_object(value).items() if item}}
     error["code"], error["message"] = str(error["code"]), str(error["message"])
-    if len(json.dumps(error)) <= _LARGEST_ERROR:
+    if len(json.dumps(error)) <= _MAX_ERROR_CHARS:
         return error
-    cut = f"{error['message'][:4000]} [the error was too large to keep whole]"
-    return new_error(error["code"][:200], cut)
+    return new_error(error["code"][:200], f"{error['message'][:4000]} [the error was too large to keep whole]")
 
 
 def json_object(response: requests.Response) -> Mapping[str, Any]:

@@ -11,8 +11,10 @@ from typing import Any
 
 from requests import PreparedRequest, Session
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_user_agent
 from urllib3.util import create_urllib3_context
+
+from shared.version import VERSION
 
 
 def pooled_session(url: str, connections: int) -> Session:
@@ -22,17 +24,19 @@ def pooled_session(url: str, connections: int) -> Session:
         OSError: the CA bundle that the environment names cannot be read.
     """
     session = Session()
+    session.headers["User-Agent"] = f"backup-autoheal/{VERSION} {default_user_agent()}"
     environment = session.merge_environment_settings(url, {}, None, None, None)
     session.proxies, session.verify = environment["proxies"], environment["verify"]
     session.trust_env = False
     session.mount("http://", HTTPAdapter(pool_maxsize=connections))
     if url.startswith("https:"):
         bundle = session.verify if isinstance(session.verify, str) else DEFAULT_CA_BUNDLE_PATH
-        session.mount("https://", _Verified(_trust(bundle), connections))
+        session.mount("https://", _SharedContextAdapter(_ssl_context(bundle), connections))
     return session
 
 
-def _trust(bundle: str) -> SSLContext:
+def _ssl_context(bundle: str) -> SSLContext:
+    """A context that verifies certificates by this bundle, a file or a directory."""
     context = create_urllib3_context(cert_reqs=CERT_REQUIRED)
     try:
         if os.path.isdir(bundle):
@@ -44,20 +48,20 @@ def _trust(bundle: str) -> SSLContext:
     return context
 
 
-class _Verified(HTTPAdapter):
-    """Connections whose certificates are verified by one context, made for all of them."""
+class _SharedContextAdapter(HTTPAdapter):
+    """All connections verify certificates by one context, made once."""
 
-    def __init__(self, trust: SSLContext, connections: int) -> None:
-        self._trust = trust
+    def __init__(self, context: SSLContext, connections: int) -> None:
+        self._context = context
         super().__init__(pool_maxsize=connections)
 
     def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
-        super().init_poolmanager(*sizes, **options, ssl_context=self._trust)
+        super().init_poolmanager(*sizes, **options, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         if proxy.lower().startswith("https:"):
-            options["proxy_ssl_context"] = self._trust  # for the connection to the proxy itself
-        return super().proxy_manager_for(proxy, **options, ssl_context=self._trust)
+            options["proxy_ssl_context"] = self._context  # for the connection to the proxy itself
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
 
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: object, cert: Any = None) -> Any:
         """As for a session that verifies and names no bundle: the context has it, and nothing turns it off."""

@@ -1,4 +1,4 @@
-"""Outcomes on their way out: one CloudEvent for each remediation that ended."""
+"""Client of the Event Grid topic for outcomes: one CloudEvent for each remediation that ended."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +13,10 @@ from shared.domain.remediation_json import Document, to_document
 from shared.logs import describe_exception
 
 _SOURCE = "/backup-autoheal"
-
-
-_PATIENCE: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
-"""No retries of the client's own: an outcome stays due until it is delivered, and a tick waits for no topic."""
-_ABOUT_THE_EVENTS = frozenset({400, 413, 422})
-"""Refusals that say nothing about the topic: there are too many of them at once, or one cannot be taken."""
+_CLIENT_OPTIONS: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
+"""Seconds. No retries of the client's own: an outcome stays due until it is delivered, and no poll run waits for it."""
+_EVENT_STATUSES = frozenset({400, 413, 422})
+"""Refusals that say nothing about the topic: there are too many events at once, or one cannot be taken."""
 
 
 class PublishFailed(Exception):
@@ -41,20 +39,19 @@ class OutcomeTopic:
         """Announce how these remediations ended, in one call.
 
         Raises:
-            NotPublished: the topic did not take them.
+            PublishFailed: the topic did not take them.
         """
         try:
-            self._client.send([outcome_event(remediation) for remediation in ended], **_PATIENCE)
+            self._client.send([outcome_event(remediation) for remediation in ended], **_CLIENT_OPTIONS)
         except HttpResponseError as refusal:
-            raise PublishFailed(
-                describe_exception(refusal), in_parts=refusal.status_code in _ABOUT_THE_EVENTS
-            ) from refusal
+            in_parts = refusal.status_code in _EVENT_STATUSES
+            raise PublishFailed(describe_exception(refusal), in_parts) from refusal
         except (AzureError, ValueError) as cause:
             raise PublishFailed(describe_exception(cause)) from cause
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:
-    """The event; its id is the remediation's, so that consumers can drop what they have seen."""
+    """The event; its id is the remediation's, so that consumers can drop a repeat."""
     return CloudEvent(
         source=_SOURCE,
         type=f"BackupAutoheal.Remediation.{remediation.status}",

@@ -1,1 +1,1 @@
-"""The page at `GET /api/dashboard`: what was healed, what is being healed, what needs a person."""
+"""The HTML page at `GET /api/dashboard`; may import api, healing, storage, clients, sources, domain and the root."""

@@ -1,31 +1,35 @@
-"""Bar charts as shapes: where each bar of an inline SVG stands, and what it says. Pure.
+"""Bar charts: the coordinates and texts of an inline SVG. Pure.
 
-Horizontal places are percentages, so that a chart is as wide as its room while its letters keep their size.
+Horizontal coordinates are percentages, so that a chart is as wide as its container while its text keeps its size.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.dashboard.formatting import count_words, day_words, short_count, status_words
+from shared.dashboard.formatting import format_count, format_day, format_short_count, status_label
 from shared.dashboard.statistics import OUTCOMES, Day, TimeToHeal
 
 HEIGHT = 176
-"""Pixels, of which the bars have those between `_TOP` and `BASE`; two lines of letters stand below."""
+"""Pixels; the bars stand between `_TOP` and `BASE`, two lines of text below them."""
 BASE = 140
 _TOP = 18
 _GAP = 2
-"""Between two segments of a bar, so that they are told apart without their colours."""
+"""Pixels between two segments of a bar, so that they can be told apart without their colours."""
+_MIN_SEGMENT_HEIGHT = 1.5
+
+_Column = tuple[tuple[str, str], list[tuple[str, int, str]]]
+"""A bar's label and, from bottom to top, the series, count and tooltip of each segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One coloured part of a bar."""
+    """One coloured part of a bar; pixels."""
 
     series: str
-    """The status it stands for: its CSS class."""
+    """CSS class: the status that is counted."""
     y: float
     height: float
-    says: str
+    tooltip: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,61 +37,62 @@ class Bar:
     """One column of a chart. `x`, `width` and `middle` in percent, the rest in pixels."""
 
     label: tuple[str, str]
-    """Two lines, the second perhaps empty."""
+    """Two lines; the second may be empty."""
     x: float
     width: float
     middle: float
     segments: tuple[Segment, ...]
     total: str
-    """What stands above the bar; empty for an empty one."""
+    """The number above the bar; empty for an empty bar."""
     total_y: float
 
 
 def outcome_bars(days: Sequence[Day]) -> list[Bar]:
-    """A bar for each day, in which each outcome is a segment."""
-    tallest = max((sum(day.ended.values()) for day in days), default=0)
-    bars = []
-    for number, day in enumerate(days):
-        parts = [(status, day.ended.get(status, 0)) for status in OUTCOMES]
-        said = [
-            (status.value, count, f"{day_words(day.day)}: {count_words(count)} {status_words(status).lower()}")
-            for status, count in parts
+    """One bar per day, with one segment per outcome."""
+    columns: list[_Column] = []
+    for day in days:
+        month = f"{day.day:%b}" if not columns or day.day.day == 1 else ""
+        segments = [
+            (status.value, count, f"{format_day(day.day)}: {format_count(count)} {status_label(status).lower()}")
+            for status in OUTCOMES
+            if (count := day.ended.get(status, 0))
         ]
-        month = f"{day.day:%b}" if number == 0 or day.day.day == 1 else ""
-        bars.append(_bar((str(day.day.day), month), number, len(days), said, tallest))
-    return bars
+        columns.append(((str(day.day.day), month), segments))
+    return _bars(columns)
 
 
 def heal_bars(times: Sequence[TimeToHeal]) -> list[Bar]:
-    """A bar for each span of time."""
-    tallest = max((time.heals for time in times), default=0)
-    bars = []
-    for number, time in enumerate(times):
+    """One bar per range of the time to heal."""
+    columns: list[_Column] = []
+    for time in times:
         span, _, unit = time.label.rpartition(" ")
-        said = [("Healed", time.heals, f"{time.label}: {count_words(time.heals)} healed")]
-        bars.append(_bar((span, unit), number, len(times), said, tallest))
-    return bars
+        tooltip = f"{time.label}: {format_count(time.heals)} healed"
+        columns.append(((span, unit), [("Healed", time.heals, tooltip)] if time.heals else []))
+    return _bars(columns)
 
 
-def _bar(label: tuple[str, str], number: int, of: int, parts: Iterable[tuple[str, int, str]], tallest: int) -> Bar:
-    slot = 100 / of
+def _bars(columns: Sequence[_Column]) -> list[Bar]:
+    tallest = max((sum(count for _, count, _ in segments) for _, segments in columns), default=0)
+    return [_bar(column, number, len(columns), tallest) for number, column in enumerate(columns)]
+
+
+def _bar(column: _Column, number: int, columns: int, tallest: int) -> Bar:
+    label, counts = column
+    slot = 100 / columns
+    top = float(BASE)
     segments = []
-    total, floor = 0, float(BASE)
-    for series, count, says in parts:
-        if not count:
-            continue
-        total += count
-        # What occurred is seen, however little it is beside the rest.
-        height = max(count / tallest * (BASE - _TOP), 1.5)
-        shown = max(height - _GAP, 1.5)
-        segments.append(Segment(series, round(floor - shown, 2), round(shown, 2), says))
-        floor -= height
+    for series, count, tooltip in counts:
+        # However small its share, a segment stays visible.
+        height = max(count / tallest * (BASE - _TOP), _MIN_SEGMENT_HEIGHT)
+        visible = max(height - _GAP, _MIN_SEGMENT_HEIGHT)
+        segments.append(Segment(series, round(top - visible, 2), round(visible, 2), tooltip))
+        top -= height
     return Bar(
         label=label,
         x=round(slot * number + slot * 0.16, 3),
         width=round(slot * 0.68, 3),
         middle=round(slot * (number + 0.5), 3),
         segments=tuple(segments),
-        total=short_count(total) if total else "",
-        total_y=round(floor - 5, 2),
+        total=format_short_count(sum(count for _, count, _ in counts)) if counts else "",
+        total_y=round(top - 5, 2),
     )

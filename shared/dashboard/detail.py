@@ -1,9 +1,11 @@
-"""A remediation as the page tells it: its steps, attempt by attempt. Pure."""
+"""The page of one remediation: its attempts with their steps and errors. Pure."""
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.dashboard.azure_error import AzureError, read_azure_error
+from shared.dashboard.azure_error import AzureErrorDetail, read_azure_error
+from shared.domain.arm_results import ArmError
 from shared.domain.remediation import Attempt, Remediation, Transition
 
 _PORTALS = {
@@ -16,53 +18,47 @@ _PORTALS = {
 
 @dataclass(frozen=True, slots=True)
 class AttemptDetail:
-    """One attempt, with the steps that were taken while it was the newest."""
+    """One attempt, with the status changes from its start to that of the next one."""
 
     attempt: Attempt
-    steps: tuple[Transition, ...]
-    problem: AzureError | None
+    steps: list[Transition]
+    error: AzureErrorDetail | None
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A remediation, ready to be told."""
+    """One remediation, prepared for its template."""
 
     remediation: Remediation
-    chapters: tuple[AttemptDetail, ...]
-    problem: AzureError | None
-    """Why it did not heal, or the newest hindrance."""
-    took: timedelta
+    attempts: list[AttemptDetail]
+    error: AzureErrorDetail | None
+    """Why it did not heal, or the latest error of an active one."""
+    duration: timedelta
     """From the signal to the end, or until now."""
-    portal: str
-    """Where the Azure portal shows the instance."""
+    portal_url: str
+    """The backup instance in the Azure portal."""
 
 
 def detail_of(remediation: Remediation, arm_endpoint: str, now: datetime) -> Detail:
-    """Tell it as it stands now."""
-    begins = [attempt.queued_at for attempt in remediation.attempts]
-    ends: list[datetime | None] = [*begins[1:], None]
-    chapters = [
-        AttemptDetail(
-            attempt,
-            tuple(
-                step
-                for step in remediation.history
-                if (step.at >= attempt.queued_at or attempt.number == 1) and (end is None or step.at < end)
-            ),
-            read_azure_error(attempt.error) if attempt.error else None,
-        )
-        for attempt, end in zip(remediation.attempts, ends, strict=True)
-    ]
+    """Prepare a remediation for display at this time."""
+    attempts = [AttemptDetail(attempt, [], _azure_error(attempt.error)) for attempt in remediation.attempts]
+    next_starts = [attempt.queued_at for attempt in remediation.attempts[1:]]
+    for step in remediation.history:
+        attempts[bisect_right(next_starts, step.at)].steps.append(step)
     return Detail(
         remediation,
-        tuple(chapters),
-        read_azure_error(remediation.error) if remediation.error else None,
+        attempts,
+        _azure_error(remediation.error),
         (remediation.ended_at or now) - remediation.opened_at,
-        portal_link(remediation, arm_endpoint),
+        _portal_url(remediation, arm_endpoint),
     )
 
 
-def portal_link(remediation: Remediation, arm_endpoint: str) -> str:
-    """The instance's page in the portal of the cloud that the app works in; it carries nothing but the id."""
+def _azure_error(error: ArmError | None) -> AzureErrorDetail | None:
+    return read_azure_error(error) if error else None
+
+
+def _portal_url(remediation: Remediation, arm_endpoint: str) -> str:
+    """In the portal of the cloud that the app works in; the URL carries nothing but the instance's id."""
     portal = _PORTALS.get(arm_endpoint.removeprefix("https://").lower(), "https://portal.azure.com")
     return f"{portal}/#@/resource{remediation.instance.url_path}"

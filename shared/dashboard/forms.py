@@ -1,30 +1,18 @@
-"""What the page's forms send: bytes that anybody may have sent, on their way to plain fields. Pure."""
+"""Reads the page's forms from untrusted bytes; a form that cannot be used is an `ApiError` whose message says why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
+from shared.api.errors import ApiError
+from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType, read_sync_type
 
-TYPE = "application/x-www-form-urlencoded"
-_LARGEST = 16 * 1024
-"""Bytes; a form is a few hundred."""
-_MOST_FIELDS = 50
-LONGEST_REASON = 500
-"""Characters."""
-
-
-class InvalidForm(ValueError):
-    """The form cannot be used; the message says which field, why and what is expected."""
-
-
-class NoForm(InvalidForm):
-    """What was sent is of another type, says its Content-Type."""
-
-
-class FormTooLarge(InvalidForm):
-    """What was sent has more bytes than the page ever sends."""
+FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
+_MAX_BYTES = 16 * 1024
+"""A form has a few hundred."""
+_MAX_FIELDS = 50
+MAX_REASON_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +29,53 @@ def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
     """The fields of a posted form; of a repeated one the last.
 
     Raises:
-        NoForm: another Content-Type.
-        FormTooLarge: more bytes than are read.
-        InvalidForm: it cannot be read.
+        ApiError: 415 another Content-Type, 413 more than 16 KiB, 400 not UTF-8 or more than 50 fields.
     """
-    if content_type.partition(";")[0].strip().lower() != TYPE:
-        raise NoForm(f"expected a form ({TYPE}), got {ascii(content_type)[:100]}")
-    if len(body) > _LARGEST:
-        raise FormTooLarge(f"the form has {len(body)} bytes, at most {_LARGEST} are read")
+    if content_type.partition(";")[0].strip().lower() != FORM_CONTENT_TYPE:
+        message = f"expected a form ({FORM_CONTENT_TYPE}), got {ascii(content_type)[:100]}"
+        raise ApiError(415, "UnsupportedMediaType", message)
+    if len(body) > _MAX_BYTES:
+        raise ApiError(413, "RequestTooLarge", f"the form has {len(body)} bytes, at most {_MAX_BYTES} are allowed")
     try:
-        text = body.decode()
-        fields = parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+        return dict(
+            parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"),
+        )
     except ValueError as cause:
-        raise InvalidForm(f"the form cannot be read: {cause}") from cause
-    return dict(fields)
+        raise invalid_request(f"the form cannot be read: {cause}") from cause
 
 
-def read_sync(fields: Mapping[str, str]) -> SyncForm:
+def read_sync_form(fields: Mapping[str, str]) -> SyncForm:
     """The form "Sync now".
 
     Raises:
-        InvalidForm: a field is missing or cannot be used.
+        ApiError: 400, a field is missing or cannot be used.
     """
-    named = fields.get("backupInstanceId", "").strip()
-    if not named:
-        raise InvalidForm("Backup instance: give the instance's Azure resource id")
+    resource_id = fields.get("backupInstanceId", "").strip()
+    if not resource_id:
+        raise invalid_request("Backup instance: enter the instance's Azure resource id")
     try:
-        instance = BackupInstanceId.parse(named)
-    except InvalidResourceId as invalid:
-        raise InvalidForm(f"Backup instance: {invalid}") from invalid
+        instance = BackupInstanceId.parse(resource_id)
+    except ValueError as invalid:
+        raise invalid_request(f"Backup instance: {invalid}") from invalid
     try:
         sync_type = read_sync_type(fields.get("syncType") or None)
     except ValueError as invalid:
-        raise InvalidForm(f"Sync type: {invalid}") from invalid
+        raise invalid_request(f"Sync type: {invalid}") from invalid
     return SyncForm(instance, sync_type, read_reason(fields, "requested on the dashboard"))
 
 
 def read_reason(fields: Mapping[str, str], default: str) -> str:
-    """The field "Reason", which may be left empty.
+    """The field "Reason", or the default if it is empty.
 
     Raises:
-        InvalidForm: it is too long.
+        ApiError: 400, it is too long.
     """
     reason = fields.get("reason", "").strip() or default
-    if len(reason) > LONGEST_REASON:
-        raise InvalidForm(f"Reason: it has {len(reason)} characters, at most {LONGEST_REASON} are kept")
+    if len(reason) > MAX_REASON_CHARS:
+        raise invalid_request(f"Reason: it has {len(reason)} characters, at most {MAX_REASON_CHARS} are allowed")
     return reason
+
+
+def invalid_request(message: str) -> ApiError:
+    """400, as the API answers it."""
+    return ApiError(400, "InvalidRequest", message)

@@ -1,7 +1,7 @@
-"""Templates to pages: bytes with the headers that keep them what they are.
+"""Renders the Jinja2 templates as HTML responses with security headers.
 
 Jinja2 escapes every value on its way into a page, so foreign text stays text; an unknown name is an error. Were a
-tag to get through all the same, the page's policy lets a browser run no script and load nothing.
+tag to get through all the same, the page's Content-Security-Policy lets a browser run no script and load nothing.
 """
 
 import base64
@@ -30,45 +30,39 @@ HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""Of every answer of the page."""
+"""Of every response of the page."""
 
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        auto_reload=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "absolute": formatting.absolute,
-        "count": formatting.count_words,
-        "duration": formatting.duration,
-        "iso": to_iso,
-        "percent": formatting.percent_words,
-        "status_meaning": formatting.status_meaning,
-        "status_words": formatting.status_words,
-        "sync_type_words": formatting.sync_type_words,
-        "day_words": formatting.day_words,
-        "relative": formatting.relative,
-    }
-    environment.globals |= {"style": Markup(_STYLE)}
-    return environment
-
-
-_ENVIRONMENT = _environment()
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(_TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals |= {"style": Markup(_STYLE)}
+_ENVIRONMENT.filters |= {
+    "count": formatting.format_count,
+    "day": formatting.format_day,
+    "duration": formatting.format_duration,
+    "iso": to_iso,
+    "percent": formatting.format_percent,
+    "relative": formatting.format_relative,
+    "status_label": formatting.status_label,
+    "status_meaning": formatting.status_meaning,
+    "sync_type_text": formatting.sync_type_text,
+    "time": formatting.format_time,
+}
 
 
 def render(status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
-    """A page of this template."""
+    """The template with these values, as a response with this HTTP status."""
     html = _ENVIRONMENT.get_template(template).render(values)
     # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
     body = html.encode(errors="replace")
     return func.HttpResponse(body, status_code=status, headers=dict(HEADERS), mimetype="text/html", charset="utf-8")
 
 
-def redirect(reference: str) -> func.HttpResponse:
-    """`303`: look there, with GET."""
-    return func.HttpResponse(status_code=303, headers={**HEADERS, "Location": reference})
+def redirect(url: str) -> func.HttpResponse:
+    """`303 See Other`: the browser follows with GET."""
+    return func.HttpResponse(status_code=303, headers={**HEADERS, "Location": url})

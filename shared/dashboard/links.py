@@ -1,4 +1,4 @@
-"""The page's references to itself. Pure.
+"""URLs of the page itself. Pure.
 
 The Functions host lets a request in by the key in its query (`code`) or in a header, and a browser that follows
 a link sends no header of ours. So the key stands in the page's references to itself, and nowhere else: each is a
@@ -11,14 +11,12 @@ from urllib.parse import urlencode
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """References for one request."""
+    """Makes the URLs for one request."""
 
     key: str = ""
-    """The function key, if the request brought it in its query."""
+    """The function key, if the request has it in its query."""
 
-    def to(self, **query: str) -> str:
-        """A reference to this page with this query; what is empty is left out."""
-        given = {name: value for name, value in query.items() if value}
-        if self.key:
-            given["code"] = self.key
-        return "?" + urlencode(given, errors="replace")
+    def url(self, **query: str) -> str:
+        """The page's relative URL with this query and the key; empty parameters are left out."""
+        parameters = {name: value for name, value in {**query, "code": self.key}.items() if value}
+        return "?" + urlencode(parameters, errors="replace")

@@ -1,111 +1,112 @@
-"""Which remediations the page's list shows: what its filter asks for, and which page of it. Pure."""
+"""The filter of the remediation list, and the pages of its result. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from shared.clock import from_iso
+from shared.dashboard.forms import invalid_request
 from shared.dashboard.statistics import needs_attention
 from shared.domain.remediation import Status, is_remediation_id
 from shared.domain.summary import Summary
 
 ACTIVE = "Active"
-NEEDS_A_PERSON = "NeedsAPerson"
-GROUPS = {ACTIVE: "Active", NEEDS_A_PERSON: "Needs a person"}
-"""Choices of the status filter that are more than one status, with their words."""
-PAGE = 50
+NEEDS_ATTENTION = "NeedsAPerson"
+"""The value stands in bookmarks."""
+STATUS_GROUPS = {ACTIVE: "Active", NEEDS_ATTENTION: "Needs attention"}
+"""Choices of the status filter that are more than one status, with their labels."""
+PAGE_SIZE = 50
 """Rows."""
-LONGEST_TEXT = 200
-"""Characters."""
-
-
-class InvalidSelection(ValueError):
-    """The filter cannot be understood; the message says which field and why."""
+MAX_TEXT_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """What the filter asks for; what is empty asks for nothing."""
+    """Conditions on remediations, and where the page begins; an empty field is no condition."""
 
     status: str = ""
-    """A status, or one of `GROUPS`."""
+    """A status, or one of `STATUS_GROUPS`."""
     text: str = ""
     """Part of a name: of the instance, its vault, its resource group, or of its subscription's id."""
     since: str = ""
     """A day or a time, ISO 8601; UTC where it names no offset."""
     after: str = ""
-    """The id behind which the page begins."""
+    """The id of the last remediation of the page before."""
+
+    @property
+    def conditions(self) -> Mapping[str, str]:
+        """The query without the place of the page."""
+        return {"status": self.status, "text": self.text, "since": self.since}
 
     @property
     def is_filtered(self) -> bool:
-        """Whether anything is left out."""
-        return bool(self.status or self.text or self.since)
+        """Whether there is any condition."""
+        return any(self.conditions.values())
 
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of the list."""
+    """One page of the matching remediations."""
 
     rows: Sequence[Summary]
-    before: int
-    """How many that are asked for are newer than this page."""
+    offset: int
+    """How many matching ones are newer than this page."""
     matching: int
-    """How many are asked for, on all pages."""
+    """How many match, on all pages."""
 
     @property
-    def older(self) -> str:
-        """The id behind which the next page begins; empty where nothing follows."""
-        return self.rows[-1].id if self.rows and self.before + len(self.rows) < self.matching else ""
+    def next_after(self) -> str:
+        """`ListFilter.after` of the next page; empty on the last one."""
+        return self.rows[-1].id if self.rows and self.offset + len(self.rows) < self.matching else ""
 
 
 def read_filter(query: Mapping[str, str]) -> ListFilter:
-    """The filter of a request's query.
+    """The filter in a request's query.
 
     Raises:
-        InvalidSelection: a field has a value that it cannot have.
+        ApiError: 400; the message names the parameter.
     """
-    wanted = ListFilter(
+    list_filter = ListFilter(
         status=query.get("status", ""),
         text=query.get("text", "").strip(),
         since=query.get("since", ""),
         after=query.get("after", ""),
     )
-    if wanted.status and wanted.status not in {*GROUPS, *Status}:
-        raise InvalidSelection(f"status: there is no status {ascii(wanted.status)[:100]}")
-    if len(wanted.text) > LONGEST_TEXT:
-        raise InvalidSelection(f"text: at most {LONGEST_TEXT} characters can be looked for")
-    if wanted.after and not is_remediation_id(wanted.after):
-        raise InvalidSelection(f"after: {ascii(wanted.after)[:100]} is not the id of a remediation")
-    _since(wanted)
-    return wanted
+    if list_filter.status and list_filter.status not in {*STATUS_GROUPS, *Status}:
+        raise invalid_request(f"status: there is no status {ascii(list_filter.status)[:100]}")
+    if len(list_filter.text) > MAX_TEXT_CHARS:
+        raise invalid_request(f"text: at most {MAX_TEXT_CHARS} characters are allowed")
+    if list_filter.after and not is_remediation_id(list_filter.after):
+        raise invalid_request(f"after: {ascii(list_filter.after)[:100]} is not the id of a remediation")
+    _parse_since(list_filter.since)
+    return list_filter
 
 
-def select(summaries: Sequence[Summary], wanted: ListFilter) -> ListPage:
-    """The page of these remediations, newest first, that is asked for."""
-    matching = _matching(summaries, wanted)
+def select(summaries: Sequence[Summary], list_filter: ListFilter) -> ListPage:
+    """The page that the filter asks for, of these remediations, which come newest first."""
+    matching = _matching(summaries, list_filter)
     # Ids count down with time: what is older has a greater one. A place that was removed meanwhile is still a place.
-    before = sum(summary.id <= wanted.after for summary in matching) if wanted.after else 0
-    return ListPage(matching[before : before + PAGE], before, len(matching))
+    offset = sum(summary.id <= list_filter.after for summary in matching) if list_filter.after else 0
+    return ListPage(matching[offset : offset + PAGE_SIZE], offset, len(matching))
 
 
-def _matching(summaries: Sequence[Summary], wanted: ListFilter) -> Sequence[Summary]:
-    chosen: Sequence[Summary] = summaries
-    if wanted.status == ACTIVE:
-        chosen = [summary for summary in chosen if not summary.status.is_terminal]
-    elif wanted.status == NEEDS_A_PERSON:
-        chosen = needs_attention(chosen)
-    elif wanted.status:
-        chosen = [summary for summary in chosen if summary.status == wanted.status]
-    if since := _since(wanted):
-        chosen = [summary for summary in chosen if summary.opened_at >= since]
-    if text := wanted.text.lower():
-        chosen = [summary for summary in chosen if _names(summary, text)]
-    return chosen
+def _matching(summaries: Sequence[Summary], list_filter: ListFilter) -> Sequence[Summary]:
+    matching = summaries
+    if list_filter.status == ACTIVE:
+        matching = [summary for summary in matching if not summary.status.is_terminal]
+    elif list_filter.status == NEEDS_ATTENTION:
+        matching = needs_attention(matching)
+    elif list_filter.status:
+        matching = [summary for summary in matching if summary.status == list_filter.status]
+    if since := _parse_since(list_filter.since):
+        matching = [summary for summary in matching if summary.opened_at >= since]
+    if text := list_filter.text.lower():
+        matching = [summary for summary in matching if _contains(summary.instance.lower(), text)]
+    return matching
 
 
-def _names(summary: Summary, text: str) -> bool:
-    """Whether a part of the id holds the text. A whole id, or its beginning, may be looked for too."""
-    instance = summary.instance.lower()
+def _contains(instance: str, text: str) -> bool:
+    """Whether one of the names in the id contains the text; a text with a slash is searched in the whole id."""
     if "/" in text:
         return text in instance
     parts = instance.split("/")
@@ -113,11 +114,11 @@ def _names(summary: Summary, text: str) -> bool:
     return any(text in name for name in (*parts[2:5:2], *parts[8::2]))
 
 
-def _since(wanted: ListFilter) -> datetime | None:
-    if not wanted.since:
+def _parse_since(text: str) -> datetime | None:
+    if not text:
         return None
     try:
-        return from_iso(wanted.since)
+        return from_iso(text)
     except (ValueError, OverflowError) as cause:
-        shown = ascii(wanted.since)[:100]
-        raise InvalidSelection(f"since: {shown} is no day or time such as 2026-01-02 or 2026-01-02T03:04Z") from cause
+        example = "2026-01-02 or 2026-01-02T03:04Z"
+        raise invalid_request(f"since: {ascii(text)[:100]} is not a date or time such as {example}") from cause

@@ -1,6 +1,6 @@
 """The page's routes: GET shows the overview or one remediation, POST takes a form and answers with a redirect.
 
-All stands behind one function with one route, because a function's own key, which the portal's function URL
+One function with one route serves all of it, because a function's own key, which the portal's function URL
 carries, opens that function only (Microsoft Learn, "Work with access keys in Azure Functions").
 """
 
@@ -13,187 +13,172 @@ import azure.functions as func
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.api.responses import ApiError, storage_unavailable
+from shared.api.errors import ApiError, dropped, storage_unavailable
 from shared.dashboard import charts
 from shared.dashboard.detail import detail_of
-from shared.dashboard.formatting import dropped_words
-from shared.dashboard.forms import (
-    LONGEST_REASON,
-    FormTooLarge,
-    InvalidForm,
-    NoForm,
-    read_fields,
-    read_reason,
-    read_sync,
-)
+from shared.dashboard.formatting import drop_reason_text
+from shared.dashboard.forms import MAX_REASON_CHARS, invalid_request, read_fields, read_reason, read_sync_form
 from shared.dashboard.html import redirect, render
 from shared.dashboard.links import Links
-from shared.dashboard.list_filter import GROUPS, InvalidSelection, ListFilter, read_filter, select
+from shared.dashboard.list_filter import STATUS_GROUPS, ListFilter, read_filter, select
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
-from shared.domain.policy import Drop
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import Signal, SyncType
-from shared.healing.healer import Healer
+from shared.healing.cancel import Cancel
+from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.settings import Settings
+from shared.storage.conflicts import WriteConflict
 from shared.storage.remediation_list import RemediationReader
-from shared.storage.remediation_store import RemediationStore, WriteConflict
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.summary_cache import MAX_SUMMARIES
 
 _NOTES = {
-    "opened": "The sync is queued. Refresh to see how far it is.",
-    "joined": "This instance is being healed already; your request was counted there.",
-    "cancelled": "Cancelled. An operation that runs in Azure goes on there, unwatched.",
-    "ended": "It had ended already; there was nothing left to cancel.",
+    "opened": "The sync is queued. Refresh to see its progress.",
+    "joined": "This instance is already being healed; your request was added to this remediation.",
+    "cancelled": "Cancelled. An operation that is already running in Azure continues, but is no longer polled.",
+    "ended": "This remediation had already ended; there was nothing to cancel.",
 }
-"""What a redirect says: a word in the query, so that nobody can make the page say something else."""
+"""By the query parameter `note` of a redirect: a code, so that nobody can make the page show a text of theirs."""
+_TEMPLATE_CONSTANTS = {
+    "chart_base": charts.BASE,
+    "chart_height": charts.HEIGHT,
+    "days": DAYS,
+    "outcomes": OUTCOMES,
+    "status_groups": STATUS_GROUPS,
+    "statuses": tuple(Status),
+    "sync_types": tuple(SyncType),
+    "max_reason_chars": MAX_REASON_CHARS,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """One request to the page."""
+class RequestContext:
+    """The parts of a request that every response needs."""
 
     links: Links
     query: Mapping[str, str]
-    """By name, in lower case."""
+    """Names in lower case."""
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """The page, with these parts."""
+    """Serves the page."""
 
-    healer: Callable[[], Healer]
-    history: Callable[[], RemediationReader]
+    intake: Callable[[], Intake]
+    cancellation: Callable[[], Cancel]
+    reader: Callable[[], RemediationReader]
     store: Callable[[], RemediationStore]
     settings: Settings
     now: Callable[[], datetime]
 
     def answer(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
-        """`GET` and `POST /api/dashboard`."""
+        """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
         # Names in any casing, as the host takes the key's.
         query = {name.lower(): value for name, value in request.params.items()}
-        visit = Visit(Links(query.get("code", "")), query, self.now())
+        context = RequestContext(Links(query.get("code", "")), query, self.now())
         try:
             if request.method == "POST":
-                return self._posted(visit, request, jobs)
-            return self._remediation(visit) if "id" in visit.query else self._overview(visit, read_filter(visit.query))
-        except NoForm as other:
-            return _refused(visit, ApiError(415, "UnsupportedMediaType", str(other)))
-        except FormTooLarge as large:
-            return _refused(visit, ApiError(413, "RequestTooLarge", str(large)))
-        except (InvalidForm, InvalidSelection) as invalid:
-            return _refused(visit, ApiError(400, "InvalidRequest", str(invalid)))
-        except ApiError as refusal:
-            return _refused(visit, refusal)
+                return self._submit_form(context, request, jobs)
+            return self._remediation(context) if "id" in query else self._overview(context, read_filter(query))
+        except ApiError as error:
+            return _error_page(context, error)
         except CorruptDocument as corrupt:
-            return _refused(visit, ApiError(500, "CorruptRemediation", f"Its record cannot be read: {corrupt}"))
+            message = f"The record of this remediation cannot be read: {corrupt}"
+            return _error_page(context, ApiError(500, "CorruptRemediation", message))
         except (AzureError, WriteConflict) as cause:
             unavailable = storage_unavailable(cause)
             logs.error("request.failed", reason=unavailable.message)
-            response = _refused(visit, unavailable)
+            response = _error_page(context, unavailable)
             response.headers["Retry-After"] = "10"
             return response
 
     def _overview(
         self,
-        visit: Visit,
-        wanted: ListFilter,
+        context: RequestContext,
+        list_filter: ListFilter,
         status: int = 200,
-        typed: Mapping[str, str] | None = None,
-        refusal: tuple[str, str] | None = None,
+        form_values: Mapping[str, str] | None = None,
+        form_error: tuple[str, str] | None = None,
     ) -> func.HttpResponse:
         """Tiles, charts, form and list.
 
         Args:
-            typed: what stood in a form that was refused, to be mended.
-            refusal: why it was refused: a sentence, and the details.
+            form_values: the fields of a rejected form, to be corrected.
+            form_error: why it was rejected: a sentence, and the details.
         """
-        summaries = self.history().summaries(visit.now - timedelta(days=self.settings.retention_days))
-        told = count_statistics(summaries, visit.now)
+        summaries = self.reader().summaries(context.now - timedelta(days=self.settings.retention_days))
+        statistics = count_statistics(summaries, context.now)
         values = {
-            "figures": told,
-            "days_told": DAYS,
-            "outcomes": OUTCOMES,
-            "outcome_bars": charts.outcome_bars(told.days),
-            "heal_bars": charts.heal_bars(told.times_to_heal),
-            "base": charts.BASE,
-            "height": charts.HEIGHT,
-            "known": len(summaries),
-            "is_cut": len(summaries) >= MAX_SUMMARIES,
-            "wanted": wanted,
-            "rows": select(summaries, wanted),
-            "groups": GROUPS,
-            "statuses": tuple(Status),
-            "typed": typed or {},
-            "refusal": refusal,
+            "statistics": statistics,
+            "outcome_bars": charts.outcome_bars(statistics.days),
+            "heal_bars": charts.heal_bars(statistics.times_to_heal),
+            "summary_count": len(summaries),
+            "is_truncated": len(summaries) >= MAX_SUMMARIES,
+            "list_filter": list_filter,
+            "list_page": select(summaries, list_filter),
+            "form_values": form_values or {},
+            "form_error": form_error,
         }
-        return _rendered(visit, status, "overview.html", values)
+        return _render(context, status, "overview.html", values)
 
-    def _remediation(self, visit: Visit) -> func.HttpResponse:
-        story = detail_of(self._found(visit.query["id"]), self.settings.arm_endpoint, visit.now)
-        values = {"story": story, "note": _NOTES.get(visit.query.get("note", ""), "")}
-        return _rendered(visit, 200, "remediation.html", values)
+    def _remediation(self, context: RequestContext) -> func.HttpResponse:
+        remediation = self._load(context.query["id"])
+        values = {
+            "detail": detail_of(remediation, self.settings.arm_endpoint, context.now),
+            "remediation": remediation,
+            "note": _NOTES.get(context.query.get("note", ""), ""),
+        }
+        return _render(context, 200, "remediation.html", values)
 
-    def _found(self, remediation_id: str) -> Remediation:
-        missing = ApiError(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
-        if not is_remediation_id(remediation_id):
-            raise missing
-        stored = self.store().load(remediation_id)
+    def _load(self, remediation_id: str) -> Remediation:
+        stored = self.store().load(remediation_id) if is_remediation_id(remediation_id) else None
         if stored is None:
-            raise missing
+            raise ApiError(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
         return stored.remediation
 
-    def _posted(self, visit: Visit, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+    def _submit_form(
+        self, context: RequestContext, request: func.HttpRequest, jobs: func.Out[str]
+    ) -> func.HttpResponse:
         fields = read_fields(request.headers.get("content-type", ""), request.get_body())
         match fields.get("do"):
             case "sync":
-                return self._sync(visit, fields, jobs)
+                return self._sync(context, fields, jobs)
             case "cancel":
-                return self._cancel(visit, fields)
-        raise InvalidForm(f"there is no form {ascii(fields.get('do'))[:100]}")
+                return self._cancel(context, fields)
+        raise invalid_request(f"unknown form {ascii(fields.get('do'))[:100]}")
 
-    def _sync(self, visit: Visit, fields: Mapping[str, str], jobs: func.Out[str]) -> func.HttpResponse:
-        """The same way in as `POST /api/sync`, with the same policy."""
+    def _sync(self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[str]) -> func.HttpResponse:
+        """The same intake as `POST /api/sync`, with the same policy."""
         try:
-            form = read_sync(fields)
-        except InvalidForm as invalid:
-            return self._overview(visit, ListFilter(), 400, fields, ("That cannot be synced.", str(invalid)))
-        intake = self.healer().intake(Signal(form.instance, "Request", form.reason, visit.now, form.sync_type))
-        assert intake is not None, "a request is always a signal"
-        if drop := intake.dropped:
-            return self._overview(
-                visit, ListFilter(), _status_of(drop), fields, (dropped_words(drop.code), drop.reason)
-            )
-        if intake.job:
-            jobs.set(intake.job.to_message())
-        assert intake.remediation is not None, "what is not dropped has a remediation"
-        return redirect(visit.links.to(id=intake.remediation.id, note="opened" if intake.job else "joined"))
+            form = read_sync_form(fields)
+        except ApiError as error:
+            error_texts = ("The form is not valid.", error.message)
+            return self._overview(context, ListFilter(), error.status, fields, error_texts)
+        signal = Signal(form.instance, "Request", form.reason, context.now, form.sync_type)
+        match self.intake().accept(signal):
+            case Dropped(code, reason):
+                error_texts = (drop_reason_text(code), reason)
+                return self._overview(context, ListFilter(), dropped(code, reason).status, fields, error_texts)
+            case Opened(remediation, job) | Coalesced(remediation, job):
+                if job:
+                    jobs.set(job.to_message())
+                return redirect(context.links.url(id=remediation.id, note="opened" if job else "joined"))
 
-    def _cancel(self, visit: Visit, fields: Mapping[str, str]) -> func.HttpResponse:
+    def _cancel(self, context: RequestContext, fields: Mapping[str, str]) -> func.HttpResponse:
         remediation_id = fields.get("id", "")
-        self._found(remediation_id)
-        cancelled = self.healer().cancel(remediation_id, read_reason(fields, "cancelled on the dashboard"))
+        self._load(remediation_id)
+        cancelled = self.cancellation().run(remediation_id, read_reason(fields, "cancelled on the dashboard"))
         note = "cancelled" if cancelled and cancelled.status is Status.CANCELLED else "ended"
-        return redirect(visit.links.to(id=remediation_id, note=note))
+        return redirect(context.links.url(id=remediation_id, note=note))
 
 
-def _status_of(drop: Drop) -> int:
-    """As `POST /api/sync` answers."""
-    return 403 if drop.code == "OutOfScope" else 409
+def _error_page(context: RequestContext, error: ApiError) -> func.HttpResponse:
+    logs.info("request.refused", code=error.code, reason=error.message)
+    return _render(context, error.status, "error.html", {"error": error})
 
 
-def _refused(visit: Visit, refusal: ApiError) -> func.HttpResponse:
-    logs.info("request.refused", code=refusal.code, reason=refusal.message)
-    return _rendered(visit, refusal.status, "refusal.html", {"refusal": refusal})
-
-
-def _rendered(visit: Visit, status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
-    common = {
-        "link": visit.links.to,
-        "key": visit.links.key,
-        "now": visit.now,
-        "sync_types": tuple(SyncType),
-        "longest_reason": LONGEST_REASON,
-    }
-    return render(status, template, {**common, **values})
+def _render(context: RequestContext, status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
+    common = {"link": context.links.url, "key": context.links.key, "now": context.now}
+    return render(status, template, {**_TEMPLATE_CONSTANTS, **common, **values})

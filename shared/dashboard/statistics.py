@@ -1,4 +1,4 @@
-"""The page's numbers, from remediations in short. Pure; days are days in UTC."""
+"""The page's tiles and charts in numbers, counted from summaries. Pure; days are days in UTC."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,19 +10,12 @@ from shared.domain.remediation import Status
 from shared.domain.summary import Summary
 
 DAYS = 14
-"""So many days, today included, are charted and counted."""
-OUTCOMES = (
-    Status.HEALED,
-    Status.UNHEALTHY,
-    Status.FAILED,
-    Status.REJECTED,
-    Status.TIMED_OUT,
-    Status.CANCELLED,
-)
-"""Every way to end, in the order in which they are stacked."""
-UNHEALED = frozenset({Status.UNHEALTHY, Status.FAILED, Status.REJECTED, Status.TIMED_OUT})
-"""The ends after which the instance waits for a person. A cancelled one has had its person."""
-_BOUNDS = (
+"""Length of the charts and of most statistics, today included."""
+OUTCOMES = tuple(status for status in Status if status.is_terminal)
+"""In the order in which they are stacked."""
+UNHEALED = frozenset(OUTCOMES) - {Status.HEALED, Status.CANCELLED}
+"""After these an operator has to act. `Cancelled` is not among them: an operator has acted."""
+_TIME_RANGES = (
     (timedelta(minutes=1), "< 1 min"),
     (timedelta(minutes=5), "1\N{EN DASH}5 min"),
     (timedelta(minutes=15), "5\N{EN DASH}15 min"),
@@ -31,20 +24,21 @@ _BOUNDS = (
     (timedelta(hours=24), "6\N{EN DASH}24 h"),
     (timedelta.max, "> 24 h"),
 )
+"""Exclusive upper bound and label of each bar of the time to heal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """How remediations ended on one day."""
+    """The remediations that ended on one day."""
 
     day: date
     ended: Mapping[Status, int]
-    """By outcome; one that did not occur may be missing."""
+    """Count by terminal status; one that did not occur may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeToHeal:
-    """How many heals took so long."""
+    """How many remediations took a time in this range to heal."""
 
     label: str
     heals: int
@@ -52,44 +46,44 @@ class TimeToHeal:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The tiles and the charts."""
+    """The numbers of the overview; without another word in the name, they cover the last `DAYS` days."""
 
     active: int
+    """Now."""
     waiting_to_retry: int
-    """Of the active ones."""
+    """Now; part of `active`."""
     healed_today: int
     ended_today: int
     healed: int
-    """In the last `DAYS` days."""
-    judged: int
-    """How many of those days succeeded or failed: all that ended but the cancelled ones."""
+    healed_or_failed: int
+    """All that ended, without the cancelled ones."""
     median_time_to_heal: timedelta | None
-    """From the signal to the proof, over the same days; None where nothing healed."""
-    needing_a_person: int
+    """From the signal to the proof; None where nothing healed."""
+    needing_attention: int
+    """Instances, whenever they failed."""
     days: tuple[Day, ...]
     """`DAYS` of them, the oldest first."""
     times_to_heal: tuple[TimeToHeal, ...]
 
     @property
     def success_rate(self) -> float | None:
-        """0 to 1; None where nothing can be told yet."""
-        return self.healed / self.judged if self.judged else None
+        """0 to 1; None where nothing healed or failed."""
+        return self.healed / self.healed_or_failed if self.healed_or_failed else None
 
 
 def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
-    """Count what these remediations, newest first, tell."""
+    """Count these remediations, which come newest first."""
     today = now.date()
-    first = today - timedelta(days=DAYS - 1)
     active: Counter[Status] = Counter()
-    ended: dict[date, Counter[Status]] = {first + timedelta(days=number): Counter() for number in range(DAYS)}
-    took: list[timedelta] = []
+    ended: dict[date, Counter[Status]] = {today - timedelta(days=age): Counter() for age in reversed(range(DAYS))}
+    heal_times: list[timedelta] = []
     for summary in summaries:
         if summary.ended_at is None:
             active[summary.status] += 1
-        elif (of_day := ended.get(summary.ended_at.date())) is not None:
-            of_day[summary.status] += 1
+        elif (day := summary.ended_at.date()) in ended:
+            ended[day][summary.status] += 1
             if summary.status is Status.HEALED:
-                took.append(summary.ended_at - summary.opened_at)
+                heal_times.append(summary.ended_at - summary.opened_at)
     total = sum(ended.values(), Counter())
     return Statistics(
         active=active.total(),
@@ -97,18 +91,18 @@ def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
         healed_today=ended[today][Status.HEALED],
         ended_today=ended[today].total(),
         healed=total[Status.HEALED],
-        judged=total.total() - total[Status.CANCELLED],
-        median_time_to_heal=timedelta(seconds=median(time.total_seconds() for time in took)) if took else None,
-        needing_a_person=len(needs_attention(summaries)),
-        days=tuple(Day(day, of_day) for day, of_day in ended.items()),
-        times_to_heal=_distribution(took),
+        healed_or_failed=total.total() - total[Status.CANCELLED],
+        median_time_to_heal=timedelta(seconds=median(t.total_seconds() for t in heal_times)) if heal_times else None,
+        needing_attention=len(needs_attention(summaries)),
+        days=tuple(Day(day, outcomes) for day, outcomes in ended.items()),
+        times_to_heal=_times_to_heal(heal_times),
     )
 
 
 def needs_attention(summaries: Iterable[Summary]) -> list[Summary]:
-    """The latest remediation of each instance that ended without a heal, newest first as given.
+    """The remediations, newest first as given, that are the latest of their instance and ended without a heal.
 
-    What failed and was healed or taken up again since needs nobody.
+    An instance that was healed or taken up again since then needs no attention.
     """
     seen: set[str] = set()
     unhealed = []
@@ -120,6 +114,6 @@ def needs_attention(summaries: Iterable[Summary]) -> list[Summary]:
     return unhealed
 
 
-def _distribution(took: Iterable[timedelta]) -> tuple[TimeToHeal, ...]:
-    counts = Counter(next(label for bound, label in _BOUNDS if time < bound) for time in took)
-    return tuple(TimeToHeal(label, counts[label]) for _, label in _BOUNDS)
+def _times_to_heal(heal_times: Iterable[timedelta]) -> tuple[TimeToHeal, ...]:
+    counts = Counter(next(label for bound, label in _TIME_RANGES if time < bound) for time in heal_times)
+    return tuple(TimeToHeal(label, counts[label]) for _, label in _TIME_RANGES)

@@ -1,4 +1,4 @@
-"""What Azure can answer, as plain facts: the words between the ARM client and the state machine."""
+"""Results of calls to Resource Manager, as plain data between the ARM client and the state machine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +35,15 @@ class TransientFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """ARM refused, and asking again at once would not change that (not found, no permission, invalid)."""
+
+    status: int
+    """Of HTTP."""
+    error: ArmError
+
+
+@dataclass(frozen=True, slots=True)
 class SyncAccepted:
     """`202`: the operation runs."""
 
@@ -48,14 +57,6 @@ class SyncDone:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncRefused:
-    """Any other status: a CloudError."""
-
-    status: int
-    error: ArmError
-
-
-@dataclass(frozen=True, slots=True)
 class SyncConflict:
     """`409`: another operation runs on the instance; perhaps one of ours that a crash kept from being recorded."""
 
@@ -63,7 +64,7 @@ class SyncConflict:
     retry_after: float | None
 
 
-SyncResult = SyncAccepted | SyncDone | SyncRefused | SyncConflict | TransientFailure
+SyncResult = SyncAccepted | SyncDone | Refused | SyncConflict | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class OperationFailed:
 
 @dataclass(frozen=True, slots=True)
 class OperationUnknown:
-    """ARM no longer knows the operation, or never named one: look at the instance instead."""
+    """ARM no longer knows the operation, or never named one: read the instance instead."""
 
 
 OperationResult = OperationRunning | OperationSucceeded | OperationFailed | OperationUnknown | TransientFailure
@@ -108,15 +109,7 @@ class InstanceRead:
     """`properties.protectionStatus.errorDetails` or `properties.protectionErrorDetails`."""
 
 
-@dataclass(frozen=True, slots=True)
-class InstanceRefused:
-    """ARM will not show the instance, and asking again will not change that (not found, for example)."""
-
-    status: int
-    error: ArmError
-
-
-InstanceResult = InstanceRead | InstanceRefused | TransientFailure
+InstanceResult = InstanceRead | Refused | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +128,7 @@ class VaultListed:
     instances: tuple[ListedInstance, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VaultRefused:
-    """ARM will not list the vault, and asking again will not change that (not found, no permission)."""
-
-    status: int
-    error: ArmError
-
-
-VaultResult = VaultListed | VaultRefused | TransientFailure
+VaultResult = VaultListed | Refused | TransientFailure
 
 
 @dataclass(frozen=True, slots=True)

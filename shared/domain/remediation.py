@@ -1,18 +1,43 @@
-"""A remediation: one episode for one instance, as frozen data. How it moves on is in `transitions`."""
+"""A remediation: one episode of healing for one backup instance, as frozen data. `state_machine` moves it on.
+
+These structs also define the JSON document that storage keeps and that the API and the outcome event show: its
+fields, their order, and the descriptions in its JSON Schema. `remediation_json` reads and writes it.
+"""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated, Any
+from uuid import NAMESPACE_URL, uuid5
+
+from msgspec import Meta, Struct, field
 
 from shared.clock import from_millis, to_millis
-from shared.domain import arm_results
-from shared.domain.arm_results import ArmError
+from shared.domain.arm_results import ArmError, OperationUrls
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
 
+ID_PATTERN = "^[0-9a-f]{12}-[0-9a-f]{16}$"
 _ID_BITS = 48
-_ID = re.compile(r"[0-9a-f]{12}-[0-9a-f]{16}")
+
+UnknownFields = Mapping[str, Any]
+"""Fields of the stored document that a later version of the app wrote: kept as they are."""
+UNKNOWN = "$unknown"
+"""Their place while a struct is on its way to JSON; no field of a document has such a name."""
+
+
+Time = Annotated[datetime, Meta(tz=True)]
+Error = Annotated[
+    ArmError,
+    Meta(
+        description="Resource Manager's error as it came: `code`, `message`, and whatever else it told.",
+        extra_json_schema={
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["code", "message"],
+        },
+    ),
+]
 
 
 class Status(StrEnum):
@@ -38,63 +63,81 @@ class Status(StrEnum):
 _ACTIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
     """One sync call and the operation that it started."""
 
-    number: int
+    number: Annotated[int, Meta(ge=1)]
     sync_type: SyncType
-    queued_at: datetime
-    submitted_at: datetime | None = None
-    operation: arm_results.OperationUrls | None = None
-    operation_status: str | None = None
-    """As ARM says it, or None while no operation has answered."""
-    job_id: str | None = None
-    ended_at: datetime | None = None
-    error: ArmError | None = None
+    queued_at: Time
+    submitted_at: Annotated[
+        Time | None,
+        Meta(
+            description="When the sync call was accepted or refused. Null before that, and where a crash took the"
+            " record of the call, or the sync job got lost, and the instance was found well."
+        ),
+    ] = None
+    ended_at: Time | None = None
+    operation_status: Annotated[str | None, Meta(description="As Resource Manager says it.")] = None
+    operation_status_url: str | None = None
+    operation_result_url: str | None = None
+    job_id: Annotated[str | None, Meta(description="The backup job behind the operation.")] = None
+    error: Error | None = None
+    unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
+
+    @property
+    def operation_urls(self) -> OperationUrls:
+        """Where the operation can be followed."""
+        return OperationUrls(self.operation_status_url, self.operation_result_url)
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One step of the story: from which status to which, when and why."""
+class Transition(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One status change: from which status to which, when and why."""
 
-    at: datetime
-    before: Status | None
-    after: Status
+    at: Time
+    before: Status | None = field(name="from")
+    after: Status = field(name="to")
     reason: str
+    unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Remediation:
-    """One episode for one instance, from the accepted signal to one terminal status."""
+class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One episode of healing for one backup instance, from the accepted signal to one terminal status."""
 
-    id: str
-    instance: BackupInstanceId
+    id: Annotated[str, Meta(pattern=ID_PATTERN, description="Sorts newest first as text.")]
+    instance: Annotated[BackupInstanceId, Meta(description="Its ARM id, in the casing it came in.")] = field(
+        name="backupInstanceId"
+    )
     status: Status
-    source: str
+    source: Annotated[str, Meta(description="Which way in the signal came.")]
     reason: str
-    signals: int
-    opened_at: datetime
-    due_at: datetime | None
-    """When to look next; None when nothing is left to do."""
-    attempts: tuple[Attempt, ...]
-    history: tuple[Transition, ...]
-    slot_at: datetime | None = None
-    """When the call that is waited for may be made: a slot of the subscription's budget, taken already."""
-    deferrals: int = 0
-    """How often in a row the current question to ARM got no verdict."""
-    protection_state: str | None = None
-    error: ArmError | None = None
-    """Why it did not heal, or the newest hindrance on the way."""
-    ended_at: datetime | None = None
-    published_at: datetime | None = None
-    client_request_id: str | None = None
-    """What the caller who opened it calls the request (`x-ms-client-request-id`), when there was one."""
+    client_request_id: Annotated[
+        str | None, Meta(description="`x-ms-client-request-id` of the request that opened it.")
+    ] = None
+    signals: Annotated[int, Meta(ge=1, description="How many signals came for it.")]
+    opened_at: Time
+    due_at: Annotated[Time | None, Meta(description="When it is polled next; null once all is done.")] = None
+    ended_at: Time | None = None
+    published_at: Annotated[Time | None, Meta(description="When the outcome event was taken by the topic.")] = None
+    slot_at: Annotated[
+        Time | None,
+        Meta(description="When the call that is waited for may be made: a slot of the rate limit, taken already."),
+    ] = None
+    deferrals: Annotated[int, Meta(ge=0, description="How often in a row Resource Manager gave no verdict.")] = 0
+    protection_state: Annotated[str | None, Meta(description="`currentProtectionState` as last read.")] = None
+    error: Annotated[Error | None, Meta(description="Why it did not heal, or the newest hindrance on the way.")] = None
+    attempts: Annotated[tuple[Attempt, ...], Meta(min_length=1)]
+    history: Annotated[tuple[Transition, ...], Meta(min_length=1)]
+    unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
 
     @property
     def attempt(self) -> Attempt:
         """The newest attempt."""
         return self.attempts[-1]
+
+    @property
+    def request_id(self) -> str:
+        """`x-ms-client-request-id` of the newest attempt's sync call: the caller's, or a UUID that stays the same."""
+        return self.client_request_id or str(uuid5(NAMESPACE_URL, f"{self.id}/{self.attempt.number}"))
 
 
 def new_id(instance: BackupInstanceId, opened_at: datetime) -> str:
@@ -106,7 +149,7 @@ def new_id(instance: BackupInstanceId, opened_at: datetime) -> str:
 
 
 def id_prefix(opened_at: datetime) -> str:
-    """How the ids begin of all remediations that were opened in this millisecond."""
+    """The beginning that the ids of all remediations share that were opened in this millisecond."""
     return f"{(1 << _ID_BITS) - 1 - to_millis(opened_at):012x}"
 
 
@@ -122,4 +165,4 @@ def instance_key_of(remediation_id: str) -> str:
 
 def is_remediation_id(value: object) -> bool:
     """Whether a value has the shape of a remediation's id; such a text is safe in keys and queries."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(ID_PATTERN, value) is not None

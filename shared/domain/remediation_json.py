@@ -1,136 +1,89 @@
-"""A remediation as a JSON document: what storage keeps, what the API and the outcome event show.
+"""A remediation as JSON: the text that storage keeps, and the document that the API and the outcome event show.
 
-Unknown fields are ignored on reading, so that a newer app's documents can be read after a roll-back.
+Times are ISO 8601 in UTC with milliseconds, ids keep the casing in which they came in, absent values are null.
+Fields that a later version of the app added survive being read and written.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
-from shared.clock import from_iso, to_iso
-from shared.domain.arm_results import OperationUrls
-from shared.domain.remediation import Attempt, Remediation, Status, Transition
+import msgspec
+
+from shared.domain.remediation import UNKNOWN, Attempt, Remediation, Transition
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.signal import SyncType
 
 Document = dict[str, Any]
+Part = TypeVar("Part", Attempt, Transition, Remediation)
+_KINDS = (Remediation, Attempt, Transition)
+_NAMES = {kind: {field.name: field.encode_name for field in msgspec.structs.fields(kind)} for kind in _KINDS}
+_TIMES = {
+    kind: [_NAMES[kind][name] for name, hint in get_type_hints(kind).items() if hint in (datetime, datetime | None)]
+    for kind in _KINDS
+}
+_FIELDS = {kind: frozenset(_NAMES[kind].values()) for kind in _KINDS}
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class CorruptDocument(ValueError):
     """A stored document cannot be read as a remediation; the message says what is wrong."""
 
 
+def to_json(remediation: Remediation) -> str:
+    """The document as JSON text."""
+    return _ENCODER.encode(to_document(remediation))
+
+
 def to_document(remediation: Remediation) -> Document:
-    """camelCase, ISO 8601 times in UTC, ids in the casing they came in; absent values are null."""
-    return {
-        "id": remediation.id,
-        "backupInstanceId": str(remediation.instance),
-        "status": remediation.status.value,
-        "source": remediation.source,
-        "reason": remediation.reason,
-        "clientRequestId": remediation.client_request_id,
-        "signals": remediation.signals,
-        "openedAt": to_iso(remediation.opened_at),
-        "dueAt": _iso(remediation.due_at),
-        "endedAt": _iso(remediation.ended_at),
-        "publishedAt": _iso(remediation.published_at),
-        "slotAt": _iso(remediation.slot_at),
-        "deferrals": remediation.deferrals,
-        "protectionState": remediation.protection_state,
-        "error": remediation.error,
-        "attempts": [_attempt_document(attempt) for attempt in remediation.attempts],
-        "history": [_transition_document(transition) for transition in remediation.history],
-    }
+    """The document as a JSON object, of such types as `json.loads` gives: not every encoder knows tuples."""
+    document: Document = msgspec.to_builtins(remediation, enc_hook=str)
+    document["attempts"], document["history"] = list(document["attempts"]), list(document["history"])
+    _finish(Remediation, document)
+    for attempt in document["attempts"]:
+        _finish(Attempt, attempt)
+    for transition in document["history"]:
+        _finish(Transition, transition)
+    return document
 
 
-def from_document(document: Mapping[str, Any]) -> Remediation:
-    """The remediation that `to_document` wrote.
+def from_json(text: str) -> Remediation:
+    """The remediation that `to_json` wrote, in this version or another.
 
     Raises:
-        CorruptDocument: a field is missing or has a value that was never written.
+        CorruptDocument: the text is no JSON, a field is missing, or it has a value that was never written.
     """
     try:
-        return _read(document)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as cause:
+        document = json.loads(text)
+        remediation = msgspec.convert(document, Remediation, dec_hook=_decode)
+        return msgspec.structs.replace(
+            remediation,
+            unknown=_unknown_fields(Remediation, document),
+            attempts=tuple(map(_with_unknown_fields, remediation.attempts, document["attempts"])),
+            history=tuple(map(_with_unknown_fields, remediation.history, document["history"])),
+        )
+    except (ValueError, RecursionError, OverflowError) as cause:
         raise CorruptDocument(f"not a remediation: {type(cause).__name__}: {cause}") from cause
 
 
-def _read(document: Mapping[str, Any]) -> Remediation:
-    return Remediation(
-        id=document["id"],
-        instance=BackupInstanceId.parse(document["backupInstanceId"]),
-        status=Status(document["status"]),
-        source=document["source"],
-        reason=document["reason"],
-        client_request_id=document.get("clientRequestId"),
-        signals=int(document["signals"]),
-        opened_at=from_iso(document["openedAt"]),
-        due_at=_moment(document.get("dueAt")),
-        ended_at=_moment(document.get("endedAt")),
-        published_at=_moment(document.get("publishedAt")),
-        slot_at=_moment(document.get("slotAt")),
-        deferrals=int(document.get("deferrals", 0)),
-        protection_state=document.get("protectionState"),
-        error=document.get("error"),
-        attempts=tuple(_attempt(attempt) for attempt in document["attempts"]),
-        history=tuple(_transition(transition) for transition in document["history"]),
-    )
+def _finish(kind: type[Part], part: Document) -> None:
+    """Times to the millisecond, and the unknown fields beside the known ones."""
+    for name in _TIMES[kind]:
+        if time := part[name]:
+            part[name] = f"{time[:23]}Z" if len(time) > 23 else f"{time[:-1]}.000Z"
+    part.update(part.pop(UNKNOWN))
 
 
-def _attempt_document(attempt: Attempt) -> Document:
-    operation = attempt.operation or OperationUrls(None, None)
-    return {
-        "number": attempt.number,
-        "syncType": attempt.sync_type.value,
-        "queuedAt": to_iso(attempt.queued_at),
-        "submittedAt": _iso(attempt.submitted_at),
-        "endedAt": _iso(attempt.ended_at),
-        "operationStatus": attempt.operation_status,
-        "operationStatusUrl": operation.status_url,
-        "operationResultUrl": operation.result_url,
-        "jobId": attempt.job_id,
-        "error": attempt.error,
-    }
+def _decode(kind: type, value: object) -> object:
+    if kind is BackupInstanceId:
+        return BackupInstanceId.parse(value)
+    raise NotImplementedError(kind)
 
 
-def _attempt(document: Mapping[str, Any]) -> Attempt:
-    attempt = Attempt(
-        number=int(document["number"]),
-        sync_type=SyncType(document["syncType"]),
-        queued_at=from_iso(document["queuedAt"]),
-        submitted_at=_moment(document.get("submittedAt")),
-        ended_at=_moment(document.get("endedAt")),
-        operation_status=document.get("operationStatus"),
-        job_id=document.get("jobId"),
-        error=document.get("error"),
-    )
-    urls = OperationUrls(document.get("operationStatusUrl"), document.get("operationResultUrl"))
-    return replace(attempt, operation=urls) if urls != OperationUrls(None, None) else attempt
+def _with_unknown_fields(part: Part, document: Mapping[str, Any]) -> Part:
+    unknown = _unknown_fields(type(part), document)
+    return msgspec.structs.replace(part, unknown=unknown) if unknown else part
 
 
-def _transition_document(transition: Transition) -> Document:
-    return {
-        "at": to_iso(transition.at),
-        "from": transition.before.value if transition.before else None,
-        "to": transition.after.value,
-        "reason": transition.reason,
-    }
-
-
-def _transition(document: Mapping[str, Any]) -> Transition:
-    before = document["from"]
-    return Transition(
-        at=from_iso(document["at"]),
-        before=Status(before) if before else None,
-        after=Status(document["to"]),
-        reason=document["reason"],
-    )
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return to_iso(moment) if moment else None
-
-
-def _moment(text: str | None) -> datetime | None:
-    return from_iso(text) if text else None
+def _unknown_fields(kind: type[Part], document: Mapping[str, Any]) -> Document:
+    return {name: value for name, value in document.items() if name not in _FIELDS[kind]}

@@ -19,7 +19,7 @@ class SyncType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One word that one instance failed."""
+    """The report that one instance failed."""
 
     instance: BackupInstanceId
     source: str
@@ -30,14 +30,14 @@ class Signal:
     sync_type: SyncType | None = None
     """The sync asked for; None for the app's setting."""
     client_request_id: str | None = None
-    """What the caller calls the request (`x-ms-client-request-id`); printable ASCII."""
+    """`x-ms-client-request-id` of the caller; printable ASCII."""
     not_before: datetime | None = None
     """When its heal may begin; None for at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoSignal:
-    """What came is no word of a failed instance."""
+    """An event that reports no failed instance."""
 
     reason: str
 

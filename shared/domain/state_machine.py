@@ -1,16 +1,18 @@
-"""The state machine: how a remediation moves on. Pure; frozen data in, frozen data out.
+r"""The state machine: each function takes a remediation and returns it as it stands after one event. Pure.
 
     Queued -> Running -> Verifying -> Healed | Unhealthy
-       \\         \\----------------> Failed       (each after the last attempt)
-        \\--> Rejected            any --> TimedOut, Cancelled
+       \         \----------------> Failed       (each after the last attempt)
+        \--> Rejected            any --> TimedOut, Cancelled
 
-Between two attempts it is WaitingToRetry. What Azure answered, what time it is and what the policy grants
-are passed in. Storing the result, with the compare-and-swap that makes it count, is the healer's work.
+Between two attempts it is WaitingToRetry. Results of calls to Azure, the time, and what the policy grants are
+passed in. Storing the outcome, with the compare-and-swap that makes it count, is the room `healing`'s work.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
@@ -20,7 +22,7 @@ from shared.domain.signal import Signal, SyncType
 JOB_TIMEOUT = timedelta(seconds=60)
 """How long a sync job may stay unanswered before it is taken for lost."""
 DEFAULT_POLL_INTERVAL = timedelta(seconds=15)
-"""Between two looks when ARM names no `Retry-After`."""
+"""Between two polls when ARM names no `Retry-After`."""
 _CLOCK_TOLERANCE = timedelta(seconds=1)
 """Queue Storage counts its delays in whole seconds, by a clock of its own."""
 _MIN_BACK_OFF = timedelta(seconds=5)
@@ -35,8 +37,52 @@ _PERMANENT = frozenset({400, 404, 405, 422})
 """Refusals that the same call will meet again. Of the others, 401 and 403 pass once a new role assignment acts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a result came, and how to go on from it."""
+
+    now: datetime
+    jitter: float
+    """0 to 1: spreads back-offs, so that hosts do not march in step."""
+    retry_in: timedelta | None
+    """How long to wait for the next attempt, should this one fail; None if it is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncResponse:
+    """The sync call was made: what came of it, and when."""
+
+    attempt: int
+    result: arm_results.SyncResult
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class SlotAhead:
+    """The subscription's write limit has no slot for the sync call before then."""
+
+    attempt: int
+    slot_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The attempt has lasted longer than the operation time-out."""
+
+    attempt: int
+    timeout: timedelta
+    now: datetime
+
+
+SubmitResult = SyncResponse | SlotAhead | Expired
+"""The result of carrying out the sync job of one attempt, which is given by its number."""
+
+
 def open_remediation(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
-    """The remediation that an accepted signal begins; its first sync job is to be queued, until its turn has come."""
+    """The remediation that an accepted signal begins.
+
+    Its first sync job is to be queued; where the signal has a sweep slot, invisible until then.
+    """
     begins = max(now, signal.not_before or now)
     return Remediation(
         id=new_id(signal.instance, now),
@@ -44,12 +90,12 @@ def open_remediation(signal: Signal, sync_type: SyncType, now: datetime) -> Reme
         status=Status.QUEUED,
         source=signal.source,
         reason=signal.reason,
+        client_request_id=signal.client_request_id,
         signals=1,
         opened_at=now,
         due_at=begins + JOB_TIMEOUT,
-        attempts=(Attempt(1, sync_type, queued_at=begins),),
-        history=(Transition(now, None, Status.QUEUED, signal.reason),),
-        client_request_id=signal.client_request_id,
+        attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
+        history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
     )
 
 
@@ -58,15 +104,31 @@ def count_signal(remediation: Remediation) -> Remediation:
     return replace(remediation, signals=remediation.signals + 1)
 
 
+def job_delay(remediation: Remediation, now: datetime) -> timedelta:
+    """How long the sync job of a queued remediation is to stay invisible in the queue."""
+    due_at = remediation.due_at or now
+    return max(due_at - JOB_TIMEOUT - now, timedelta())
+
+
+def is_too_early(remediation: Remediation, now: datetime) -> bool:
+    """Whether a sync job came before its time: then it repeats one that still waits in the queue."""
+    return job_delay(remediation, now) > _CLOCK_TOLERANCE
+
+
 def waits_for_sweep_slot(remediation: Remediation, now: datetime) -> bool:
-    """Whether nothing but its turn keeps its first sync job back: no slot is taken, no call was made."""
+    """Whether nothing but its sweep slot keeps its first sync job back: no rate-limit slot taken, no call made."""
     is_fresh = remediation.status is Status.QUEUED and remediation.slot_at is None and not remediation.deferrals
     return is_fresh and is_too_early(remediation, now)
 
 
 def expedite(remediation: Remediation, now: datetime) -> Remediation:
-    """What waits for its turn begins at once; its sync job is to be queued again."""
-    return replace(_attempt(remediation, queued_at=now), due_at=now + JOB_TIMEOUT)
+    """Begin at once instead of at the sweep slot; its sync job is to be queued again."""
+    return replace(_change_attempt(remediation, queued_at=now), due_at=now + JOB_TIMEOUT)
+
+
+def resume(opening: Remediation, now: datetime) -> Remediation:
+    """Begin now what a host opened and died before it was stored, unless its sweep slot lies ahead."""
+    return opening if opening.attempt.queued_at > now else expedite(opening, now)
 
 
 def expects_job(remediation: Remediation, attempt: int) -> bool:
@@ -74,117 +136,107 @@ def expects_job(remediation: Remediation, attempt: int) -> bool:
     return remediation.status is Status.QUEUED and remediation.attempt.number == attempt
 
 
-def accepts_sync_response(remediation: Remediation, attempt: int) -> bool:
-    """Whether Azure's answer to the sync call of this attempt is still news: it is not on record yet."""
-    unrecorded = remediation.status is Status.VERIFYING and remediation.attempt.submitted_at is None
-    return remediation.attempt.number == attempt and (remediation.status is Status.QUEUED or unrecorded)
-
-
-def resume(opening: Remediation, now: datetime) -> Remediation:
-    """What its opener has left unwritten begins now, unless its turn lies ahead; its sync job is to be queued."""
-    return opening if opening.attempt.queued_at > now else expedite(opening, now)
-
-
 def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
     """The next attempt begins; its sync job is to be queued."""
-    number = remediation.attempt.number + 1
-    begun = replace(remediation, attempts=(*remediation.attempts, Attempt(number, sync_type, queued_at=now)))
-    return _move(begun, Status.QUEUED, now, f"attempt {number}", due_at=now + JOB_TIMEOUT)
+    attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
+    begun = replace(remediation, attempts=(*remediation.attempts, attempt))
+    return _move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now + JOB_TIMEOUT)
 
 
 def job_lost(remediation: Remediation, now: datetime) -> Remediation:
-    """Nobody answered for the sync job in time: perhaps the call was made, and the instance is well by now."""
+    """Nobody answered for the sync job in time: perhaps the call was made, so the instance is asked."""
     return _move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
 
 
 def requeue(remediation: Remediation, now: datetime) -> Remediation:
     """The sync job was put into the queue once more, because nobody answered for it in time."""
-    # A slot that it had is long past: others have taken the budget since.
+    # A slot that it had is long past: others have taken the rate limit since.
     return replace(remediation, slot_at=None, due_at=now + JOB_TIMEOUT)
 
 
 def wait_for_write_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The subscription's write budget has no slot before then: the job goes back to the queue until its slot."""
+    """The write limit has no slot before then: the job goes back to the queue until its slot."""
     return replace(remediation, slot_at=slot_at, due_at=slot_at + JOB_TIMEOUT)
 
 
 def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The subscription's read budget has no slot before then: it is looked at again when it has."""
+    """The read limit has no slot before then: it is polled again when it has."""
     return replace(remediation, slot_at=slot_at, due_at=slot_at)
 
 
-def is_too_early(remediation: Remediation, now: datetime) -> bool:
-    """Whether a job is a repeat of one that still waits in the queue."""
-    return job_delay(remediation, now) > _CLOCK_TOLERANCE
+def on_submit(remediation: Remediation, submitted: SubmitResult) -> Remediation | None:
+    """A sync job was carried out.
 
-
-def on_sync_response(
-    remediation: Remediation, answer: arm_results.SyncResult, now: datetime, jitter: float, retry: timedelta | None
-) -> Remediation:
-    """What ARM said to the sync call.
-
-    Args:
-        jitter: 0 to 1; spreads the delay of what has to be asked again.
-        retry: how long to wait for the next attempt, should this one fail; None if it is the last.
+    Returns:
+        None where the remediation has gone on meanwhile, so that the result says nothing about it any more.
     """
-    match answer:
-        case arm_results.SyncAccepted(operation, retry_after):
-            return _move(
-                _attempt(remediation, submitted_at=now, operation=operation),
-                Status.RUNNING,
-                now,
-                "sync accepted",
-                due_at=now + _wait(retry_after),
+    if not _accepts_submit_result(remediation, submitted.attempt):
+        return None
+    match submitted:
+        case SyncResponse(_, result, at):
+            return on_sync_response(remediation, result, at)
+        case SlotAhead(_, slot_at):
+            return wait_for_write_slot(remediation, slot_at) if remediation.status is Status.QUEUED else None
+        case Expired(_, timeout, now):
+            return time_out_if_expired(remediation, timeout, now)
+
+
+def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, at: Moment) -> Remediation:
+    """ARM answered the sync call."""
+    now = at.now
+    match result:
+        case arm_results.SyncAccepted(urls, retry_after):
+            accepted = _change_attempt(
+                remediation,
+                submitted_at=now,
+                operation_status_url=urls.status_url,
+                operation_result_url=urls.result_url,
             )
+            return _move(accepted, Status.RUNNING, now, "sync accepted", due_at=now + _poll_interval(retry_after))
         case arm_results.SyncDone():
-            done = _attempt(remediation, submitted_at=now, ended_at=now)
+            done = _change_attempt(remediation, submitted_at=now, ended_at=now)
             return _move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
-        case arm_results.SyncRefused(status, error):
-            refused = _attempt(remediation, submitted_at=now, ended_at=now, error=error)
-            granted = None if status in _PERMANENT else retry
-            return _fail(refused, Status.REJECTED, now, f"ARM refused the sync call with {status}", error, granted)
+        case arm_results.Refused(status, error):
+            refused = _change_attempt(remediation, submitted_at=now, ended_at=now, error=error)
+            reason = f"ARM refused the sync call with {status}"
+            if status in _PERMANENT:
+                return _end(refused, Status.REJECTED, now, reason, error)
+            return _retry_or_end(refused, Status.REJECTED, at, reason, error)
         case arm_results.SyncConflict(error, retry_after):
-            delay = _delay(retry_after, remediation.deferrals, jitter)
             reason = "another operation runs on the instance: asking the instance"
+            delay = _delay(retry_after, remediation.deferrals, at.jitter)
             conflicting = _move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
             return replace(conflicting, deferrals=remediation.deferrals + 1, error=error)
         case arm_results.TransientFailure():
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
-            return _deferred(remediation, answer, now, jitter, patience=JOB_TIMEOUT)
+            return _ask_again(remediation, result, at, job_timeout=JOB_TIMEOUT)
 
 
-def on_operation_status(
-    remediation: Remediation, answer: arm_results.OperationResult, now: datetime, jitter: float, retry: timedelta | None
-) -> Remediation:
-    """What ARM said about the running operation; `jitter` and `retry` as for `sync_answered`."""
-    match answer:
+def on_operation_status(remediation: Remediation, result: arm_results.OperationResult, at: Moment) -> Remediation:
+    """ARM answered a poll of the running operation."""
+    now = at.now
+    match result:
         case arm_results.OperationRunning(status, retry_after):
-            running = _attempt(remediation, operation_status=status)
-            return replace(running, due_at=now + _wait(retry_after), slot_at=None, deferrals=0)
+            running = _change_attempt(remediation, operation_status=status)
+            return replace(running, due_at=now + _poll_interval(retry_after), slot_at=None, deferrals=0)
         case arm_results.OperationSucceeded(job_id):
-            ended = _attempt(remediation, operation_status="Succeeded", job_id=job_id, ended_at=now)
-            return _move(ended, Status.VERIFYING, now, "operation succeeded", due_at=now)
+            succeeded = _change_attempt(remediation, operation_status="Succeeded", job_id=job_id, ended_at=now)
+            return _move(succeeded, Status.VERIFYING, now, "operation succeeded", due_at=now)
         case arm_results.OperationFailed(status, error, job_id):
-            failed = _attempt(remediation, operation_status=status, job_id=job_id, ended_at=now, error=error)
-            return _fail(failed, Status.FAILED, now, f"operation {status}", error, retry)
+            failed = _change_attempt(remediation, operation_status=status, job_id=job_id, ended_at=now, error=error)
+            return _retry_or_end(failed, Status.FAILED, at, f"operation {status}", error)
         case arm_results.OperationUnknown():
-            ended = _attempt(remediation, ended_at=now)
-            return _move(
-                ended,
-                Status.VERIFYING,
-                now,
-                "ARM does not know the operation: asking the instance",
-                due_at=now,
-            )
+            ended = _change_attempt(remediation, ended_at=now)
+            reason = "ARM does not know the operation: asking the instance"
+            return _move(ended, Status.VERIFYING, now, reason, due_at=now)
         case arm_results.TransientFailure():
-            return _deferred(remediation, answer, now, jitter)
+            return _ask_again(remediation, result, at)
 
 
-def on_instance_read(
-    remediation: Remediation, answer: arm_results.InstanceResult, now: datetime, jitter: float, retry: timedelta | None
-) -> Remediation:
-    """What the instance itself shows after the sync, the only proof of a heal; otherwise as `sync_answered`."""
-    match answer:
+def on_instance_read(remediation: Remediation, result: arm_results.InstanceResult, at: Moment) -> Remediation:
+    """ARM answered a read of the instance, the only proof of a heal."""
+    now = at.now
+    match result:
         case arm_results.InstanceRead(state, _) if state in _CHANGING:
             return replace(remediation, protection_state=state, due_at=now + DEFAULT_POLL_INTERVAL, slot_at=None)
         case arm_results.InstanceRead(state, error):
@@ -193,38 +245,37 @@ def on_instance_read(
                 return _end(read, Status.HEALED, now, f"the instance is {state}", None)
             if remediation.attempt.submitted_at is None:
                 # The other operation is over and was not the heal: the attempt itself is still to be made.
-                again = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now + JOB_TIMEOUT)
-                return replace(again, deferrals=remediation.deferrals)
+                queued = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now + JOB_TIMEOUT)
+                return replace(queued, deferrals=remediation.deferrals)
             if state in _INTENDED:
                 return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
-            return _fail(read, Status.UNHEALTHY, now, f"the instance is {state} after the sync", error, retry)
-        case arm_results.InstanceRefused(status, error):
-            reason = f"ARM refused to show the instance with {status}"
-            return _end(remediation, Status.REJECTED, now, reason, error)
+            return _retry_or_end(read, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
+        case arm_results.Refused(status, error):
+            return _end(remediation, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
         case arm_results.TransientFailure():
-            return _deferred(remediation, answer, now, jitter)
+            return _ask_again(remediation, result, at)
 
 
-def time_out_if_expired(remediation: Remediation, operation_timeout: timedelta, now: datetime) -> Remediation | None:
+def time_out_if_expired(remediation: Remediation, timeout: timedelta, now: datetime) -> Remediation | None:
     """The timed-out remediation when its attempt has lasted too long, None when it may go on."""
-    waits = remediation.status.is_terminal or remediation.status is Status.WAITING_TO_RETRY
-    if waits or now - remediation.attempt.queued_at < operation_timeout:
+    is_waiting = remediation.status.is_terminal or remediation.status is Status.WAITING_TO_RETRY
+    if is_waiting or now - remediation.attempt.queued_at < timeout:
         return None
-    error = new_error("OperationTimedOut", f"no end after {operation_timeout}; last seen {remediation.status}")
-    ended = _attempt(remediation, ended_at=now, error=error)
+    error = new_error("OperationTimedOut", f"no end after {timeout}; last seen {remediation.status}")
+    ended = _change_attempt(remediation, ended_at=now, error=error)
     return _end(ended, Status.TIMED_OUT, now, error["message"], remediation.error or error)
 
 
 def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
-    """An operator's word ends it; an operation that runs goes on in Azure, unwatched."""
-    ended = _attempt(remediation, ended_at=remediation.attempt.ended_at or now)
+    """An operator ends it; an operation that runs goes on in Azure, unwatched."""
+    ended = _change_attempt(remediation, ended_at=remediation.attempt.ended_at or now)
     return _end(ended, Status.CANCELLED, now, reason, remediation.error)
 
 
 def on_poison_message(remediation: Remediation, message: str, now: datetime) -> Remediation:
     """The sync job failed so often that the queue gave up on it; its text is kept as evidence."""
     error = new_error("PoisonMessage", f"the sync job was given up by the queue: {message}")
-    ended = _attempt(remediation, ended_at=now, error=error)
+    ended = _change_attempt(remediation, ended_at=now, error=error)
     return _end(ended, Status.FAILED, now, "the sync job was given up by the queue", error)
 
 
@@ -239,69 +290,58 @@ def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) ->
     return replace(remediation, due_at=now + delay, deferrals=remediation.deferrals + 1)
 
 
-def close_unless_announced(remediation: Remediation, announce: bool) -> Remediation:
-    """Once ended, nothing is left to do, unless the outcome is still to be announced."""
-    if remediation.status.is_terminal and not announce:
-        return replace(remediation, due_at=None)
-    return remediation
+def skip_announcement(remediation: Remediation) -> Remediation:
+    """Without a topic nothing is left to do once it has ended."""
+    return replace(remediation, due_at=None) if remediation.status.is_terminal else remediation
 
 
-def job_delay(remediation: Remediation, now: datetime) -> timedelta:
-    """How long the sync job of a queued remediation is to stay invisible."""
-    due_at = remediation.due_at or now
-    return max(due_at - JOB_TIMEOUT - now, timedelta())
+def _accepts_submit_result(remediation: Remediation, attempt: int) -> bool:
+    """Whether the result of this attempt's job is not on record yet, though another host may know that it was lost."""
+    is_unrecorded = remediation.status is Status.VERIFYING and remediation.attempt.submitted_at is None
+    return remediation.attempt.number == attempt and (remediation.status is Status.QUEUED or is_unrecorded)
 
 
-def _wait(retry_after: float | None) -> timedelta:
-    return DEFAULT_POLL_INTERVAL if retry_after is None else timedelta(seconds=retry_after)
-
-
-def _attempt(remediation: Remediation, **changes: Any) -> Remediation:
-    attempts = (*remediation.attempts[:-1], replace(remediation.attempt, **changes))
-    return replace(remediation, attempts=attempts)
+def _change_attempt(remediation: Remediation, **changes: Any) -> Remediation:
+    return replace(remediation, attempts=(*remediation.attempts[:-1], replace(remediation.attempt, **changes)))
 
 
 def _move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:
-    history = (*remediation.history, Transition(now, remediation.status, status, reason))
+    step = Transition(at=now, before=remediation.status, after=status, reason=reason)
+    history = (*remediation.history, step)
     return replace(remediation, status=status, due_at=due_at, history=history, slot_at=None, deferrals=0, error=None)
 
 
-def _fail(
-    remediation: Remediation,
-    at_last: Status,
-    now: datetime,
-    reason: str,
-    error: ArmError | None,
-    retry: timedelta | None,
+def _retry_or_end(
+    remediation: Remediation, status: Status, at: Moment, reason: str, error: ArmError | None
 ) -> Remediation:
-    """The attempt is lost: wait for the next one, or end with this status if it was the last."""
-    if retry is None:
-        return _end(remediation, at_last, now, reason, error)
-    waiting = _move(remediation, Status.WAITING_TO_RETRY, now, f"{reason}; next attempt in {retry}", now + retry)
+    """The attempt has failed: wait for the next one, or end with this status if it was the last."""
+    if at.retry_in is None:
+        return _end(remediation, status, at.now, reason, error)
+    reason = f"{reason}; next attempt in {at.retry_in}"
+    waiting = _move(remediation, Status.WAITING_TO_RETRY, at.now, reason, due_at=at.now + at.retry_in)
     return replace(waiting, error=error)
 
 
 def _end(remediation: Remediation, status: Status, now: datetime, reason: str, error: ArmError | None) -> Remediation:
-    ended = _move(remediation, status, now, reason, due_at=now)
-    return replace(ended, error=error, ended_at=now)
+    return replace(_move(remediation, status, now, reason, due_at=now), error=error, ended_at=now)
 
 
-def _deferred(
-    remediation: Remediation,
-    answer: arm_results.TransientFailure,
-    now: datetime,
-    jitter: float,
-    patience: timedelta = timedelta(),
+def _ask_again(
+    remediation: Remediation, failure: arm_results.TransientFailure, at: Moment, job_timeout: timedelta = timedelta()
 ) -> Remediation:
-    """Ask again: when ARM said so, else after a back-off."""
-    delay = _delay(answer.retry_after, remediation.deferrals, jitter)
+    """No verdict: ask again when ARM said so, else after a back-off."""
+    delay = _delay(failure.retry_after, remediation.deferrals, at.jitter)
     return replace(
         remediation,
-        due_at=now + delay + patience,
+        due_at=at.now + delay + job_timeout,
         slot_at=None,
         deferrals=remediation.deferrals + 1,
-        error=answer.error,
+        error=failure.error,
     )
+
+
+def _poll_interval(retry_after: float | None) -> timedelta:
+    return DEFAULT_POLL_INTERVAL if retry_after is None else timedelta(seconds=retry_after)
 
 
 def _delay(retry_after: float | None, deferrals: int, jitter: float) -> timedelta:
@@ -309,10 +349,10 @@ def _delay(retry_after: float | None, deferrals: int, jitter: float) -> timedelt
     if retry_after is None:
         return _back_off(deferrals, jitter)
     at_least = timedelta(seconds=(1 << min(deferrals, 10)) - 1)
-    return max(_wait(retry_after), min(at_least, _MAX_BACK_OFF))
+    return max(_poll_interval(retry_after), min(at_least, _MAX_BACK_OFF))
 
 
 def _back_off(deferrals: int, jitter: float) -> timedelta:
-    """Doubles from time to time, and is spread so that hosts do not march in step."""
+    """Doubles with each deferral in a row."""
     doubled: timedelta = _MIN_BACK_OFF * (1 << min(deferrals, 10))
     return min(doubled, _MAX_BACK_OFF) * (0.5 + jitter / 2)

@@ -1,4 +1,4 @@
-"""A remediation in one line: what lists, tiles and charts show of thousands, without reading their documents.
+"""A remediation in one line, for lists, tiles and charts that show thousands without reading their documents.
 
 Storage keeps it as one text beside the document: one property costs a reader half of what eight cost.
 """
@@ -6,6 +6,8 @@ Storage keeps it as one text beside the document: one property costs a reader ha
 import json
 from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from shared.clock import from_millis, to_millis
 from shared.domain.remediation import Remediation, Status, opened_at_of
@@ -29,68 +31,57 @@ class Summary:
     """Of why it did not heal, or of the newest hindrance."""
 
 
+class _Columns(msgspec.Struct, array_like=True):
+    """The stored text: all that the id does not say, as a JSON array. A newer app may have made it longer."""
+
+    status: Status
+    instance: str
+    source: str
+    ended_at: int | None
+    """Milliseconds since 1970."""
+    attempts: int
+    protection_state: str | None
+    error_code: str | None
+
+
 def summarize(remediation: Remediation) -> Summary:
-    """The remediation, in short."""
+    """The remediation, in short; times to the millisecond, as if it had been stored meanwhile."""
+    return summary_from_text(remediation.id, summary_to_text(remediation))
+
+
+def summary_to_text(remediation: Remediation) -> str:
+    """The text that storage keeps."""
     code = remediation.error.get("code") if remediation.error else None
-    return Summary(
-        id=remediation.id,
-        status=remediation.status,
-        instance=str(remediation.instance),
-        source=remediation.source,
-        # To the millisecond, as the id has it: the same whether it was stored meanwhile or not.
-        opened_at=opened_at_of(remediation.id),
-        ended_at=from_millis(to_millis(remediation.ended_at)) if remediation.ended_at else None,
-        attempts=len(remediation.attempts),
-        protection_state=remediation.protection_state,
-        error_code=None if code is None else str(code),
-    )
-
-
-def to_text(summary: Summary) -> str:
-    """What is stored: all that the id does not say, as a JSON array."""
-    ended_at = to_millis(summary.ended_at) if summary.ended_at else None
-    fields = [
-        summary.status.value,
-        summary.instance,
-        summary.source,
-        ended_at,
-        summary.attempts,
-        summary.protection_state,
-        summary.error_code,
+    columns = [
+        remediation.status,
+        str(remediation.instance),
+        remediation.source,
+        to_millis(remediation.ended_at) if remediation.ended_at else None,
+        len(remediation.attempts),
+        remediation.protection_state,
+        None if code is None else str(code),
     ]
-    return json.dumps(fields, separators=(",", ":"))
+    return json.dumps(columns, separators=(",", ":"))
 
 
-def from_text(remediation_id: str, text: str) -> Summary:
-    """The summary that `to_text` wrote; an array that a newer app made longer is read as far as it is known.
+def summary_from_text(remediation_id: str, text: str) -> Summary:
+    """The summary that `summary_to_text` wrote.
 
     Raises:
         ValueError: the text was never written by it.
     """
     try:
-        return _read(remediation_id, *json.loads(text)[:7])
-    except (ValueError, TypeError, KeyError, OverflowError) as cause:
+        stored = msgspec.convert(json.loads(text), _Columns)
+        return Summary(
+            id=remediation_id,
+            status=stored.status,
+            instance=stored.instance,
+            source=stored.source,
+            opened_at=opened_at_of(remediation_id),
+            ended_at=None if stored.ended_at is None else from_millis(stored.ended_at),
+            attempts=stored.attempts,
+            protection_state=stored.protection_state,
+            error_code=stored.error_code,
+        )
+    except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise ValueError(f"not a summary: {cause}") from cause
-
-
-def _read(
-    remediation_id: str,
-    status: str,
-    instance: str,
-    source: str,
-    ended_at: int | None,
-    attempts: int,
-    protection_state: str | None,
-    error_code: str | None,
-) -> Summary:
-    return Summary(
-        id=remediation_id,
-        status=Status(status),
-        instance=instance,
-        source=source,
-        opened_at=opened_at_of(remediation_id),
-        ended_at=None if ended_at is None else from_millis(ended_at),
-        attempts=attempts,
-        protection_state=protection_state,
-        error_code=error_code,
-    )

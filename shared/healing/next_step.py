@@ -1,85 +1,74 @@
-"""A look at a remediation that is due: what is asked of whom, and how it moves on.
-
-One look is one step of the story. The tick takes many of them side by side and stores what they come to.
-"""
+"""The next step of a remediation that is due: which call to Azure it needs, and how its result moves it on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from shared.clients.arm import ArmClient
 from shared.domain import state_machine
-from shared.domain.arm_results import OperationUnknown
+from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
+from shared.domain.state_machine import Moment
+from shared.healing.ports import Arm
 from shared.rate_limits.rate_limiter import RateLimiter
-from shared.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NextStep:
-    """Looks at what is due, with these parts."""
+    """Takes one step of one remediation; stores nothing."""
 
-    arm: ArmClient
-    reads: RateLimiter
-    settings: Settings
+    arm: Arm
+    read_limit: RateLimiter
+    policy: Policy
+    operation_timeout: timedelta
     now: Callable[[], datetime]
     random: Callable[[], float]
 
     def take(self, current: Remediation) -> Remediation:
-        """Where the remediation stands after this look; itself if it is not due.
+        """The remediation after its next step; the same if it is not due.
 
         Raises:
-            azure.core.exceptions.AzureError: storage, which keeps the read budget, cannot be reached.
+            azure.core.exceptions.AzureError: storage, which keeps the read limit, cannot be reached.
         """
-        if current.due_at is not None and current.due_at > self.now():
+        is_waiting = current.due_at is not None and current.due_at > self.now()
+        if is_waiting or current.status.is_terminal:
             return current
-        after = self._next(current)
-        return state_machine.close_unless_announced(after, announce=self.settings.outcome_topic_endpoint is not None)
-
-    def _next(self, current: Remediation) -> Remediation:
-        if current.status.is_terminal:
-            return current
-        ended = state_machine.time_out_if_expired(current, self.settings.operation_timeout, self.now())
-        if ended is not None:
-            return ended
+        timed_out = state_machine.time_out_if_expired(current, self.operation_timeout, self.now())
+        if timed_out is not None:
+            return timed_out
         if current.status is Status.WAITING_TO_RETRY:
-            asked_for = current.attempts[0].sync_type
-            number = current.attempt.number + 1
-            return state_machine.start_next_attempt(
-                current, self.settings.policy().sync_type(number, asked_for), self.now()
-            )
+            sync_type = self.policy.sync_type(current.attempt.number + 1, current.attempts[0].sync_type)
+            return state_machine.start_next_attempt(current, sync_type, self.now())
         if current.status is Status.QUEUED:
-            return self._unanswered(current)
+            return self._job_lost(current)
         if current.status is Status.RUNNING:
-            current = self._ask(current, self._operation)
+            current = self._wait_for_slot(current) or self._poll_operation(current)
         if current.status is Status.VERIFYING:
-            current = self._ask(current, self._instance)
+            current = self._wait_for_slot(current) or self._read_instance(current)
         return current
 
-    def _unanswered(self, current: Remediation) -> Remediation:
+    def _job_lost(self, current: Remediation) -> Remediation:
         """Its sync job got lost; or a crash took the record of its call, and the instance shows what came of it."""
         if current.attempt.sync_type is SyncType.FORCE_RESYNC:
             return state_machine.requeue(current, self.now())
-        asked = self._ask(state_machine.job_lost(current, self.now()), self._instance)
-        # That the instance is as broken as before is no news: the story need not grow each minute.
-        return state_machine.requeue(current, self.now()) if asked.status is Status.QUEUED else asked
+        asking = state_machine.job_lost(current, self.now())
+        after = self._wait_for_slot(asking) or self._read_instance(asking)
+        # That the instance is as broken as before is no news: the history need not grow each minute.
+        return state_machine.requeue(current, self.now()) if after.status is Status.QUEUED else after
 
-    def _ask(self, current: Remediation, question: Callable[[Remediation], Remediation]) -> Remediation:
-        """Ask Azure, or wait for a slot of the subscription's read budget."""
-        if current.slot_at is None:
-            slot_at = self.reads.slot(current.instance.subscription_id)
-            if slot_at > self.now():
-                return state_machine.wait_for_read_slot(current, slot_at)
-        return question(current)
+    def _wait_for_slot(self, current: Remediation) -> Remediation | None:
+        """The remediation as it waits for a slot of the subscription's read limit; None if it has one."""
+        if current.slot_at is not None:
+            return None
+        slot_at = self.read_limit.slot(current.instance.subscription_id)
+        return state_machine.wait_for_read_slot(current, slot_at) if slot_at > self.now() else None
 
-    def _operation(self, current: Remediation) -> Remediation:
-        operation = current.attempt.operation
-        answer = self.arm.operation(current.instance, operation) if operation else OperationUnknown()
-        retry = self.settings.policy().retry_delay(current.attempt.number)
-        return state_machine.on_operation_status(current, answer, self.now(), self.random(), retry)
+    def _poll_operation(self, current: Remediation) -> Remediation:
+        result = self.arm.operation(current.instance, current.attempt.operation_urls)
+        return state_machine.on_operation_status(current, result, self._moment(current))
 
-    def _instance(self, current: Remediation) -> Remediation:
-        answer = self.arm.read(current.instance)
-        retry = self.settings.policy().retry_delay(current.attempt.number)
-        return state_machine.on_instance_read(current, answer, self.now(), self.random(), retry)
+    def _read_instance(self, current: Remediation) -> Remediation:
+        return state_machine.on_instance_read(current, self.arm.read(current.instance), self._moment(current))
+
+    def _moment(self, current: Remediation) -> Moment:
+        return Moment(self.now(), self.random(), self.policy.retry_delay(current.attempt.number))

@@ -1,31 +1,28 @@
-"""History does not grow for ever: what ended long ago is removed once a day."""
+"""Retention: remediations that ended long ago are removed once a day."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared import logs
-from shared.settings import Settings
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Removes old remediations with these parts."""
+    """Removes old remediations."""
 
     store: RemediationStore
-    settings: Settings
+    retention_days: int
     now: Callable[[], datetime]
 
     def purge(self) -> None:
-        """Remove ended remediations that were opened more than `RETENTION_DAYS` ago, and whom they leave without any.
-
-        Active ones stay.
+        """Remove ended remediations that were opened more than `RETENTION_DAYS` ago; active ones stay.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached; the next run removes the rest.
         """
-        opened_before = self.now() - timedelta(days=self.settings.retention_days)
+        opened_before = self.now() - timedelta(days=self.retention_days)
         purged = sum(self.store.purge(shard, opened_before) for shard in SHARDS)
         logs.info("remediations.purged", count=purged, openedBefore=opened_before)

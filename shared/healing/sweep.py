@@ -1,12 +1,12 @@
-"""The sweep: heals what no signal told of, and what was broken before the app came.
+"""The sweep: heals instances for which no signal came, those that broke before the app was installed among them.
 
 Resource Graph names the broken instances; each is a signal like any other, through the same policy, and its heal
-begins at its turn (see `turns`). What is being healed already is left alone: to count the finding there would
-write a row for each instance that waits for its next attempt, each hour.
+begins at its sweep slot (`rate_limits.sweep_quota`). What is being healed already is left alone: to count the
+finding there would write a row for each instance that waits for its next attempt, each hour.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,29 +15,26 @@ from functools import partial
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.clients.resource_graph import BrokenInstances, Finding, GraphRefused, ResourceGraph
-from shared.domain.arm_results import ArmError, TransientFailure
+from shared.clients.resource_graph import BrokenInstance, QuerySucceeded, ResourceGraph
+from shared.domain.arm_results import ArmError, Refused, TransientFailure
 from shared.domain.policy import Coalesce, Drop
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SWEEP, Signal
 from shared.domain.state_machine import job_delay
-from shared.healing.healer import Healer
+from shared.healing.intake import Coalesced, Dropped, Intake
+from shared.healing.ports import JobQueue
 from shared.logs import LogRelay
 from shared.rate_limits.sweep_quota import MAX_AHEAD, SweepQuota
-from shared.storage.queues import SyncJobQueue
-from shared.storage.remediation_store import WriteConflict
+from shared.storage.conflicts import WriteConflict
 
-_QUERY_BUDGET = timedelta(seconds=60)
-_BUDGET = timedelta(minutes=3)
+_QUERY_TIMEOUT = timedelta(seconds=60)
+_TIMEOUT = timedelta(minutes=3)
 """A sweep ends by then: below `functionTimeout`, and below the 230 s in which Azure's load balancer wants an answer
 to a request ("Azure Functions scale and hosting", function app time-out duration)."""
-_SIDE_BY_SIDE = 4
+_CONCURRENCY = 4
 """Threads: enough to hide storage's latency, few enough to leave the processor to events."""
-_TOGETHER = 200
-"""Findings that are weighed before those of them that are to be healed get their turns."""
-
-TakeTurns = Callable[[str, int], Sequence[datetime]]
-"""Turns in a subscription, at most so many."""
+_BATCH_SIZE = 200
+"""Broken instances that are evaluated before those of them that are to be healed get their sweep slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ class Opened:
     instance: BackupInstanceId
     begins_at: datetime
     remediation_id: str | None
-    """None when it was only asked what would be opened."""
+    """None in a preview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +57,19 @@ class Skipped:
     reason: str
 
 
-Heal = Callable[[Signal], Opened | Skipped]
-"""Opens a remediation for a signal that has its turn, or says what opening it would do."""
-
-
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What became of the findings of one sweep."""
+    """The result for each broken instance that one sweep found."""
 
     opened: tuple[Opened, ...]
-    left: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...]
     unreadable: int
     """Rows of Resource Graph's answer that name no broken instance."""
 
     @property
-    def left_by_code(self) -> dict[str, int]:
-        """How many were left for which reason."""
-        return dict(Counter(left.code for left in self.left))
+    def skipped_by_code(self) -> dict[str, int]:
+        """How many were skipped for which reason."""
+        return dict(Counter(skipped.code for skipped in self.skipped))
 
 
 @dataclass(eq=False)
@@ -92,13 +85,62 @@ class SweepFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class _Opener:
+    """Opens remediations for the instances that the policy lets through."""
+
+    intake: Intake
+    quota: SweepQuota
+    jobs: JobQueue
+    now: Callable[[], datetime]
+
+    def take_slots(self, subscription_id: str, wanted: int) -> Sequence[datetime]:
+        return self.quota.take(subscription_id, wanted)
+
+    def open(self, signal: Signal) -> Opened | Skipped:
+        try:
+            result = self.intake.accept(signal)
+        except WriteConflict as conflict:
+            return Skipped(signal.instance, "Contended", str(conflict))
+        match result:
+            case Dropped(code, reason):
+                return Skipped(signal.instance, code, reason)
+            case Coalesced(remediation):
+                return Skipped(signal.instance, "AlreadyActive", f"remediation {remediation.id} has just begun")
+        remediation = result.remediation
+        try:
+            self.jobs.send(result.job, job_delay(remediation, self.now()))
+        except AzureError as failure:
+            # Its due entry asks for the job again.
+            logs.error("job.not_queued", remediationId=remediation.id, reason=logs.describe_exception(failure))
+        return Opened(signal.instance, remediation.attempt.queued_at, remediation.id)
+
+
+class _Preview:
+    """Only says what would be opened. No slot is taken, so each peek begins behind those that it has seen already."""
+
+    def __init__(self, quota: SweepQuota) -> None:
+        self._quota = quota
+        self._seen: Counter[str] = Counter()
+
+    def take_slots(self, subscription_id: str, wanted: int) -> Sequence[datetime]:
+        seen = self._seen[subscription_id]
+        slots = self._quota.peek(subscription_id, seen + wanted)[seen:]
+        self._seen[subscription_id] += len(slots)
+        return slots
+
+    def open(self, signal: Signal) -> Opened | Skipped:
+        begins_at = max(signal.not_before or signal.occurred_at, signal.occurred_at)
+        return Opened(signal.instance, begins_at, None)
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
-    """Sweeps with these parts."""
+    """Sweeps all subscriptions."""
 
     graph: ResourceGraph
-    healer: Healer
-    turns: SweepQuota
-    jobs: SyncJobQueue
+    intake: Intake
+    quota: SweepQuota
+    jobs: JobQueue
     now: Callable[[], datetime]
     random: Callable[[], float]
 
@@ -114,72 +156,63 @@ class Sweep:
             logs.error("sweep.failed", status=failure.refused, error=failure.error)
 
     def run(self) -> SweepResult:
-        """Open a remediation for each broken instance that the policy and the sweep's turns allow.
+        """Open a remediation for each broken instance that the policy and the sweep's quota allow.
 
         Raises:
-            NotSwept: Resource Graph gave no answer; nothing was opened.
-            LostRace: other sweeps kept taking turns; what was opened is healed.
+            SweepFailed: Resource Graph gave no answer; nothing was opened.
+            WriteConflict: other sweeps kept taking slots; what was opened is healed.
             azure.core.exceptions.AzureError: storage cannot be reached; what was opened is healed.
         """
-        swept = self._sweep(self.turns.take, self._open)
-        logs.info("sweep.ended", opened=len(swept.opened), left=swept.left_by_code, unreadable=swept.unreadable)
-        return swept
+        result = self._sweep(_Opener(self.intake, self.quota, self.jobs, self.now))
+        logs.info("sweep.ended", opened=len(result.opened), left=result.skipped_by_code, unreadable=result.unreadable)
+        return result
 
     def preview(self) -> SweepResult:
-        """What `run` would do now; nothing is written. Raises as `run` does."""
-        given: Counter[str] = Counter()
+        """Say what `run` would do now; nothing is written. Raises as `run` does."""
+        return self._sweep(_Preview(self.quota))
 
-        def peek(subscription_id: str, wanted: int) -> Sequence[datetime]:
-            # Nothing is taken, so the next look begins behind what this one has seen.
-            seen = given[subscription_id]
-            turns = self.turns.peek(subscription_id, seen + wanted)[seen:]
-            given[subscription_id] += len(turns)
-            return turns
-
-        return self._sweep(peek, _would_open)
-
-    def _sweep(self, take: TakeTurns, heal: Heal) -> SweepResult:
-        deadline = self.now() + _BUDGET
-        broken = self._broken()
+    def _sweep(self, opener: _Opener | _Preview) -> SweepResult:
+        deadline = self.now() + _TIMEOUT
+        found = self._query()
         # In random order: what one sweep had no time for is not to be last in each.
-        findings = sorted(broken.findings, key=lambda _: self.random())
+        broken = sorted(found.instances, key=lambda _: self.random())
         results: list[Opened | Skipped] = []
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
-            for start in range(0, len(findings), _TOGETHER):
-                signals = [_signal(finding, self.now()) for finding in findings[start : start + _TOGETHER]]
+        with ThreadPoolExecutor(_CONCURRENCY) as threads:
+            for start in range(0, len(broken), _BATCH_SIZE):
+                signals = [_signal(instance, self.now()) for instance in broken[start : start + _BATCH_SIZE]]
                 if self.now() > deadline:
                     results += [_no_time(signal) for signal in signals]
                 else:
-                    results += self._some(signals, take, heal, side_by_side)
+                    results += self._heal(signals, opener, threads)
         opened = tuple(each for each in results if isinstance(each, Opened))
-        left = tuple(each for each in results if isinstance(each, Skipped))
-        return SweepResult(opened, left, broken.unreadable)
+        skipped = tuple(each for each in results if isinstance(each, Skipped))
+        return SweepResult(opened, skipped, found.unreadable)
 
-    def _some(
-        self, signals: Sequence[Signal], take: TakeTurns, heal: Heal, side_by_side: ThreadPoolExecutor
+    def _heal(
+        self, signals: Iterable[Signal], opener: _Opener | _Preview, threads: ThreadPoolExecutor
     ) -> list[Opened | Skipped]:
         relay = LogRelay()
         try:
-            weighed = list(side_by_side.map(relay.wrap(self._weigh), signals))
-            left = [each for each in weighed if isinstance(each, Skipped)]
-            wanted = [each for each in weighed if isinstance(each, Signal)]
-            heal_at_its_turn = relay.wrap(partial(_heal_at_its_turn, heal))
-            return [*left, *side_by_side.map(heal_at_its_turn, self._with_turns(wanted, take))]
+            evaluated = list(threads.map(relay.wrap(self._evaluate), signals))
+            skipped = [each for each in evaluated if isinstance(each, Skipped)]
+            wanted = [each for each in evaluated if isinstance(each, Signal)]
+            open_at_slot = relay.wrap(partial(_open_at_slot, opener))
+            return [*skipped, *threads.map(open_at_slot, _with_slots(wanted, opener))]
         finally:
             relay.flush()
 
-    def _broken(self) -> BrokenInstances:
-        match self.graph.broken(self.now() + _QUERY_BUDGET):
-            case BrokenInstances() as broken:
-                return broken
-            case GraphRefused(status, error):
+    def _query(self) -> QuerySucceeded:
+        match self.graph.broken_instances(self.now() + _QUERY_TIMEOUT):
+            case QuerySucceeded() as found:
+                return found
+            case Refused(status, error):
                 raise SweepFailed(error, status)
             case TransientFailure(error, retry_after):
                 raise SweepFailed(error, None, retry_after)
 
-    def _weigh(self, signal: Signal) -> Signal | Skipped:
+    def _evaluate(self, signal: Signal) -> Signal | Skipped:
         """The signal, if the policy would open a remediation for it."""
-        match self.healer.weigh(signal):
+        match self.intake.evaluate(signal):
             case Coalesce(active):
                 reason = f"remediation {active.id} is {active.status}"
                 return Skipped(signal.instance, "AlreadyActive", reason)
@@ -188,49 +221,28 @@ class Sweep:
             case _:
                 return signal
 
-    def _with_turns(self, signals: Sequence[Signal], take: TakeTurns) -> Iterator[tuple[Signal, datetime | None]]:
-        """Each signal with its turn, or with None where its subscription has none left."""
-        of_subscriptions: dict[str, list[Signal]] = {}
-        for signal in signals:
-            of_subscriptions.setdefault(signal.instance.subscription_id.lower(), []).append(signal)
-        for subscription_id, members in of_subscriptions.items():
-            turns = take(subscription_id, len(members))
-            yield from zip(members, [*turns, *[None] * (len(members) - len(turns))], strict=True)
 
-    def _open(self, signal: Signal) -> Opened | Skipped:
-        try:
-            intake = self.healer.intake(signal)
-        except WriteConflict as lost:
-            return Skipped(signal.instance, "Contended", str(lost))
-        assert intake is not None, "a finding is always a signal"
-        if intake.dropped:
-            return Skipped(signal.instance, intake.dropped.code, intake.dropped.reason)
-        assert intake.remediation is not None, "what is not dropped has a remediation"
-        if intake.job is None:
-            return Skipped(signal.instance, "AlreadyActive", f"remediation {intake.remediation.id} has just begun")
-        try:
-            self.jobs.send(intake.job, job_delay(intake.remediation, self.now()))
-        except AzureError as failure:
-            # Its due entry asks for the job again.
-            logs.error("job.not_queued", remediationId=intake.remediation.id, reason=logs.describe_exception(failure))
-        return Opened(signal.instance, intake.remediation.attempt.queued_at, intake.remediation.id)
+def _with_slots(signals: Iterable[Signal], opener: _Opener | _Preview) -> Iterator[tuple[Signal, datetime | None]]:
+    """Each signal with its sweep slot, or with None where its subscription has none left."""
+    by_subscription: dict[str, list[Signal]] = {}
+    for signal in signals:
+        by_subscription.setdefault(signal.instance.subscription_id.lower(), []).append(signal)
+    for subscription_id, members in by_subscription.items():
+        slots = opener.take_slots(subscription_id, len(members))
+        yield from zip(members, [*slots, *[None] * (len(members) - len(slots))], strict=True)
 
 
-def _heal_at_its_turn(heal: Heal, signal_and_turn: tuple[Signal, datetime | None]) -> Opened | Skipped:
-    signal, turn = signal_and_turn
-    if turn is None:
-        return Skipped(signal.instance, "NoTurn", f"the sweep's share of the write budget is given out for {MAX_AHEAD}")
-    return heal(replace(signal, not_before=turn))
-
-
-def _would_open(signal: Signal) -> Opened:
-    assert signal.not_before is not None, "a finding is healed at its turn"
-    return Opened(signal.instance, max(signal.not_before, signal.occurred_at), None)
+def _open_at_slot(opener: _Opener | _Preview, signal_and_slot: tuple[Signal, datetime | None]) -> Opened | Skipped:
+    signal, slot = signal_and_slot
+    if slot is None:
+        reason = f"the sweep's share of the write budget is given out for {MAX_AHEAD}"
+        return Skipped(signal.instance, "NoTurn", reason)
+    return opener.open(replace(signal, not_before=slot))
 
 
 def _no_time(signal: Signal) -> Skipped:
-    return Skipped(signal.instance, "NoTime", f"the sweep ended after {_BUDGET}; the next one finds it again")
+    return Skipped(signal.instance, "NoTime", f"the sweep ended after {_TIMEOUT}; the next one finds it again")
 
 
-def _signal(finding: Finding, now: datetime) -> Signal:
-    return Signal(finding.instance, SWEEP, f"found in {finding.protection_state}", now)
+def _signal(broken: BrokenInstance, now: datetime) -> Signal:
+    return Signal(broken.id, SWEEP, f"found in {broken.protection_state}", now)

@@ -4,29 +4,25 @@ from typing import Any
 
 from shared import logs
 from shared.clock import to_iso
-from shared.domain.remediation import Remediation, Transition
+from shared.domain.remediation import Remediation
 
 
 def log_transitions(before: Remediation | None, after: Remediation) -> None:
-    """One line for each transition that `after` has and `before` had not; call it once they are stored."""
+    """Log each transition that `after` has and `before` had not; call it once they are stored."""
     known = len(before.history) if before else 0
     for transition in after.history[known:]:
-        _log_transition(after, transition)
-
-
-def _log_transition(remediation: Remediation, transition: Transition) -> None:
-    fields: dict[str, Any] = {
-        "at": to_iso(transition.at),
-        "remediationId": remediation.id,
-        "backupInstanceId": str(remediation.instance),
-        "from": transition.before,
-        "to": transition.after,
-        "attempt": remediation.attempt.number,
-        "reason": transition.reason,
-    }
-    if remediation.client_request_id:
-        fields["clientRequestId"] = remediation.client_request_id
-    if transition.after.is_terminal:
-        fields["protectionState"] = remediation.protection_state
-        fields["error"] = remediation.error
-    logs.info("remediation.transition", **fields)
+        details: dict[str, Any] = {}
+        if after.client_request_id:
+            details["clientRequestId"] = after.client_request_id
+        if transition.after.is_terminal:
+            details |= {"protectionState": after.protection_state, "error": after.error}
+        logs.info(
+            "remediation.transition",
+            at=to_iso(transition.at),
+            remediationId=after.id,
+            backupInstanceId=str(after.instance),
+            **{"from": transition.before, "to": transition.after},
+            attempt=after.attempt.number,
+            reason=transition.reason,
+            **details,
+        )

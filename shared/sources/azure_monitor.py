@@ -1,16 +1,13 @@
-"""What an Azure Monitor alert says in the common alert schema: which backup instances failed, or why it is no signal.
+"""Alerts of Azure Monitor in the common alert schema: which backup instances failed, or why an alert is ignored.
 
 The schema: Microsoft Learn, "Common alert schema definitions". Which field names the backup instance differs
-by workload and kind of alert (built-in alerts of Azure Backup, metric, log search and activity log alerts), so
-every text of the fields that can name a resource is read, and what has the form of an ARM id counts, be it the
-whole text or a word in it.
+by workload and kind of alert (built-in alerts of Azure Backup, metric, log search and activity log alerts).
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, TypeVar
 
 from shared.clock import from_iso
@@ -22,27 +19,19 @@ from shared.domain.resource_ids import (
     normalize,
 )
 from shared.domain.signal import Signal, one_line
-from shared.sources.operation_filter import OperationFilter, as_object, ignore_reason
+from shared.sources.id_search import ids_in, texts_in
+from shared.sources.operation_filter import OperationFilter, parse_object
 
 MAX_INSTANCES = 100
 """Instances of one alert that are healed; more say that something else is wrong."""
-_MOST_VAULTS = 5
-_MOST_TEXTS = 5_000
-_SCHEMA = "azuremonitorcommonalertschema"
+_MAX_VAULTS = 5
+_MAX_RESOURCES = 100
+_MAX_TEXTS = 5_000
+_MAX_OPERATIONS = 20
 _RECOVERY_SERVICES = "/providers/microsoft.recoveryservices/"
-_MOST_RESOURCES = 100
-_MOST_OPERATIONS = 20
-_UNREAD = re.compile(r"searchquery|description|linkto.*", re.IGNORECASE | re.DOTALL)
-"""Keys whose texts are a rule's own words and no statement about what failed."""
-_BETWEEN_IDS = re.compile(r"[,;\r\n]")
-_WHOLE = re.compile(r"(?:https://[^/\s]+(?=/))?(/?subscriptions/.*)", re.IGNORECASE | re.DOTALL)
-_NOT_IN_WHOLE = re.compile(r"""["'<>|?#\\]|//|[\s(\[=]/""")
-_ENDS = r"""\s,;"'()\[\]<>|?#\\&"""
-"""What ends an id inside a text. Backslash and `&` are in no name, but in JSON inside JSON and in HTML."""
-_TOKEN = re.compile(rf"""(?:(?<![^\s,;"'(\[<>=|])|https://[^/{_ENDS}]++)(/subscriptions/[^{_ENDS}]++)""", re.IGNORECASE)
-_BEHIND_TOKEN = ".:"
-_RESOURCE = re.compile(r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/[^/\s]+/[^/\s]+/\S+", re.IGNORECASE)
-_WENT_WELL = frozenset({"started", "accepted", "succeeded"})
+_RESOURCE_ID = re.compile(r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/[^/\s]+/[^/\s]+/\S+", re.IGNORECASE)
+_NOT_FAILED = frozenset({"started", "accepted", "succeeded"})
+"""Values of an activity log alert's `status`."""
 
 Id = TypeVar("Id")
 
@@ -84,19 +73,20 @@ class Alert:
         return tuple(Signal(instance, "Alert", self.reason, self.occurred_at) for instance in instances)
 
 
-def read_alert(body: object, now: datetime, rules: OperationFilter) -> Alert | Ignored:
-    """Read the body that an action group sends; `now` stands in for an alert that tells no time.
+def read_alert(body: object, now: datetime, operation_filter: OperationFilter) -> Alert | Ignored:
+    """Read the body that an action group sends; `now` stands in for an alert that has no time.
 
     Raises:
         NotAnAlert: it is no alert of Azure Monitor, whatever the schema.
     """
     if not isinstance(body, Mapping):
         raise NotAnAlert("schemaId", f"expected an alert as a JSON object, got {type(body).__name__}")
-    other_schema = _other_schema(body)
-    if other_schema:
-        return other_schema
-    data = _member(body, "data", "data")
-    essentials = _member(data, "essentials", "data.essentials")
+    schema = _other_schema(body)
+    if schema is not None:
+        advice = "turn on the common alert schema in the action group's receiver"
+        return Ignored("OtherSchema", f"the schema is {schema}: {advice}")
+    data = _object(body, "data", "data")
+    essentials = _object(data, "essentials", "data.essentials")
     condition = essentials.get("monitorCondition")
     if not isinstance(condition, str):
         raise NotAnAlert("data.essentials.monitorCondition", "expected Fired or Resolved as text")
@@ -104,143 +94,111 @@ def read_alert(body: object, now: datetime, rules: OperationFilter) -> Alert | I
         return Ignored("Resolved", "the alert is resolved: nothing is to be healed")
     if condition.lower() != "fired":
         return Ignored("OtherCondition", f"monitorCondition is {one_line(condition)}: only Fired alerts are signals")
-    context = as_object(data.get("alertContext"))
-    named = (essentials.get("alertTargetIDs"), essentials.get("configurationItems"), data.get("customProperties"))
-    texts = [text for part in (*named, context) for text in _texts(part)][:_MOST_TEXTS]
-    return _no_failure(essentials, context, texts, rules) or _read(essentials, texts, now)
+    context = parse_object(data.get("alertContext"))
+    targets = (essentials.get("alertTargetIDs"), essentials.get("configurationItems"), data.get("customProperties"))
+    texts = [text for part in (*targets, context) for text in texts_in(part)][:_MAX_TEXTS]
+    no_failure = _no_failure_reason(essentials, context, texts, operation_filter)
+    return Ignored("NoBackupFailure", no_failure) if no_failure else _read_ids(essentials, texts, now)
 
 
 def alert_identifiers(body: object) -> dict[str, str | None]:
-    """What people call the alert, for the log: `alertId` and `alertRule`, None where the body has none."""
-    data = body.get("data") if isinstance(body, Mapping) else None
-    essentials = data.get("essentials") if isinstance(data, Mapping) else None
-    names = essentials if isinstance(essentials, Mapping) else {}
-    return {
-        key: one_line(name) if isinstance(name := names.get(key), str) else None for key in ("alertId", "alertRule")
-    }
+    """`alertId` and `alertRule` of a body, for the log; None where it has none."""
+    essentials = parse_object(parse_object(parse_object(body).get("data")).get("essentials"))
+    names = {key: essentials.get(key) for key in ("alertId", "alertRule")}
+    return {key: one_line(name) if isinstance(name, str) else None for key, name in names.items()}
 
 
-def _other_schema(body: Mapping[str, Any]) -> Ignored | None:
+def _other_schema(body: Mapping[str, Any]) -> str | None:
+    """The name of the alert's schema; None for the common alert schema."""
     schema = body.get("schemaId")
-    if isinstance(schema, str) and schema.lower() == _SCHEMA:
-        return None
-    is_classic = isinstance(body.get("status"), str) and isinstance(body.get("context"), Mapping)
-    if not isinstance(schema, str) and not is_classic:
-        raise NotAnAlert("schemaId", "schemaId is missing: expected azureMonitorCommonAlertSchema")
-    shown = one_line(schema) if isinstance(schema, str) else "that of a classic alert"
-    return Ignored(
-        "OtherSchema", f"the schema is {shown}: turn on the common alert schema in the action group's receiver"
-    )
+    if isinstance(schema, str):
+        return None if schema.lower() == "azuremonitorcommonalertschema" else one_line(schema)
+    if isinstance(body.get("status"), str) and isinstance(body.get("context"), Mapping):
+        return "that of a classic alert"
+    raise NotAnAlert("schemaId", "schemaId is missing: expected azureMonitorCommonAlertSchema")
 
 
-def _member(parent: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
-    member = parent.get(name)
-    if not isinstance(member, Mapping):
+def _object(parent: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any]:
+    value = parent.get(name)
+    if not isinstance(value, Mapping):
         raise NotAnAlert(path, f"{path} is missing or not an object")
-    return member
+    return value
 
 
-def _no_failure(
-    essentials: Mapping[str, Any], context: Mapping[str, Any], texts: Sequence[str], rules: OperationFilter
-) -> Ignored | None:
-    """What is about backup instances, but not about a backup that failed."""
-    if _is(essentials.get("monitoringService"), "azure backup"):
+def _no_failure_reason(
+    essentials: Mapping[str, Any],
+    context: Mapping[str, Any],
+    texts: Sequence[str],
+    operation_filter: OperationFilter,
+) -> str | None:
+    """Why an alert is about no failed backup; None if it may be about one."""
+    a_restore = "a failed restore says nothing about the protection of the instance"
+    if _equals(essentials.get("monitoringService"), "azure backup"):
         # The built-in alerts (Microsoft Learn, "Azure Monitor based alerts for Azure Backup"): those of the category
-        # Security tell what somebody did on purpose, and of the jobs some are restores.
-        if _is(context.get("category"), "security"):
-            return Ignored("NoBackupFailure", "a security alert of Azure Backup is no failed backup")
+        # Security are about what somebody did on purpose, and of the jobs some are restores.
+        if _equals(context.get("category"), "security"):
+            return "a security alert of Azure Backup is no failed backup"
         if str(essentials.get("alertRule")).lower().startswith("restore"):
-            return Ignored("NoBackupFailure", "a failed restore says nothing about the protection of the instance")
-    metrics = [criterion.get("metricName") for criterion in _criteria(context)]
-    if metrics and all(_is(metric, "restorehealthevent") for metric in metrics):
-        return Ignored("NoBackupFailure", "a failed restore says nothing about the protection of the instance")
-    operations = list(dict.fromkeys(text for text in texts if text.lower().startswith(INSTANCE_OPERATIONS)))[
-        :_MOST_OPERATIONS
-    ]
-    if operations and str(context.get("status")).lower() in _WENT_WELL:
-        return Ignored("NoBackupFailure", f"{operations[0][:200]!a} did not fail")
-    uncounted = [ignore_reason(operation, context, rules) for operation in operations]
-    if uncounted and all(uncounted):
-        return Ignored("NoBackupFailure", str(uncounted[0]))
-    return None
+            return a_restore
+    metrics = _metric_names(context)
+    if metrics and all(_equals(metric, "restorehealthevent") for metric in metrics):
+        return a_restore
+    operations = list(dict.fromkeys(text for text in texts if text.lower().startswith(INSTANCE_OPERATIONS)))
+    if operations and str(context.get("status")).lower() in _NOT_FAILED:
+        return f"{operations[0][:200]!a} did not fail"
+    reasons = [operation_filter.ignore_reason(operation, context) for operation in operations[:_MAX_OPERATIONS]]
+    return reasons[0] if reasons and all(reasons) else None
 
 
-def _read(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime) -> Alert | Ignored:
-    ids = [one for text in texts for one in _ids(text)]
-    instances = _parsed(ids, BackupInstanceId.parse, MAX_INSTANCES + 1)
-    vaults = _parsed(ids, BackupVaultId.parse, _MOST_VAULTS)
-    resources = tuple(dict.fromkeys(normalize(one) for one in ids if _RESOURCE.fullmatch(one)))[:_MOST_RESOURCES]
+def _metric_names(context: Mapping[str, Any]) -> list[object]:
+    criteria = parse_object(context.get("condition")).get("allOf")
+    criteria = criteria if isinstance(criteria, list) else []
+    return [criterion.get("metricName") for criterion in criteria if isinstance(criterion, Mapping)]
+
+
+def _read_ids(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime) -> Alert | Ignored:
+    ids = [resource_id for text in texts for resource_id in ids_in(text)]
+    instances = _parse_ids(ids, BackupInstanceId.parse, MAX_INSTANCES + 1)
+    vaults = _parse_ids(ids, BackupVaultId.parse, _MAX_VAULTS)
     if not instances and not vaults:
-        return _nothing_to_heal(essentials, ids)
-    reason = ": ".join(
-        text for text in (essentials.get("alertRule"), essentials.get("description")) if isinstance(text, str) and text
-    )
-    occurred_at = _moment(essentials.get("firedDateTime")) or now
-    return Alert(one_line(reason or "Azure Monitor alert"), occurred_at, instances, vaults, resources)
+        return _no_instance(essentials, ids)
+    resources = dict.fromkeys(normalize(resource_id) for resource_id in ids if _RESOURCE_ID.fullmatch(resource_id))
+    words = (essentials.get("alertRule"), essentials.get("description"))
+    reason = ": ".join(text for text in words if isinstance(text, str) and text) or "Azure Monitor alert"
+    occurred_at = _parse_time(essentials.get("firedDateTime")) or now
+    return Alert(one_line(reason), occurred_at, instances, vaults, tuple(resources)[:_MAX_RESOURCES])
 
 
-def _nothing_to_heal(essentials: Mapping[str, Any], ids: Sequence[str]) -> Ignored:
+def _no_instance(essentials: Mapping[str, Any], ids: Sequence[str]) -> Ignored:
     target = str(essentials.get("targetResourceType")).lower()
-    if target.startswith("microsoft.recoveryservices/") or any(_RECOVERY_SERVICES in one.lower() for one in ids):
+    if target.startswith("microsoft.recoveryservices/") or any(_RECOVERY_SERVICES in each.lower() for each in ids):
         reason = "it is about a Recovery Services vault: only instances of Backup vaults can be synced"
         return Ignored("RecoveryServicesVault", reason)
     service = essentials.get("monitoringService")
-    if not _is(service, "azure backup"):
-        shown = one_line(service) if isinstance(service, str) else "no service"
-        return Ignored("OtherService", f"it is of {shown} and names no backup instance and no Backup vault")
-    return Ignored("NoBackupInstance", "it names no backup instance and no Backup vault")
+    if _equals(service, "azure backup"):
+        return Ignored("NoBackupInstance", "it names no backup instance and no Backup vault")
+    name = one_line(service) if isinstance(service, str) else "no service"
+    return Ignored("OtherService", f"it is of {name} and names no backup instance and no Backup vault")
 
 
-def _criteria(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    criteria = as_object(context.get("condition")).get("allOf")
-    return [one for one in criteria if isinstance(one, Mapping)] if isinstance(criteria, list) else []
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text inside a value, in the order of appearance; without recursion, since anybody may nest deeply."""
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, Mapping):
-            waiting.extend(reversed([one for key, one in value.items() if not _UNREAD.fullmatch(str(key))]))
-        elif isinstance(value, list):
-            waiting.extend(reversed(value))
-
-
-def _ids(text: str) -> list[str]:
-    """The ids that a text is, one or a list of them; where it is neither, those inside it, which end at a blank."""
-    pieces = [stripped for piece in _BETWEEN_IDS.split(text) if (stripped := piece.strip())]
-    wholes = [whole[1] for whole in takewhile(bool, map(_whole, pieces)) if whole]
-    if len(wholes) == len(pieces):
-        return wholes
-    return [token[1].rstrip(_BEHIND_TOKEN) for token in _TOKEN.finditer(text)]
-
-
-def _whole(text: str) -> re.Match[str] | None:
-    """A text that is an id and nothing else; only here may a name have blanks and brackets."""
-    whole = _WHOLE.fullmatch(text)
-    return whole if whole and not _NOT_IN_WHOLE.search(whole[1]) else None
-
-
-def _parsed(ids: Iterable[str], parse: Callable[[object], Id], most: int) -> tuple[Id, ...]:
-    found: dict[Id, None] = {}
-    for one in ids:
+def _parse_ids(ids: Iterable[str], parse: Callable[[object], Id], limit: int) -> tuple[Id, ...]:
+    """The first ids that can be parsed, each once."""
+    parsed: dict[Id, None] = {}
+    for resource_id in ids:
         try:
-            found.setdefault(parse(one))
+            parsed.setdefault(parse(resource_id))
         except InvalidResourceId:
             continue
-        if len(found) == most:
+        if len(parsed) == limit:
             break
-    return tuple(found)
+    return tuple(parsed)
 
 
-def _is(value: object, expected: str) -> bool:
+def _equals(value: object, expected: str) -> bool:
     return isinstance(value, str) and value.lower() == expected
 
 
-def _moment(text: object) -> datetime | None:
+def _parse_time(text: object) -> datetime | None:
     try:
         return from_iso(text) if isinstance(text, str) else None
     except (ValueError, OverflowError):

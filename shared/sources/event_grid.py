@@ -1,4 +1,4 @@
-"""What says "this backup instance failed": events and requests become a Signal, or the reason why not."""
+"""Events of Event Grid become a Signal that a backup instance failed, or the reason why they are none."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 from shared.domain.signal import NoSignal, Signal, one_line, read_sync_type
-from shared.sources.operation_filter import OperationFilter, ignore_reason
+from shared.sources.operation_filter import OperationFilter
 
 _ALL_OPERATIONS = OperationFilter()
 RESOURCE_FAILURES = {
@@ -18,14 +18,14 @@ RESOURCE_FAILURES = {
 }
 """The Resource Manager events that are read (Event Grid, "Azure subscription as a source"), in any casing.
 
-What was canceled counts too: the instance is without that backup, or half configured, and a `Default` sync of
+Canceled operations count too: the instance is without that backup, or half configured, and a `Default` sync of
 an instance that is well does nothing.
 """
-_WHAT_HAPPENED = {event_type.lower(): word for event_type, word in RESOURCE_FAILURES.items()}
+_OUTCOMES = {event_type.lower(): outcome for event_type, outcome in RESOURCE_FAILURES.items()}
 
 
 class GridEvent(Protocol):
-    """What both event classes of `azure.functions` have: EventGridEvent and CloudEvent."""
+    """The common part of `azure.functions.EventGridEvent` and `azure.functions.CloudEvent`."""
 
     @property
     def subject(self) -> str | None:
@@ -35,8 +35,10 @@ class GridEvent(Protocol):
         """The event's data."""
 
 
-def read_event(event: GridEvent, now: datetime, rules: OperationFilter = _ALL_OPERATIONS) -> Signal | NoSignal:
-    """Read what the Event Grid trigger hands over; `now` stands in for an event that tells no time.
+def read_event(
+    event: GridEvent, now: datetime, operation_filter: OperationFilter = _ALL_OPERATIONS
+) -> Signal | NoSignal:
+    """Read what the Event Grid trigger hands over; `now` stands in for an event that has no time.
 
     An Event Grid event has `event_type` and `event_time`, a CloudEvent `type` and `time`.
     """
@@ -44,7 +46,7 @@ def read_event(event: GridEvent, now: datetime, rules: OperationFilter = _ALL_OP
     occurred_at = getattr(event, "event_time", None) or getattr(event, "time", None) or now
     if occurred_at.tzinfo is None:
         occurred_at = occurred_at.replace(tzinfo=UTC)
-    return read_event_fields(event_type, event.subject, event.get_json(), occurred_at, rules)
+    return read_event_fields(event_type, event.subject, event.get_json(), occurred_at, operation_filter)
 
 
 def read_event_fields(
@@ -52,55 +54,54 @@ def read_event_fields(
     subject: object,
     data: object,
     occurred_at: datetime,
-    rules: OperationFilter = _ALL_OPERATIONS,
+    operation_filter: OperationFilter = _ALL_OPERATIONS,
 ) -> Signal | NoSignal:
     """Read an event of either schema (Event Grid or CloudEvents 1.0).
 
-    Two kinds are signals: Resource Manager's word that an operation on a backup instance failed or was canceled,
-    where the rules count that operation; and any other event whose data carries `backupInstanceId` (with
+    Two kinds are signals: those of Resource Manager that an operation on a backup instance failed or was canceled,
+    where the filter counts that operation; and any other event whose data carries `backupInstanceId` (with
     optional `syncType` and `reason`).
     """
     if not isinstance(event_type, str) or not event_type:
         return NoSignal("the event has no type")
     if not isinstance(data, Mapping):
         return NoSignal(f"the data of the {one_line(event_type)} event is not an object")
-    if event_type.lower() in _WHAT_HAPPENED:
-        return _from_resource_failure(_WHAT_HAPPENED[event_type.lower()], subject, data, occurred_at, rules)
-    if "backupInstanceId" not in data:
-        shown = one_line(event_type)
-        return NoSignal(f"the {shown} event is no failure of Resource Manager and has no data.backupInstanceId")
-    return _from_custom_event(event_type, data, occurred_at)
+    outcome = _OUTCOMES.get(event_type.lower())
+    if outcome:
+        return _read_resource_failure(outcome, subject, data, occurred_at, operation_filter)
+    if "backupInstanceId" in data:
+        return _read_custom_event(event_type, data, occurred_at)
+    name = one_line(event_type)
+    return NoSignal(f"the {name} event is no failure of Resource Manager and has no data.backupInstanceId")
 
 
-def _from_resource_failure(
-    what: str, subject: object, data: Mapping[str, Any], occurred_at: datetime, rules: OperationFilter
+def _read_resource_failure(
+    outcome: str, subject: object, data: Mapping[str, Any], occurred_at: datetime, operation_filter: OperationFilter
 ) -> Signal | NoSignal:
     operation = data.get("operationName")
     if not isinstance(operation, str):
         return NoSignal("data.operationName is missing or not text")
-    uncounted = ignore_reason(operation, data, rules)
-    if uncounted:
-        return NoSignal(uncounted)
+    ignore_reason = operation_filter.ignore_reason(operation, data)
+    if ignore_reason:
+        return NoSignal(ignore_reason)
     try:
-        instance = _instance_of(data.get("resourceUri"), subject)
+        instance = _read_instance(data.get("resourceUri"), subject)
     except InvalidResourceId as invalid:
         return NoSignal(f"data.resourceUri: {invalid}")
-    return Signal(instance, "Event", f"{one_line(operation)} {what}", occurred_at)
+    return Signal(instance, "Event", f"{one_line(operation)} {outcome}", occurred_at)
 
 
-def _instance_of(resource_uri: object, subject: object) -> BackupInstanceId:
-    """The resource as the data names it; where that is nothing, or no backup instance, as the subject does."""
+def _read_instance(resource_uri: object, subject: object) -> BackupInstanceId:
+    """The instance in `resource_uri`; where that is nothing or names no instance, the one in `subject`."""
     try:
         return BackupInstanceId.parse(resource_uri or subject)
     except InvalidResourceId:
-        if not resource_uri:
-            raise
         with suppress(InvalidResourceId):
             return BackupInstanceId.parse(subject)
         raise
 
 
-def _from_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: datetime) -> Signal | NoSignal:
+def _read_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: datetime) -> Signal | NoSignal:
     try:
         instance = BackupInstanceId.parse(data["backupInstanceId"])
         sync_type = read_sync_type(data.get("syncType"))

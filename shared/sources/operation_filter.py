@@ -1,4 +1,4 @@
-"""Which failed operations of Resource Manager say that an instance's protection failed.
+"""Filter of failed Resource Manager operations: which of them say that an instance's protection failed.
 
 A failing sync is itself a failed action on the instance: healing it would go round in circles. Restores and
 validations fail for reasons of their own and leave the instance's protection as it was. Of the rest, the
@@ -13,16 +13,17 @@ from typing import Any
 
 from shared.domain.resource_ids import INSTANCE_OPERATIONS
 
-_NEVER = ("sync/", "restore/", "rehydrate/", "validate", "findrestorabletimeranges/")
+_IGNORED = ("sync/", "restore/", "rehydrate/", "validate", "findrestorabletimeranges/")
+"""How the names of operations that never count begin, after `INSTANCE_OPERATIONS`."""
 _APPLICATION_CLAIMS = ("appid", "azp")
 """Where the claims of a token name the application that it was given to (Microsoft Learn, "Access token claims")."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationFilter:
-    """What the installation says about failed operations."""
+    """The settings that decide which failed operations count."""
 
-    counted: tuple[str, ...] = (f"{INSTANCE_OPERATIONS}*",)
+    names: tuple[str, ...] = (f"{INSTANCE_OPERATIONS}*",)
     """Globs on the operation's name, in lower case: these count."""
     own_client_id: str | None = None
     """The app's user-assigned identity, which others may use too: what it does never counts.
@@ -30,27 +31,26 @@ class OperationFilter:
     A system-assigned identity is the app's alone, and the app itself does nothing but sync.
     """
 
+    def ignore_reason(self, operation: str, data: Mapping[str, Any]) -> str | None:
+        """Why this failed operation does not count; None if it does.
 
-def ignore_reason(operation: str, data: Mapping[str, Any], rules: OperationFilter) -> str | None:
-    """Why this failed operation does not count; None if it does.
-
-    Args:
-        data: what says who did it: `claims`, an object or its JSON as text.
-    """
-    name, shown = operation.lower(), ascii(operation[:200])
-    if not name.startswith(INSTANCE_OPERATIONS):
-        return f"{shown} is no operation on a backup instance"
-    if f"{name.removeprefix(INSTANCE_OPERATIONS)}/".startswith(_NEVER):
-        return f"{shown} says nothing about the protection of the instance"
-    if not any(fnmatchcase(name, glob) for glob in rules.counted):
-        return f"no glob of EVENT_OPERATIONS matches {shown}"
-    if _is_own(as_object(data.get("claims")), rules.own_client_id):
-        return f"{shown} was this app's own doing"
-    return None
+        Args:
+            data: the event or alert context; its `claims`, an object or JSON text, say who did it.
+        """
+        name, quoted = operation.lower(), ascii(operation[:200])
+        if not name.startswith(INSTANCE_OPERATIONS):
+            return f"{quoted} is no operation on a backup instance"
+        if f"{name.removeprefix(INSTANCE_OPERATIONS)}/".startswith(_IGNORED):
+            return f"{quoted} says nothing about the protection of the instance"
+        if not any(fnmatchcase(name, glob) for glob in self.names):
+            return f"no glob of EVENT_OPERATIONS matches {quoted}"
+        if self.own_client_id and _has_claim(parse_object(data.get("claims")), self.own_client_id):
+            return f"{quoted} was this app's own doing"
+        return None
 
 
-def as_object(value: object) -> Mapping[str, Any]:
-    """An object that came as one or as its JSON text, as Azure does with `claims`; anything else is empty."""
+def parse_object(value: object) -> Mapping[str, Any]:
+    """A JSON object, or one that comes as JSON text, as Azure does with `claims`; empty for anything else."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -59,6 +59,6 @@ def as_object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_own(claims: Mapping[str, Any], own: str | None) -> bool:
-    named = (claims.get(name) for name in _APPLICATION_CLAIMS)
-    return own is not None and any(isinstance(one, str) and one.lower() == own.lower() for one in named)
+def _has_claim(claims: Mapping[str, Any], client_id: str) -> bool:
+    applications = (claims.get(name) for name in _APPLICATION_CLAIMS)
+    return any(isinstance(name, str) and name.lower() == client_id.lower() for name in applications)

@@ -1,6 +1,6 @@
 """The token buckets of rate limits, one row each, shared by all hosts.
 
-The rows stand in a partition of their own. Each holds one time, the bucket's TAT (see `rate_limits.rate_limiter`).
+The rows stand in a partition of their own. Each holds one time, the bucket's TAT (`rate_limits.rate_limiter.Gcra`).
 """
 
 from collections.abc import Callable
@@ -11,11 +11,10 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import from_iso
-from shared.storage.remediation_store import WriteConflict
+from shared.storage.conflicts import WriteConflict, retry_on_conflict
 from shared.storage.table_rows import etag_of, only_if
 
 _PARTITION = "pacing"
-_MAX_CONFLICTS = 20
 
 
 class BucketStore:
@@ -39,19 +38,20 @@ class BucketStore:
         Raises:
             WriteConflict: other hosts kept changing the bucket first.
         """
-        for _ in range(_MAX_CONFLICTS):
-            row = self._row(bucket)
-            before = from_iso(row["Horizon"]) if row else None
-            after = {"PartitionKey": _PARTITION, "RowKey": bucket, "Horizon": move(before).isoformat()}
-            try:
-                if row is None:
-                    self._table.create_entity(after)
-                else:
-                    self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
-            except (ResourceExistsError, ResourceModifiedError):
-                continue
-            return before
-        raise WriteConflict(f"{_MAX_CONFLICTS} times in a row another host took slots of {bucket}")
+        return retry_on_conflict(lambda: self._swap(bucket, move))
+
+    def _swap(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
+        row = self._row(bucket)
+        before = from_iso(row["Horizon"]) if row else None
+        after = {"PartitionKey": _PARTITION, "RowKey": bucket, "Horizon": move(before).isoformat()}
+        try:
+            if row is None:
+                self._table.create_entity(after)
+            else:
+                self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
+        except (ResourceExistsError, ResourceModifiedError) as faster:
+            raise WriteConflict(f"another host took slots of {bucket}") from faster
+        return before
 
     def _row(self, bucket: str) -> Any:
         try:

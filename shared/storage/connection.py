@@ -1,4 +1,4 @@
-"""How the storage account is reached: by the same `AzureWebJobsStorage` settings as the triggers.
+"""Connections to the storage account, by the same `AzureWebJobsStorage` settings as the triggers'.
 
 A connection string, or identity-based: `AzureWebJobsStorage__accountName` (or `__tableServiceUri` and
 `__queueServiceUri`) with `__clientId` for a user-assigned identity (Azure Functions, "Identity-based connections").
@@ -11,19 +11,16 @@ from typing import Any
 from azure.core.exceptions import ResourceExistsError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient
-from azure.storage.queue import (
-    QueueClient,
-    TextBase64DecodePolicy,
-    TextBase64EncodePolicy,
-)
+from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.clients.credential import managed_identity
 from shared.clients.http_session import pooled_session
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
 
-_PATIENCE: Mapping[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 20}
-"""A trigger that fails is run again by the host, so a call gives up in seconds rather than minutes."""
-_CONNECTIONS = 64
+_TIMEOUTS: Mapping[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 20}
+"""Seconds. A trigger that fails is run again by the host, so a call gives up in seconds rather than minutes."""
+_MAX_CONNECTIONS = 64
+"""Kept open: as many as polls run at the same time, and the triggers beside them."""
 _TABLE_BACK_OFF: Mapping[str, Any] = {"retry_backoff_factor": 0.3}
 _QUEUE_BACK_OFF: Mapping[str, Any] = {"initial_backoff": 0.3, "increment_base": 1, "random_jitter_range": 0}
 """Seconds, in the words of each SDK; the queue's own default begins with 15."""
@@ -36,7 +33,7 @@ def open_table(name: str, environment: Mapping[str, str] = os.environ) -> TableC
         InvalidSettings: no storage account is named.
         azure.core.exceptions.AzureError: it cannot be reached.
     """
-    options = {**_PATIENCE, **_TABLE_BACK_OFF}
+    options = {**_TIMEOUTS, **_TABLE_BACK_OFF}
     connection = environment.get(STORAGE_CONNECTION)
     if connection:
         transport = _transport(TableServiceClient.from_connection_string(connection).url)
@@ -55,7 +52,7 @@ def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueC
         azure.core.exceptions.AzureError: it cannot be reached.
     """
     options = {
-        **_PATIENCE,
+        **_TIMEOUTS,
         **_QUEUE_BACK_OFF,
         "message_encode_policy": TextBase64EncodePolicy(),
         "message_decode_policy": TextBase64DecodePolicy(),
@@ -75,8 +72,7 @@ def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueC
 
 
 def _transport(url: str) -> dict[str, Any]:
-    """As many connections kept open as a tick has looks at the same time, and the triggers beside it."""
-    return {"transport": RequestsTransport(session=pooled_session(url, _CONNECTIONS))}
+    return {"transport": RequestsTransport(session=pooled_session(url, _MAX_CONNECTIONS))}
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:

@@ -1,9 +1,16 @@
-"""The sync job: "submit attempt n of remediation r", as a queue message and as a queue."""
+"""The queues of the app, and the messages in them.
+
+A sync job says: submit attempt n of remediation r. A shard job says: poll what is due in this shard, whichever host
+is free. The timer runs on one host; when more is due than one host should do alone, it hands the shards over by a
+queue. Nothing depends on a message of either kind: what is not done stays due.
+"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
+from typing import Any
 
 from azure.storage.queue import QueueClient
 
@@ -13,10 +20,16 @@ from shared.storage.table_rows import SHARDS
 SYNC_JOBS = "sync-jobs"
 POISON_JOBS = "sync-jobs-poison"
 """Where the host puts what it gives up on."""
+DUE_SHARDS = "due-shards"
+_VERSION = 1
+_MAX_DELAY_SECONDS = 7 * 24 * 3600 - 1
+"""Below 7 days, Queue Storage's limit."""
+_SHARD_JOB_TIME_TO_LIVE = 25
+"""Seconds: a message that nobody takes in time is gone, and the next poll run hands the shard over again."""
 
 
 class InvalidJob(ValueError):
-    """A queue message that is no sync job; the message says why."""
+    """A queue message that is no job; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +41,7 @@ class SyncJob:
 
     def to_message(self) -> str:
         """The message's text, version 1."""
-        return json.dumps({"v": 1, "remediationId": self.remediation_id, "attempt": self.attempt})
+        return json.dumps({"v": _VERSION, "remediationId": self.remediation_id, "attempt": self.attempt})
 
     @classmethod
     def from_message(cls, text: str) -> "SyncJob":
@@ -37,18 +50,36 @@ class SyncJob:
         Raises:
             InvalidJob: no JSON, another version, or a field missing or of the wrong type.
         """
-        try:
-            message = json.loads(text)
-        except (ValueError, RecursionError) as cause:
-            raise InvalidJob(f"not JSON: {cause}") from cause
-        if not isinstance(message, dict) or message.get("v") != 1:
-            raise InvalidJob('expected {"v": 1, "remediationId", "attempt"}')
+        message = _read(text, '{"v": 1, "remediationId", "attempt"}')
         attempt = message.get("attempt")
         if not is_remediation_id(message.get("remediationId")):
             raise InvalidJob("remediationId is missing or malformed")
         if type(attempt) is not int or attempt < 1:
             raise InvalidJob("attempt is not a positive whole number")
         return cls(message["remediationId"], attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardJob:
+    """One shard to be polled."""
+
+    shard: str
+
+    def to_message(self) -> str:
+        """The message's text, version 1."""
+        return json.dumps({"v": _VERSION, "shard": self.shard})
+
+    @classmethod
+    def from_message(cls, text: str) -> "ShardJob":
+        """Read a message.
+
+        Raises:
+            InvalidJob: no JSON, another version, or no such shard.
+        """
+        shard = _read(text, '{"v": 1, "shard"}').get("shard")
+        if shard not in SHARDS:
+            raise InvalidJob("there is no such shard")
+        return cls(shard)
 
 
 class SyncJobQueue:
@@ -59,45 +90,14 @@ class SyncJobQueue:
         self._queue = queue
 
     def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
-        """Enqueue a job that becomes visible after the delay (at most 7 days, Queue Storage's limit)."""
-        seconds = min(ceil(delay.total_seconds()), 7 * 24 * 3600 - 1)
+        """Enqueue a job that becomes visible after the delay, at most after 7 days."""
+        seconds = min(ceil(delay.total_seconds()), _MAX_DELAY_SECONDS)
         # Never expires: a job may wait longer than the default of 7 days while the app is stopped.
         self._queue.send_message(job.to_message(), visibility_timeout=seconds, time_to_live=-1)
 
     def depth(self) -> int:
         """About how many jobs are waiting, delayed ones included."""
         return self._queue.get_queue_properties().approximate_message_count or 0
-
-
-DUE_SHARDS = "due-shards"
-"""The queue's name."""
-_SECONDS_TO_LIVE = 25
-
-
-@dataclass(frozen=True, slots=True)
-class ShardJob:
-    """One shard to be looked at."""
-
-    shard: str
-
-    def to_message(self) -> str:
-        """The message's text, version 1."""
-        return json.dumps({"v": 1, "shard": self.shard})
-
-    @classmethod
-    def from_message(cls, text: str) -> "ShardJob":
-        """Read a message.
-
-        Raises:
-            InvalidJob: no JSON, another version, or no such shard.
-        """
-        try:
-            message = json.loads(text)
-            if message["v"] != 1 or message["shard"] not in SHARDS:
-                raise ValueError("another version, or no such shard")
-            return cls(message["shard"])
-        except (ValueError, TypeError, KeyError, RecursionError) as cause:
-            raise InvalidJob(f'expected {{"v": 1, "shard"}}: {type(cause).__name__}: {cause}') from cause
 
 
 class ShardQueue:
@@ -109,4 +109,14 @@ class ShardQueue:
 
     def send(self, job: ShardJob) -> None:
         """Hand a shard over; the message is gone soon, whether anybody took it or not."""
-        self._queue.send_message(job.to_message(), time_to_live=_SECONDS_TO_LIVE)
+        self._queue.send_message(job.to_message(), time_to_live=_SHARD_JOB_TIME_TO_LIVE)
+
+
+def _read(text: str, expected: str) -> Mapping[str, Any]:
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as cause:
+        raise InvalidJob(f"not JSON: {cause}") from cause
+    if not isinstance(message, dict) or message.get("v") != _VERSION:
+        raise InvalidJob(f"expected {expected}")
+    return message

@@ -1,4 +1,4 @@
-"""Reading many remediations: pages of a list, newest first, and everything of late in short.
+"""Lists of remediations: pages, newest first, with filters; and summaries of all recent ones.
 
 Ids sort newest first in each of the four shards, so a list is a merge of four sorted reads, and a place in it is
 an id. Filters are storage's work. It scans what they leave out, so a filtered list is read in stretches of time,
@@ -24,18 +24,18 @@ from shared.storage.summary_cache import SummaryCache
 from shared.storage.table_rows import SHARDS, Stored, shard_of_instance, stored_in
 
 _FIRST_STRETCH = timedelta(days=1)
-_LONGER = 8
-"""Times as old as it begins, each stretch ends."""
-_MOST_READS = 40
+_STRETCH_GROWTH = 8
+"""Each stretch ends so many times as long ago as it begins."""
+_MAX_REQUESTS = 40
 """Requests to storage for one page, unless a stretch needs more: some 200 ms."""
 _OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = "-ffffffffffffffff"
+_LAST_KEY = "-ffffffffffffffff"
 """Behind every id of the same millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which remediations are asked for; what is empty or None asks for nothing."""
+    """Which remediations to list; an empty or absent filter lets all through."""
 
     statuses: frozenset[Status] = frozenset()
     instance: BackupInstanceId | None = None
@@ -44,8 +44,8 @@ class Filters:
     """Opened then or later."""
 
     @property
-    def let_all_through(self) -> bool:
-        """Whether nothing but a time is asked for."""
+    def by_time_only(self) -> bool:
+        """Whether nothing but a time is filtered for."""
         return not (self.statuses or self.instance or self.subscription_id)
 
 
@@ -59,49 +59,49 @@ class Page:
 
 
 class RemediationReader:
-    """What was and is healed, of one table."""
+    """Reads lists from one table."""
 
     def __init__(self, table: TableClient, store: RemediationStore, now: Callable[[], datetime]) -> None:
         """Read from the table in which the store writes."""
         self._table = table
-        self._recent = SummaryCache(table, store)
+        self._summaries = SummaryCache(table, store)
         self._now = now
 
     def summaries(self, opened_since: datetime) -> list[Summary]:
-        """What was opened then or later, newest first, in short (see `recent`).
+        """The remediations that were opened then or later, newest first, in short (see `summary_cache`).
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        return self._recent.since(opened_since)
+        return self._summaries.since(opened_since)
 
     def page(self, filters: Filters, top: int, after: str | None = None) -> Page:
-        """The first `top` of what the filters let through, behind a place.
+        """The first `top` remediations that the filters let through, behind a place.
 
         A page may be short, even empty, and yet have a next one: then what follows is long ago.
 
         Args:
-            after: where to begin, as the page before told it.
+            after: where to begin, from the page before.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
         found: list[Stored] = []
-        reads = 0
+        requests = 0
         for end in _stretches(filters, after, self._now()):
             queries = [_Query(self._table, shard, filters, after, end, top) for shard in _shards(filters)]
             for row in heapq.merge(*queries, key=_row_key):
                 if len(found) == top:
                     return Page(tuple(found), found[-1].remediation.id)
                 found += _readable(row)
-            after, reads = end, reads + sum(query.reads for query in queries)
-            if reads >= _MOST_READS and end != _end_of(filters):
+            after, requests = end, requests + sum(query.requests for query in queries)
+            if requests >= _MAX_REQUESTS and end != _end_of(filters):
                 return Page(tuple(found), after)
         return Page(tuple(found), None)
 
 
 class _Query:
-    """The rows of one shard between two places, sorted; counts the requests that it takes."""
+    """The rows of one shard between two places, sorted; counts its requests to storage."""
 
     def __init__(self, table: TableClient, shard: str, filters: Filters, after: str | None, end: str, top: int) -> None:
         conditions = [f"PartitionKey eq '{shard}'", f"RowKey gt 'r:{after or ''}'", f"RowKey le 'r:{end}'"]
@@ -110,11 +110,11 @@ class _Query:
             # Instances spread evenly over the shards, so a quarter and some more is nearly always enough.
             results_per_page=top // len(SHARDS) + 2 * isqrt(top) + 1,
         ).by_page()
-        self.reads = 0
+        self.requests = 0
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         for rows in self._pages:
-            self.reads += 1
+            self.requests += 1
             yield from rows
 
 
@@ -135,9 +135,9 @@ def _shards(filters: Filters) -> tuple[str, ...]:
 
 
 def _stretches(filters: Filters, after: str | None, now: datetime) -> Iterator[str]:
-    """Where each stretch ends that is to be read, the last one being the end of all."""
+    """The ends of the stretches of time to read, the last one being the end of all."""
     age = now - opened_at_of(after) if after else timedelta()
-    while not filters.let_all_through and (age := max(_FIRST_STRETCH, _LONGER * age)) < now - _oldest(filters):
+    while not filters.by_time_only and (age := max(_FIRST_STRETCH, _STRETCH_GROWTH * age)) < now - _oldest(filters):
         yield _place(now - age)
     yield _end_of(filters)
 
@@ -151,7 +151,7 @@ def _oldest(filters: Filters) -> datetime:
 
 
 def _place(moment: datetime) -> str:
-    return id_prefix(moment) + _LAST
+    return id_prefix(moment) + _LAST_KEY
 
 
 def _row_key(row: Mapping[str, Any]) -> str:

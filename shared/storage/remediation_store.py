@@ -1,45 +1,43 @@
-"""Azure Table storage: remediations, who is being healed, and what is due.
+"""Azure Table storage: remediations, the latest one of each instance, and what is due.
 
-One table; what its rows hold is in `rows`. The partition, one of four shards, follows from the instance's key, so
+One table; `table_rows` describes its rows. The partition, one of four shards, follows from the instance's key, so
 that all rows of an instance can change in one transaction. Few shards make large transactions, which cost a fraction
-for each row; each takes 2,000 rows a second ("Scalability and performance targets for Table storage"). Beside
-them, in a partition of its own, stands a row for each bucket of calls (see `pacing` and `turns`).
+for each row; each takes 2,000 rows a second ("Scalability and performance targets for Table storage"). Beside them,
+in a partition of its own, stands a row for each bucket of calls (`bucket_store`).
 
-An invariant keeps the index cheap: an active remediation has a due entry at its `due_at` or earlier, named by
-its row's `EntryAt`. So a save that only moves the due time later writes one row; the next tick that meets the
-early entry moves it. Entries that no row names are spare and are removed when met.
+An invariant keeps the index cheap: an active remediation has a due entry at its `due_at` or earlier, named by its
+row's `EntryAt`. So a save that only moves the due time later writes one row; the next poll run that meets the early
+entry moves it. Entries that no row names are stale and are removed when met.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import Any
 
-from azure.core.exceptions import (
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableTransactionError, UpdateMode
 
 from shared.clock import to_millis
+from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status, id_prefix, instance_key_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
+from shared.storage.conflicts import WriteConflict
 from shared.storage.table_rows import (
     Change,
     DueEntry,
     LatestPointer,
     Saved,
     Stored,
-    entry_after,
+    due_entry,
+    entry_in,
     entry_row,
     etag_of,
     only_if,
     pointer_in,
     pointer_key,
     pointer_row,
-    read_entry,
     remediation_row,
     runs_of,
     shard_of,
@@ -50,27 +48,24 @@ from shared.storage.table_rows import (
 TABLE_NAME = "remediations"
 BATCH_SIZE = 200
 """Remediations that are best read at once: many more than a query costs beside its rows, some hundred KiB."""
-_ALTERNATIVES = 12
-"""A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
 MAX_OPENINGS = 100
-"""More than any daily cap counts to."""
-_TOO_LARGE = 413
-_CHANGES_PER_TRANSACTION = 33
+"""Openings that a latest pointer remembers: more than any daily cap counts to."""
+_MAX_ALTERNATIVES = 12
+"""A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
+_MAX_CHANGES_PER_TRANSACTION = 33
 """Each change is up to three of the 100 operations of a transaction."""
-_PURGED_TOGETHER = 50
-"""Each with its owner."""
-
+_MAX_PURGED_PER_TRANSACTION = 50
+"""Each with its latest pointer."""
+_PAGE_SIZE = 1000
+"""Rows: the most that storage gives at once."""
+_TOO_LARGE = 413
 _CONFLICTS = frozenset({404, 409, 412})
-"""Not there, there already, changed meanwhile: what a row's rivals leave behind."""
+"""Not there, there already, changed meanwhile: another writer changed the row first."""
 
-_ENDED = frozenset(status.value for status in Status if status.is_terminal)
+_TERMINAL = frozenset(status.value for status in Status if status.is_terminal)
 _Operation = tuple[str, Mapping[str, Any], dict[str, Any]]
-_Answers = Sequence[Mapping[str, Any]]
-"""What storage says to each operation: its row's new ETag."""
-
-
-class WriteConflict(Exception):
-    """Somebody else changed this instance's rows first: read again, or leave it to them."""
+Found = dict[str, Stored | CorruptDocument]
+"""Remediations by id; a row that cannot be read stands as its error, so that it is alone with it."""
 
 
 class RemediationStore:
@@ -80,47 +75,48 @@ class RemediationStore:
         """Keep everything in this table."""
         self._table = table
 
-    def open(self, remediation: Remediation, owner: LatestPointer | None) -> Stored | None:
+    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored | None:
         """Begin a remediation: claim its instance, then write its due entry and its row.
 
         The claim holds the whole opening, so that whoever finds it without the others can finish it. Three single
         writes cost half of what a transaction of three does.
 
         Args:
-            owner: the owner row as it was read; None if the instance never had one.
+            pointer: the latest pointer as it was read; None if the instance never had one.
 
         Returns:
-            What is stored; None if somebody else has written the row already, and perhaps moved it on.
+            The row; None if somebody else has written it already, and perhaps moved it on.
 
         Raises:
-            LostRace: the instance has another owner by now.
+            WriteConflict: the instance has another latest remediation by now.
         """
-        openings = (remediation.opened_at, *(owner.opened if owner else ()))[:MAX_OPENINGS]
+        openings = (remediation.opened_at, *(pointer.opened if pointer else ()))[:MAX_OPENINGS]
         claim = pointer_row(remediation, openings)
-        if owner is not None:
-            self._commit([("update", claim, {**only_if(owner.etag), "mode": UpdateMode.REPLACE})])
+        if pointer is not None:
+            self._commit([("update", claim, {**only_if(pointer.etag), "mode": UpdateMode.REPLACE})])
         elif self._create(claim) is None:
-            raise WriteConflict(f"{remediation.instance} has an owner")
-        return self.finish_opening(remediation)
+            raise WriteConflict(f"{remediation.instance} has a latest remediation")
+        return self._fulfil_claim(remediation)
 
-    def finish_opening(self, opening: Remediation) -> Stored | None:
-        """Write what a claim has promised, if it is not there yet; returns as `open`.
+    def resume_opening(self, pointer: LatestPointer, now: datetime) -> Remediation | None:
+        """Finish what a host has claimed, and died before it wrote the row.
 
-        The entry comes first: what is not looked at would wait for ever. It may come once more than it is needed,
-        and is then a spare one.
+        Returns:
+            The remediation as it was resumed; None if there is no such claim, or somebody else has written its row.
         """
-        entry = DueEntry(opening.id, opening.opened_at)
-        self._table.upsert_entity(entry_row(entry))
-        etag = self._create(remediation_row(opening, entry.at))
-        return Stored(opening, etag, entry.at) if etag else None
+        claim = pointer.unfulfilled_claim(now)
+        if claim is None:
+            return None
+        resumed = state_machine.resume(claim, now)
+        return resumed if self._fulfil_claim(resumed) else None
 
-    def owner(self, instance: BackupInstanceId) -> LatestPointer | None:
-        """Whose remediation is the instance's latest."""
-        return self._owner(shard_of_instance(instance), instance.key)
+    def latest_pointer(self, instance: BackupInstanceId) -> LatestPointer | None:
+        """Where the instance's latest remediation is."""
+        return self._pointer(shard_of_instance(instance), instance.key)
 
-    def owner_beside(self, remediation_id: str) -> LatestPointer | None:
-        """The owner of the instance to which this remediation belongs, or would."""
-        return self._owner(shard_of(remediation_id), instance_key_of(remediation_id))
+    def latest_pointer_beside(self, remediation_id: str) -> LatestPointer | None:
+        """The latest pointer of the instance to which this remediation belongs, or would."""
+        return self._pointer(shard_of(remediation_id), instance_key_of(remediation_id))
 
     def load(self, remediation_id: str) -> Stored | None:
         """A remediation by its id: one point read.
@@ -134,82 +130,71 @@ class RemediationStore:
             return None
         return stored_in(row)
 
-    def load_together(self, remediation_ids: Iterable[str]) -> dict[str, Stored | CorruptDocument]:
-        """Remediations of one shard, by twelve in a query: a seventh of what as many point reads cost.
-
-        Returns:
-            What is there, by id; a row that cannot be read stands as its error, so that it is alone with it.
-        """
-        ids, found = sorted(remediation_ids), dict[str, Stored | CorruptDocument]()
-        for start in range(0, len(ids), _ALTERNATIVES):
-            some = ids[start : start + _ALTERNATIVES]
+    def load_all(self, remediation_ids: Iterable[str]) -> Found:
+        """Remediations of one shard, by twelve in a query: a seventh of what as many point reads cost."""
+        ids, found = sorted(remediation_ids), Found()
+        for start in range(0, len(ids), _MAX_ALTERNATIVES):
+            some = ids[start : start + _MAX_ALTERNATIVES]
             any_of = " or ".join(f"RowKey eq 'r:{remediation_id}'" for remediation_id in some)
             # The range spares storage a scan of the whole partition for the alternatives.
             found |= self._load_range(some[0], some[-1], any_of)
         return found
 
-    def load_due(self, entries: Sequence[DueEntry]) -> dict[str, Stored | CorruptDocument]:
-        """What stands behind entries of one shard, best some `TOGETHER`; returns as `load_together`.
+    def load_due(self, entries: Sequence[DueEntry]) -> Found:
+        """The remediations of entries of one shard, best `BATCH_SIZE` of them.
 
-        What was opened in the same minutes stands side by side, and is read at a third of what `load_together` costs.
+        What was opened in the same minutes stands side by side, and is read at a third of what `load_all` costs.
         """
-        wanted, found = {entry.remediation_id for entry in entries}, dict[str, Stored | CorruptDocument]()
+        wanted, found = {entry.remediation_id for entry in entries}, Found()
         for run in runs_of(entries):
-            if len(run) > _ALTERNATIVES:
+            if len(run) > _MAX_ALTERNATIVES:
                 first, *_, last = run
                 millis = sorted(f"{to_millis(entry.at):013d}" for entry in run)
                 due_like_these = f"EntryAt ge '{millis[0]}' and EntryAt le '{millis[-1]}'"
                 # Nearly every document has one part; with the Timestamp the SDK has an ETag in any case.
-                parts = ["RowKey", "EntryAt", "Document0", "Timestamp"]
-                found |= self._load_range(first.remediation_id, last.remediation_id, due_like_these, parts)
-        whole = {one: found[one] for one in wanted & found.keys() if isinstance(found[one], Stored)}
-        return whole | self.load_together(wanted - whole.keys())
+                columns = ["RowKey", "EntryAt", "Document0", "Timestamp"]
+                found |= self._load_range(first.remediation_id, last.remediation_id, due_like_these, columns)
+        whole = {each: found[each] for each in wanted & found.keys() if isinstance(found[each], Stored)}
+        return whole | self.load_all(wanted - whole.keys())
 
     def save(self, stored: Stored, after: Remediation) -> Stored:
-        """Replace a remediation if nobody else has.
-
-        Returns:
-            What is stored now.
+        """Replace a remediation if nobody else has; returns the row now.
 
         Raises:
-            LostRace: somebody has.
+            WriteConflict: somebody has.
         """
-        if after.due_at is not None and after.due_at < stored.entry_at:
-            entry_at, operations = after.due_at, _replacement(Change(stored, after), remove_old_entry=False)
+        entry = stored.due_entry
+        if after.due_at is not None and after.due_at < entry.at:
+            entry, operations = due_entry(after.id, after.due_at), _replacement(Change(stored, after), keep_old=True)
         else:
-            entry_at, operations = stored.entry_at, [_update(stored, remediation_row(after, stored.entry_at))]
-        return Stored(after, str(self._commit(operations)[0]["etag"]), entry_at)
+            operations = [_update(stored, remediation_row(after, entry))]
+        return Stored(after, self._commit(operations), entry)
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
-        """Store what a tick did, in large transactions, each change with its due entry moved.
+        """Store changes in large transactions, each with its due entry moved.
 
         Yields:
-            What is stored, as soon as it is; the other changes lost a race and are left to the winner.
+            Each as soon as it is stored; a change that is left out was made by another writer first.
         """
         by_shard: dict[str, list[Change]] = {}
         for change in changes:
             by_shard.setdefault(shard_of(change.after.id), []).append(change)
         for of_shard in by_shard.values():
-            for start in range(0, len(of_shard), _CHANGES_PER_TRANSACTION):
-                yield from self._save_together(of_shard[start : start + _CHANGES_PER_TRANSACTION])
+            for start in range(0, len(of_shard), _MAX_CHANGES_PER_TRANSACTION):
+                yield from self._save_together(of_shard[start : start + _MAX_CHANGES_PER_TRANSACTION])
 
-    def due(self, shard: str, now: datetime, most: int) -> list[DueEntry]:
+    def due(self, shard: str, now: datetime, limit: int) -> list[DueEntry]:
         """The entries of a shard up to now, soonest first, no more than asked for."""
-        entries: list[DueEntry] = []
-        for row in self._entries(shard, until=now, page=most):
-            entries.append(read_entry(row["RowKey"]))
-            if len(entries) == most:
-                break
-        return entries
+        # ";" follows ":" in ASCII: it ends the range behind every key that begins like this.
+        rows = self._entries(shard, f"d:{to_millis(now):013d};", min(limit, _PAGE_SIZE))
+        return [entry_in(row) for row in islice(rows, limit)]
 
     def soonest(self, shard: str) -> DueEntry | None:
         """The first entry of a shard, due or not."""
-        for row in self._entries(shard, until=None, page=1):
-            return read_entry(row["RowKey"])
-        return None
+        return next(map(entry_in, self._entries(shard, "d;", page_size=1)), None)
 
     def purge(self, shard: str, opened_before: datetime) -> int:
-        """Remove what has ended of the remediations that were opened before then, and who owned nothing since.
+        """Remove ended remediations that were opened before then, and latest pointers that name one of them.
 
         Returns:
             How many remediations were removed.
@@ -218,32 +203,32 @@ class RemediationStore:
         older = id_prefix(opened_before)
         rows = self._table.query_entities(
             f"PartitionKey eq '{shard}' and RowKey gt 'r:{older}' and RowKey lt 'r;'",
-            results_per_page=1000,
+            results_per_page=_PAGE_SIZE,
             select=["PartitionKey", "RowKey", "Status"],
         )
         # A status that this version does not know is left to one that does.
-        ended = [row for row in rows if row.get("Status") in _ENDED]
-        owners = self._table.query_entities(
+        ended = [row for row in rows if row.get("Status") in _TERMINAL]
+        pointers = self._table.query_entities(
             f"PartitionKey eq '{shard}' and RowKey gt 'o:' and RowKey lt 'o;' and Remediation gt '{older}'",
-            results_per_page=1000,
+            results_per_page=_PAGE_SIZE,
             select=["PartitionKey", "RowKey", "Remediation", "Timestamp"],
         )
-        owner_of = {f"r:{owner['Remediation']}": owner for owner in owners}
-        for start in range(0, len(ended), _PURGED_TOGETHER):
-            some = ended[start : start + _PURGED_TOGETHER]
-            unused = [owner_of[row["RowKey"]] for row in some if row["RowKey"] in owner_of]
+        pointer_to = {f"r:{pointer['Remediation']}": pointer for pointer in pointers}
+        for start in range(0, len(ended), _MAX_PURGED_PER_TRANSACTION):
+            some = ended[start : start + _MAX_PURGED_PER_TRANSACTION]
+            dangling = [pointer_to[row["RowKey"]] for row in some if row["RowKey"] in pointer_to]
             self._table.submit_transaction(
-                [*(("delete", row) for row in some), *(("delete", owner, only_if(etag_of(owner))) for owner in unused)]
+                [*(("delete", row) for row in some), *(("delete", row, only_if(etag_of(row))) for row in dangling)]
             )
         return len(ended)
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:
-        """Look at what cannot be read again at that time; the row names the new entry, should it be mended by then.
+        """Poll what cannot be read again at that time; the row names the new entry, should it be mended by then.
 
         Raises:
-            LostRace: there is no such row.
+            WriteConflict: there is no such row.
         """
-        later = DueEntry(entry.remediation_id, at)
+        later = due_entry(entry.remediation_id, at)
         row = {"PartitionKey": shard_of(entry.remediation_id), "RowKey": f"r:{entry.remediation_id}"}
         self._commit(
             [
@@ -254,11 +239,21 @@ class RemediationStore:
         )
 
     def drop_entry(self, entry: DueEntry) -> None:
-        """Remove an entry that no remediation names; that it is gone already is as good."""
+        """Remove a stale entry; that it is gone already is as good."""
         row = entry_row(entry)
         self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
-    def _owner(self, shard: str, instance_key: str) -> LatestPointer | None:
+    def _fulfil_claim(self, opening: Remediation) -> Stored | None:
+        """Write the due entry and the row that a claim has promised, if the row is not there yet.
+
+        The entry comes first: what is not polled would wait for ever. Where the row is there, the entry is stale.
+        """
+        entry = due_entry(opening.id, opening.opened_at)
+        self._table.upsert_entity(entry_row(entry))
+        etag = self._create(remediation_row(opening, entry))
+        return Stored(opening, etag, entry) if etag else None
+
+    def _pointer(self, shard: str, instance_key: str) -> LatestPointer | None:
         try:
             return pointer_in(self._table.get_entity(shard, pointer_key(instance_key)))
         except ResourceNotFoundError:
@@ -273,22 +268,20 @@ class RemediationStore:
         except ResourceExistsError:
             return None
 
-    def _entries(self, shard: str, until: datetime | None, page: int) -> Iterator[Mapping[str, Any]]:
-        last = "d;" if until is None else f"d:{to_millis(until):013d};"
-        # ";" follows ":" in ASCII: it ends the range behind every key that begins like this.
-        return self._table.query_entities(
-            f"PartitionKey eq '{shard}' and RowKey gt 'd:' and RowKey lt '{last}'",
-            results_per_page=min(page, 1000),
-            select=["RowKey"],
+    def _entries(self, shard: str, end: str, page_size: int) -> Iterator[Mapping[str, Any]]:
+        return iter(
+            self._table.query_entities(
+                f"PartitionKey eq '{shard}' and RowKey gt 'd:' and RowKey lt '{end}'",
+                results_per_page=page_size,
+                select=["RowKey"],
+            )
         )
 
-    def _load_range(
-        self, first_id: str, last_id: str, condition: str, select: list[str] | None = None
-    ) -> dict[str, Stored | CorruptDocument]:
+    def _load_range(self, first_id: str, last_id: str, condition: str, columns: list[str] | None = None) -> Found:
         in_range = f"RowKey ge 'r:{first_id}' and RowKey le 'r:{last_id}'"
         query = f"PartitionKey eq '{shard_of(first_id)}' and {in_range} and ({condition})"
-        found: dict[str, Stored | CorruptDocument] = {}
-        for row in self._table.query_entities(query, select=select):
+        found = Found()
+        for row in self._table.query_entities(query, select=columns):
             remediation_id = row["RowKey"].removeprefix("r:")
             try:
                 found[remediation_id] = stored_in(row)
@@ -296,18 +289,21 @@ class RemediationStore:
                 found[remediation_id] = corrupt
         return found
 
-    def _commit(self, operations: Sequence[_Operation]) -> _Answers:
+    def _commit(self, operations: Sequence[_Operation]) -> str:
         """Carry out these operations on rows of one remediation: all of them, or none.
 
+        Returns:
+            The new ETag of the first one's row.
+
         Raises:
-            LostRace: somebody else changed one of the rows.
+            WriteConflict: somebody else changed one of the rows.
         """
         try:
             if len(operations) > 1:
-                return self._table.submit_transaction(operations)
+                return str(self._table.submit_transaction(operations)[0]["etag"])
             # Half the price of a transaction of one.
             [(_, row, condition)] = operations
-            return [self._table.update_entity(row, **condition)]
+            return str(self._table.update_entity(row, **condition)["etag"])
         except HttpResponseError as failure:
             if failure.status_code in _CONFLICTS:
                 raise WriteConflict(str(failure)) from failure
@@ -326,24 +322,20 @@ class RemediationStore:
                 return []
             middle = len(changes) // 2
             return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
-        rows = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
-        return [_saved(change, str(answers[row]["etag"])) for change, row in zip(changes, rows, strict=True)]
+        firsts = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
+        return [
+            Saved(change.stored.remediation, Stored(change.after, str(answers[first]["etag"]), change.due_entry))
+            for change, first in zip(changes, firsts, strict=True)
+        ]
 
 
-def _saved(change: Change, etag: str) -> Saved:
-    return Saved(change.stored.remediation, Stored(change.after, etag, entry_after(change)))
-
-
-def _replacement(change: Change, remove_old_entry: bool = True) -> list[_Operation]:
+def _replacement(change: Change, keep_old: bool = False) -> list[_Operation]:
     """The operations that store a change, its own row first: the row, and its due entry moved to the due time."""
-    old = DueEntry(change.after.id, change.stored.entry_at)
-    new = DueEntry(change.after.id, entry_after(change))
-    is_over = change.after.due_at is None
-    moves = not change.stored.names(new)
-    operations = [_update(change.stored, remediation_row(change.after, new.at))]
-    if moves:
+    old, new = change.stored.due_entry, change.due_entry
+    operations = [_update(change.stored, remediation_row(change.after, new))]
+    if new != old:
         operations.append(("upsert", entry_row(new), {}))
-    if remove_old_entry and (moves or is_over):
+    if not keep_old and (new != old or change.after.due_at is None):
         operations.append(("delete", entry_row(old), {}))
     return operations
 

@@ -1,7 +1,7 @@
-"""The newest remediations in short, kept in memory and brought up to date by what changed since the last look.
+"""In-process cache of the newest remediations' summaries, updated with what changed since the last read.
 
 To read ten thousand summaries takes 0.2 to 0.4 s; to ask storage for what changed meanwhile takes 0.02 s, because
-it filters by its own `Timestamp` of each row. So only the first look of a process is dear.
+it filters by its own `Timestamp` of each row. So only the first read of a process is dear.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from azure.data.tables import TableClient
 from shared import logs
 from shared.domain.remediation import id_prefix
 from shared.domain.remediation_json import CorruptDocument
-from shared.domain.summary import Summary, from_text, summarize
+from shared.domain.summary import Summary, summarize, summary_from_text
 from shared.logs import LogRelay
 from shared.storage.remediation_store import BATCH_SIZE, RemediationStore
 from shared.storage.table_rows import SHARDS
@@ -25,13 +25,13 @@ from shared.storage.table_rows import SHARDS
 MAX_SUMMARIES = 40_000
 """So many are kept, of each shard a quarter; one takes about 0.6 KiB."""
 _OVERLAP = timedelta(seconds=10)
-"""Asked for once more at each look: a shard may have moved to a server whose clock is behind."""
-_ANEW = timedelta(days=1)
+"""Read once more at each update: a shard may have moved to a server whose clock is behind."""
+_MAX_AGE = timedelta(days=1)
 _COLUMNS = ["RowKey", "Summary"]
 
 
 class _Shard:
-    """What was read of one shard."""
+    """The summaries of one shard."""
 
     def __init__(self, table: TableClient, store: RemediationStore, partition: str, opened_since: datetime) -> None:
         self._table = table
@@ -39,31 +39,31 @@ class _Shard:
         # Ids count down with time: what is newer sorts first.
         self._all = f"PartitionKey eq '{partition}' and RowKey gt 'r:' and RowKey lt 'r:{id_prefix(opened_since)};'"
         self._read_at: datetime | None = None
-        self._began_at: datetime | None = None
+        self._first_read_at: datetime | None = None
         self.by_id: dict[str, Summary] = {}
 
-    def look(self) -> None:
-        """Take in what changed since the last look, or everything at the first."""
-        told: list[datetime] = []
+    def update(self) -> None:
+        """Read what changed since the last update, or everything at the first."""
+        times: list[datetime] = []
         changed = f" and Timestamp ge datetime'{self._read_at - _OVERLAP:%Y-%m-%dT%H:%M:%SZ}'" if self._read_at else ""
         rows = self._table.query_entities(
             self._all + changed,
             results_per_page=1000,
             select=_COLUMNS,
-            raw_response_hook=lambda answer: told.append(parsedate_to_datetime(answer.http_response.headers["Date"])),
+            raw_response_hook=lambda answer: times.append(parsedate_to_datetime(answer.http_response.headers["Date"])),
         )
-        most = MAX_SUMMARIES // len(SHARDS)
-        self.by_id |= {summary.id: summary for summary in self._summaries(islice(rows, most))}
-        if len(self.by_id) > most:
-            self.by_id = {remediation_id: self.by_id[remediation_id] for remediation_id in sorted(self.by_id)[:most]}
+        limit = MAX_SUMMARIES // len(SHARDS)
+        self.by_id |= {summary.id: summary for summary in self._summaries(islice(rows, limit))}
+        if len(self.by_id) > limit:
+            self.by_id = {remediation_id: self.by_id[remediation_id] for remediation_id in sorted(self.by_id)[:limit]}
         # By the clock that also stamps the rows.
-        self._read_at = told[0]
-        self._began_at = self._began_at or told[0]
+        self._read_at = times[0]
+        self._first_read_at = self._first_read_at or times[0]
 
     @property
     def is_old(self) -> bool:
         """Whether it was begun a day ago; what storage removed meanwhile is still in it."""
-        return bool(self._read_at and self._began_at and self._read_at - self._began_at > _ANEW)
+        return bool(self._read_at and self._first_read_at and self._read_at - self._first_read_at > _MAX_AGE)
 
     def _summaries(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Summary]:
         without: list[str] = []
@@ -73,15 +73,15 @@ class _Shard:
                 without.append(remediation_id)
                 continue
             try:
-                yield from_text(remediation_id, row["Summary"])
+                yield summary_from_text(remediation_id, row["Summary"])
             except ValueError as corrupt:
                 logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(corrupt))
         yield from self._from_documents(without)
 
     def _from_documents(self, ids: list[str]) -> Iterator[Summary]:
-        """Of rows that an older app wrote."""
+        """Of rows that an older version of the app wrote."""
         for start in range(0, len(ids), BATCH_SIZE):
-            for remediation_id, found in self._store.load_together(ids[start : start + BATCH_SIZE]).items():
+            for remediation_id, found in self._store.load_all(ids[start : start + BATCH_SIZE]).items():
                 if isinstance(found, CorruptDocument):
                     logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(found))
                 else:
@@ -92,15 +92,15 @@ class SummaryCache:
     """The newest remediations of all shards; for any number of threads."""
 
     def __init__(self, table: TableClient, store: RemediationStore) -> None:
-        """Read from this table; `store` reads what has no summary."""
+        """Read from this table; `store` reads rows that have no summary."""
         self._table = table
         self._store = store
         self._lock = Lock()
-        self._from: datetime | None = None
+        self._since: datetime | None = None
         self._shards: list[_Shard] = []
 
     def since(self, opened_since: datetime) -> list[Summary]:
-        """What was opened then or later, newest first; of the newest `MOST` only.
+        """The summaries opened then or later, newest first; of the newest `MAX_SUMMARIES` only.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
@@ -109,17 +109,17 @@ class SummaryCache:
             self._reach_back_to(opened_since)
             relay = LogRelay()
             try:
-                with ThreadPoolExecutor(len(self._shards)) as side_by_side:
-                    list(side_by_side.map(relay.wrap(_Shard.look), self._shards))
+                with ThreadPoolExecutor(len(self._shards)) as threads:
+                    list(threads.map(relay.wrap(_Shard.update), self._shards))
             finally:
                 relay.flush()
             summaries = [summary for shard in self._shards for summary in shard.by_id.values()]
-        first = id_prefix(opened_since) + ";"
-        return sorted((each for each in summaries if each.id < first), key=lambda summary: summary.id)
+        end = id_prefix(opened_since) + ";"
+        return sorted((each for each in summaries if each.id < end), key=lambda summary: summary.id)
 
     def _reach_back_to(self, opened_since: datetime) -> None:
-        """Begin anew where less is known, and once a day: what is kept must not grow for ever."""
-        if self._from is not None and self._from <= opened_since and not any(shard.is_old for shard in self._shards):
+        """Begin anew where less is cached, and once a day: the cache must not grow for ever."""
+        if self._since is not None and self._since <= opened_since and not any(shard.is_old for shard in self._shards):
             return
-        self._from = opened_since
+        self._since = opened_since
         self._shards = [_Shard(self._table, self._store, partition, opened_since) for partition in SHARDS]

@@ -1,15 +1,14 @@
-"""What the rows of the table hold: how a remediation, its owner and its due entry are written and read.
+"""Rows of the table: how remediations, latest pointers and due entries are written and read.
 
 Keys are in the partition that the instance's key decides:
 
-    o:{instance key}        owner: the instance's latest remediation, as it was opened
+    o:{instance key}        latest pointer: the instance's latest remediation, and the claim with which it was opened
     r:{remediation id}      the remediation, as a JSON document, and beside it what storage filters by
-    d:{millis}:{id}         due entry: look at this remediation at that time
+    d:{millis}:{id}         due entry: poll this remediation at that time
 
 Ids count down with time, so `r:` rows read newest first; `d:` rows read soonest first.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,76 +20,94 @@ from azure.core import MatchConditions
 
 from shared.clock import from_millis, to_millis
 from shared.domain.remediation import Remediation, opened_at_of
-from shared.domain.remediation_json import CorruptDocument, from_document, to_document
+from shared.domain.remediation_json import CorruptDocument, from_json, to_json
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.summary import summarize, to_text
+from shared.domain.summary import summary_to_text
 
 SHARDS = ("0", "1", "2", "3")
-_NEAR = timedelta(seconds=10)
+_MAX_GAP = timedelta(seconds=10)
 """Remediations that were opened within such a time of each other have few others between them."""
-_UNFINISHED = timedelta(hours=12)
-_CHUNK = 30_000
+_CLAIM_TIMEOUT = timedelta(hours=12)
+_MAX_PROPERTY_CHARS = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
 
-_UNREADABLE = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
-"""What reading a row can raise that was damaged, or written by another app."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A remediation as it was read, with what a compare-and-swap needs."""
-
-    remediation: Remediation
-    etag: str
-    entry_at: datetime
-
-    def names(self, entry: "DueEntry") -> bool:
-        """Whether this is the entry that stands for the remediation; any other is spare."""
-        return to_millis(self.entry_at) == to_millis(entry.at)
-
-
-@dataclass(frozen=True, slots=True)
-class LatestPointer:
-    """The instance's latest remediation, active or ended."""
-
-    remediation_id: str
-    opened: tuple[datetime, ...]
-    """When the instance's latest remediations were opened, newest first; at most `KEPT_OPENINGS`."""
-    etag: str
-    opening: Remediation | None = None
-    """The latest remediation as it was opened; None if that cannot be read."""
-
-    def unfinished(self, now: datetime) -> Remediation | None:
-        """What its opener promised, and died before it was written, if its row is missing.
-
-        After half a day a missing row says something else: it was purged (`RETENTION_DAYS` is one at least).
-        """
-        opening = self.opening
-        return opening if opening and now - opening.opened_at < _UNFINISHED else None
+_UNREADABLE = (ValueError, KeyError, TypeError, OverflowError)
+"""Raised by a row that was damaged, or written by another version of the app."""
 
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
-    """Look at this remediation at that time."""
+    """Poll this remediation at that time; two are equal when they are the same row."""
 
     remediation_id: str
     at: datetime
+    """To the millisecond, as the row key has it."""
+
+    @property
+    def row_key(self) -> str:
+        """The key of its row, which holds nothing else."""
+        return f"d:{to_millis(self.at):013d}:{self.remediation_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A remediation as it was read, with the conditions of a compare-and-swap."""
+
+    remediation: Remediation
+    etag: str
+    due_entry: DueEntry
+    """The entry by which it is polled; any other that names it is stale."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatestPointer:
+    """Names the instance's latest remediation, active or ended."""
+
+    remediation_id: str
+    opened: tuple[datetime, ...]
+    """When the instance's latest remediations were opened, newest first; at most `MAX_OPENINGS`."""
+    etag: str
+    claim: Remediation | None = None
+    """The latest remediation as it was opened; None if that cannot be read."""
+
+    def unfulfilled_claim(self, now: datetime) -> Remediation | None:
+        """The remediation that a host claimed and perhaps died before it was written, if its row is missing.
+
+        After half a day a missing row says something else: it was purged (`RETENTION_DAYS` is one at least).
+        """
+        claim = self.claim
+        return claim if claim and now - claim.opened_at < _CLAIM_TIMEOUT else None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A remediation that a tick moved on: from what was read to what is to be stored."""
+    """A remediation that a poll moved on: from the row that was read to what is to be stored."""
 
     stored: Stored
     after: Remediation
 
+    @property
+    def due_entry(self) -> DueEntry:
+        """The due entry once the change is stored: the one before, if that will do.
+
+        What ends is due at once, so an entry that is due already need not be moved.
+        """
+        entry, due_at = self.stored.due_entry, self.after.due_at
+        ends = self.after.status.is_terminal and not self.stored.remediation.status.is_terminal
+        return entry if due_at is None or (ends and entry.at <= due_at) else due_entry(self.after.id, due_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A change that counts: what was before, and what is stored now."""
+    """A change that was stored: the remediation before, and the row now."""
 
     before: Remediation
     stored: Stored
+
+
+def due_entry(remediation_id: str, at: datetime) -> DueEntry:
+    """A due entry at that time, rounded down to the millisecond."""
+    return DueEntry(remediation_id, from_millis(to_millis(at)))
 
 
 def shard_of(remediation_id: str) -> str:
@@ -107,27 +124,17 @@ def _shard(hex_digit: str) -> str:
     return SHARDS[int(hex_digit, 16) % len(SHARDS)]
 
 
-def entry_after(change: Change) -> datetime:
-    """Where the change's due entry stands once it is stored: where it stood, if that will do.
-
-    What ends is due at once, so an entry that is due already need not be moved.
-    """
-    entry_at, due_at = change.stored.entry_at, change.after.due_at
-    ends = change.after.status.is_terminal and not change.stored.remediation.status.is_terminal
-    return entry_at if due_at is None or (ends and entry_at <= due_at) else due_at
-
-
-def remediation_row(remediation: Remediation, entry_at: datetime) -> dict[str, Any]:
-    """A remediation's row, which names the due entry that stands for it."""
+def remediation_row(remediation: Remediation, entry: DueEntry) -> dict[str, Any]:
+    """A remediation's row, which names the due entry by which it is polled."""
     return {
         "PartitionKey": shard_of(remediation.id),
         "RowKey": f"r:{remediation.id}",
         "Status": remediation.status.value,
-        "EntryAt": f"{to_millis(entry_at):013d}",
+        "EntryAt": f"{to_millis(entry.at):013d}",
         "Subscription": remediation.instance.subscription_id.lower(),
         "InstanceKey": remediation.instance.key,
-        "Summary": to_text(summarize(remediation)),
-        **_document(remediation),
+        "Summary": summary_to_text(remediation),
+        **_document_columns(remediation),
     }
 
 
@@ -138,59 +145,57 @@ def stored_in(row: Mapping[str, Any]) -> Stored:
         CorruptDocument: the row cannot be read.
     """
     try:
-        return Stored(_remediation_in(row), etag_of(row), from_millis(int(row["EntryAt"])))
+        remediation = _remediation_in(row)
+        return Stored(remediation, etag_of(row), DueEntry(remediation.id, from_millis(int(row["EntryAt"]))))
     except _UNREADABLE as cause:
         raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
 
 
 def pointer_row(remediation: Remediation, opened: Sequence[datetime]) -> dict[str, Any]:
-    """The row of the instance's owner: this remediation as it is opened, and when the latest were, newest first."""
+    """The latest pointer to this remediation as it is opened, with when the latest ones were, newest first."""
     return {
         "PartitionKey": shard_of(remediation.id),
         "RowKey": pointer_key(remediation.instance.key),
         "Remediation": remediation.id,
         "Opened": ",".join(str(to_millis(opening)) for opening in opened),
-        **_document(remediation),
+        **_document_columns(remediation),
     }
 
 
 def pointer_key(instance_key: str) -> str:
-    """The row key of an instance's owner."""
+    """The row key of an instance's latest pointer."""
     return f"o:{instance_key}"
 
 
 def pointer_in(row: Mapping[str, Any]) -> LatestPointer:
-    """The owner in an `o:` row; openings that cannot be read do not count."""
+    """The latest pointer in an `o:` row; times of openings that cannot be read do not count."""
     opened: tuple[datetime, ...] = ()
-    with suppress(ValueError, TypeError, KeyError, AttributeError, OverflowError):
+    with suppress(*_UNREADABLE, AttributeError):
         opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
-    opening: Remediation | None = None
+    claim: Remediation | None = None
     with suppress(*_UNREADABLE):
-        opening = _remediation_in(row)
-    return LatestPointer(str(row.get("Remediation", "")), opened, etag_of(row), opening)
+        claim = _remediation_in(row)
+    return LatestPointer(str(row.get("Remediation", "")), opened, etag_of(row), claim)
 
 
 def entry_row(entry: DueEntry) -> dict[str, Any]:
     """A due entry's row: it is all in the key."""
-    return {
-        "PartitionKey": shard_of(entry.remediation_id),
-        "RowKey": f"d:{to_millis(entry.at):013d}:{entry.remediation_id}",
-    }
+    return {"PartitionKey": shard_of(entry.remediation_id), "RowKey": entry.row_key}
 
 
-def read_entry(row_key: str) -> DueEntry:
-    """The due entry with this row key."""
-    _, millis, remediation_id = row_key.split(":")
+def entry_in(row: Mapping[str, Any]) -> DueEntry:
+    """The due entry in a `d:` row."""
+    _, millis, remediation_id = row["RowKey"].split(":")
     return DueEntry(remediation_id, from_millis(int(millis)))
 
 
 def runs_of(entries: Iterable[DueEntry]) -> list[list[DueEntry]]:
-    """Entries in the order of their rows, cut where two remediations were not opened shortly after each other."""
+    """Entries in the order of their remediations' rows, cut where two were not opened shortly after each other."""
     runs: list[list[DueEntry]] = []
     newer: datetime | None = None
     for entry in sorted(entries, key=attrgetter("remediation_id")):
         opened_at = opened_at_of(entry.remediation_id)
-        if newer is None or newer - opened_at > _NEAR:
+        if newer is None or newer - opened_at > _MAX_GAP:
             runs.append([])
         runs[-1].append(entry)
         newer = opened_at
@@ -207,12 +212,11 @@ def only_if(etag: str) -> dict[str, Any]:
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
 
 
-def _document(remediation: Remediation) -> dict[str, str]:
-    text = json.dumps(to_document(remediation), separators=(",", ":"))
-    starts = range(0, len(text), _CHUNK)
-    return {f"Document{number}": text[start : start + _CHUNK] for number, start in enumerate(starts)}
+def _document_columns(remediation: Remediation) -> dict[str, str]:
+    text = to_json(remediation)
+    starts = range(0, len(text), _MAX_PROPERTY_CHARS)
+    return {f"Document{number}": text[start : start + _MAX_PROPERTY_CHARS] for number, start in enumerate(starts)}
 
 
 def _remediation_in(row: Mapping[str, Any]) -> Remediation:
-    chunks = (row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row)
-    return from_document(json.loads("".join(chunks)))
+    return from_json("".join(row[f"Document{number}"] for number in range(len(row)) if f"Document{number}" in row))

@@ -1,4 +1,4 @@
-"""What schemathesis is to put where the API's description says only a format."""
+"""Values that schemathesis generates for the formats named in openapi.json."""
 
 from base64 import urlsafe_b64encode
 

@@ -16,7 +16,7 @@ from dev.stack.stack import Stack
 from tests.support.dashboard_parts import Page
 
 SCREENSHOTS = STATE / "screenshots"
-"""Ignored by git; each test leaves the last thing that it saw."""
+"""Ignored by git; each test leaves what it saw last."""
 _OPTIONS = [
     "--no-sandbox",  # as root, in a container, there is none
     "--disable-gpu",
@@ -26,7 +26,7 @@ _OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LOOKS: dict[str, dict[str, Any]] = {
+SCREENS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 900}},
     "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}, "has_touch": True},
@@ -74,17 +74,17 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_tab(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[OpenTab]:
-    """Opens a tab with this look; further options are those of Playwright's contexts."""
+    """Opens a tab on this screen; further options are those of Playwright's contexts."""
     contexts: list[BrowserContext] = []
     tabs: list[Tab] = []
 
-    def open_one(look: str = "light", **options: Any) -> Seen:
-        context = chromium.new_context(**{**LOOKS[look], **options})
+    def open_one(screen: str = "light", **options: Any) -> Seen:
+        context = chromium.new_context(**{**SCREENS[screen], **options})
         contexts.append(context)
         context.set_default_timeout(10_000)
         seen = Seen(context.new_page())
         tabs.append(seen.tab)
-        seen.tab.on("console", lambda said: _note(seen, said.type, said.text))
+        seen.tab.on("console", lambda message: _note(seen, message.type, message.text))
         seen.tab.on("pageerror", lambda error: seen.problems.append(str(error)))
         seen.tab.on("requestfailed", lambda failed: seen.problems.append(f"{failed.url}: {failed.failure}"))
         # Left to itself, Playwright closes a dialog unseen.

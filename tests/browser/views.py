@@ -1,19 +1,21 @@
-"""The page with nothing, with little and with much on it, and with stories that went well and ill."""
+"""Pages for the browser tests: empty, small, large, and of one remediation that failed or runs."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import Any
+
+from msgspec.structs import replace
 
 from shared.dashboard.statistics import OUTCOMES
 from shared.domain import arm_results, state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
+from shared.domain.state_machine import Moment
 from shared.domain.summary import Summary
-from tests.support.dashboard_parts import Page, summary
-from tests.support.episodes import NOW, OPERATION
+from tests.support.dashboard_parts import Page, newest_first, summary
+from tests.support.remediations import NOW, OPERATION
 
 INSTANCE = BackupInstanceId(
     "04cf684a-d41f-4550-9f70-7708a3a2283b", "rg-data-prod", "bv-weu-prod-01", "pgflex-orders-0417-2d1c44e0"
@@ -29,36 +31,36 @@ _WEIGHTS = (160, 5, 4, 3, 2, 4)
 
 
 def empty() -> Page:
-    """Nothing ever failed."""
+    """Without remediations."""
     return Page()
 
 
 def small() -> Page:
-    """Every status once."""
-    known = [
-        summary(status, f"pgflex-{status}", NOW - number * timedelta(hours=9)) for number, status in enumerate(Status)
-    ]
-    return Page(_sorted(known))
+    """With each status once."""
+    opened = ((status, NOW - number * timedelta(hours=9)) for number, status in enumerate(Status))
+    return Page(newest_first([summary(status, f"pgflex-{status}", opened_at) for status, opened_at in opened]))
 
 
 def large(count: int = 10_000) -> Page:
     """A month of a large installation."""
     random = Random(1)
-    return Page(_sorted([_any_summary(random, number) for number in range(count)]))
+    return Page(newest_first([_any_summary(random, number) for number in range(count)]))
 
 
 def failed() -> Page:
-    """A story of two attempts that ended badly."""
+    """Of a remediation that failed after two attempts."""
     first = _submitted(_opened())
     lost = arm_results.OperationFailed("Failed", ERROR, "3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa")
-    waiting = state_machine.on_operation_status(first, lost, NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
+    waiting = state_machine.on_operation_status(
+        first, lost, Moment(NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
+    )
     again = _submitted(state_machine.start_next_attempt(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
-    return _told(state_machine.on_operation_status(again, lost, NOW - timedelta(minutes=44), 0.0, None))
+    return _detail_page(state_machine.on_operation_status(again, lost, Moment(NOW - timedelta(minutes=44), 0.0, None)))
 
 
 def running() -> Page:
-    """A story under way."""
-    return _told(_submitted(_opened()))
+    """Of a remediation whose sync operation runs."""
+    return _detail_page(_submitted(_opened()))
 
 
 def _any_summary(random: Random, number: int) -> Summary:
@@ -72,10 +74,6 @@ def _any_summary(random: Random, number: int) -> Summary:
     return summary(status, opened_at=NOW - age, took=min(took, age), instance=instance, error_code=code)
 
 
-def _sorted(known: list[Summary]) -> list[Summary]:
-    return sorted(known, key=lambda each: each.id)
-
-
 def _opened() -> Remediation:
     at = NOW - timedelta(hours=1)
     operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
@@ -84,10 +82,10 @@ def _opened() -> Remediation:
 
 def _submitted(queued: Remediation) -> Remediation:
     at = queued.attempt.queued_at + timedelta(seconds=2)
-    return state_machine.on_sync_response(queued, arm_results.SyncAccepted(OPERATION, 5.0), at, 0.0, None)
+    return state_machine.on_sync_response(queued, arm_results.SyncAccepted(OPERATION, 5.0), Moment(at, 0.0, None))
 
 
-def _told(remediation: Remediation) -> Page:
+def _detail_page(remediation: Remediation) -> Page:
     page = Page()
     page.keep(replace(remediation, client_request_id="7f1f9b2f-3c60-4d5c-a7a1-5b0d2d84e3f9"))
     return page
@@ -102,4 +100,4 @@ VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
     "running": (running, {"id": _opened().id, "note": "opened"}),
     "not found": (small, {"id": "nothing"}),
 }
-"""Each with what is asked of it."""
+"""Each with its query."""

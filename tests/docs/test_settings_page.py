@@ -1,14 +1,12 @@
-"""docs/settings.md is the settings model, written down. WRITE_DOCS=1 writes it anew."""
+"""docs/settings.md lists the settings. WRITE_DOCS=1 writes it anew."""
 
-import os
 from dataclasses import Field, fields
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from shared.settings import Settings
+from tests.docs.written import assert_is_written
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 _NONSENSE = "\0"
 
 HEAD = """# Settings
@@ -39,12 +37,13 @@ TAIL = """
 """
 
 
-def page() -> str:
-    return HEAD + "".join(row(knob) for knob in fields(Settings)) + TAIL
-
-
-def row(knob: Field[Any]) -> str:
-    cells = (f"`{knob.metadata['variable']}`", shown(knob.default), expected(knob), knob.metadata["meaning"])
+def row(setting: Field[Any]) -> str:
+    cells = (
+        f"`{setting.metadata['variable']}`",
+        shown(setting.default),
+        expected(setting),
+        setting.metadata["meaning"],
+    )
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
 
 
@@ -55,7 +54,7 @@ def shown(value: object) -> str:
 def written(value: object) -> str:
     """The value as its variable would have it."""
     if isinstance(value, tuple):
-        return ",".join(written(one) for one in value)
+        return ",".join(written(item) for item in value)
     return iso(value) if isinstance(value, timedelta) else str(value or ("" if value is None else value))
 
 
@@ -68,21 +67,19 @@ def iso(duration: timedelta) -> str:
     return f"P{day}T{clock}" if clock else f"P{day or 'T0S'}"
 
 
-def expected(knob: Field[Any]) -> str:
+def expected(setting: Field[Any]) -> str:
     """What the setting's reader says when it meets nonsense; those that take every text are lists or texts."""
     try:
-        knob.metadata["read"](_NONSENSE)
+        setting.metadata["read"](_NONSENSE)
     except ValueError as refusal:
         return str(refusal).removeprefix("expected ").partition(", got ")[0]
-    return "texts separated by commas" if isinstance(knob.default, tuple) else "text"
+    return "texts separated by commas" if isinstance(setting.default, tuple) else "text"
 
 
 def test_the_page_is_the_model() -> None:
-    if os.environ.get("WRITE_DOCS"):
-        PAGE.write_text(page())
-    assert PAGE.read_text() == page(), "docs/settings.md is not up to date: write it anew with WRITE_DOCS=1"
+    assert_is_written("settings.md", HEAD + "".join(row(setting) for setting in fields(Settings)) + TAIL)
 
 
 def test_defaults_are_written_as_the_settings_read_them() -> None:
-    variables = {knob.metadata["variable"]: written(knob.default) for knob in fields(Settings)}
+    variables = {setting.metadata["variable"]: written(setting.default) for setting in fields(Settings)}
     assert Settings.from_environment(variables) == Settings()

@@ -8,7 +8,7 @@ from typing import Any
 from shared.settings import STORAGE_CONNECTION, Settings
 from tests.infra.bicep import INFRA, resource
 
-KNOBS = {knob.metadata["variable"] for knob in fields(Settings)}
+SETTINGS = {setting.metadata["variable"] for setting in fields(Settings)}
 REFUSED = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE", "AzureWebJobsStorage"}
 """Flex Consumption has other places for them ("Flex Consumption plan deprecations"); the last would be a key."""
 
@@ -28,23 +28,23 @@ def of_the_operator() -> dict[str, str]:
     return settings
 
 
-def test_every_knob_can_be_turned_and_nothing_else() -> None:
-    assert set(of_the_operator()) | (set(of_the_template()) & KNOBS) == KNOBS
+def test_every_setting_can_be_given_and_nothing_else() -> None:
+    assert set(of_the_operator()) | (set(of_the_template()) & SETTINGS) == SETTINGS
     assert not set(of_the_operator()) & set(of_the_template())
 
 
-def test_a_knob_is_turned_by_the_variable_of_its_name() -> None:
+def test_a_setting_is_given_by_the_variable_of_its_name() -> None:
     named = {name: re.fullmatch(r"\$\{(\w+)(?:=(.*))?\}", text) for name, text in of_the_operator().items()}
     assert {name: match and match[1] for name, match in named.items()} == {name: name for name in named}
 
 
-def test_what_nobody_turns_has_the_default_of_the_app() -> None:
+def test_a_setting_that_nobody_gives_has_the_default_of_the_app() -> None:
     defaults = {name: re.sub(r"^\$\{\w+=?|\}$", "", text) for name, text in of_the_operator().items()}
     assert Settings.from_environment(defaults) == Settings()
 
 
 def test_the_template_sets_what_it_alone_can_know() -> None:
-    own = set(of_the_template()) & KNOBS
+    own = set(of_the_template()) & SETTINGS
     assert own == {"AZURE_CLIENT_ID", "ARM_ENDPOINT", "OUTCOME_TOPIC_ENDPOINT"}
 
 

@@ -1,4 +1,4 @@
-"""The rooms put together as in Azure, on real storage and a simulated Resource Manager, with a clock to be set."""
+"""The app on real storage and a simulated Resource Manager, with a clock to be set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 from azure.core.exceptions import ResourceExistsError
-from azure.data.tables import TableServiceClient
+from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.clients.arm import ArmClient
@@ -19,20 +19,18 @@ from shared.clients.outcome_topic import OutcomeTopic
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
-from shared.healing.healer import Healer
-from shared.healing.next_step import NextStep
-from shared.healing.poll_cache import PollCache
-from shared.healing.poller import Poller
+from shared.healing.intake import Dropped
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import ShardQueue, SyncJobQueue
 from shared.storage.remediation_store import RemediationStore
+from tests.support.host import Host
 from tests.support.simulator import ARM_AUDIENCE, Simulator
 
 INSTANCE = BackupInstanceId("04cf684a-d41f-4550-9f70-7708a3a2283b", "testRG", "testVault", "testBI")
 FAST = {"operationSeconds": 0, "retryAfter": 0}
-"""An operation that has ended when it is first looked at."""
+"""An operation that has ended when it is first polled."""
 
 
 class Clock:
@@ -50,28 +48,29 @@ class Clock:
 
 @dataclass(frozen=True)
 class App:
-    """Healer and tick as `composition` makes them, on storage of this test's own."""
+    """One host of the app, on storage of this test's own."""
 
-    healer: Healer
-    tick: Poller
+    host: Host
+    arm: ArmClient
+    tokens: TokenCache
     queue: QueueClient
     shard_queue: QueueClient
+    table: TableClient
     clock: Clock
     azure: Simulator
 
     def signal(self, instance: BackupInstanceId = INSTANCE, **changes: object) -> Signal:
         return replace(Signal(instance, "Event", "backup failed", self.clock()), **changes)  # type: ignore[arg-type] # named by each test
 
-    def open(self, instance: BackupInstanceId = INSTANCE) -> Remediation:
+    def open(self, instance: BackupInstanceId = INSTANCE, **changes: object) -> Remediation:
         """A signal has come, its job is still to be carried out."""
-        intake = self.healer.intake(self.signal(instance))
-        assert intake is not None
-        assert intake.remediation is not None
-        return intake.remediation
+        result = self.host.intake.accept(self.signal(instance, **changes))
+        assert not isinstance(result, Dropped)
+        return result.remediation
 
     def submit(self, remediation: Remediation, attempt: int = 1) -> None:
         """The queue delivers the job."""
-        self.healer.submit(f'{{"v":1,"remediationId":"{remediation.id}","attempt":{attempt}}}')
+        self.host.submit.run(f'{{"v":1,"remediationId":"{remediation.id}","attempt":{attempt}}}')
 
     def started(self, **behaviour: object) -> Remediation:
         """An instance fails, and its sync call has been answered."""
@@ -82,7 +81,7 @@ class App:
 
     def now(self, remediation: Remediation) -> Remediation:
         """How it stands in storage."""
-        stored = self.healer.store.load(remediation.id)
+        stored = self.host.store.load(remediation.id)
         assert stored is not None
         return stored.remediation
 
@@ -96,7 +95,7 @@ class App:
 
     def all_jobs(self) -> int:
         """How many jobs there are, delayed ones included."""
-        return self.healer.jobs.depth()
+        return self.queue.get_queue_properties().approximate_message_count or 0
 
     def calls(self) -> list[str]:
         """The kinds of calls that Resource Manager got so far."""
@@ -105,6 +104,15 @@ class App:
 
 
 AppMaker = Callable[..., App]
+
+
+@pytest.fixture
+def table(connection_string: str) -> Iterator[TableClient]:
+    """A table of this test's own."""
+    service = TableServiceClient.from_connection_string(connection_string)
+    with service.create_table(f"test{uuid4().hex}") as table:
+        yield table
+        table.delete_table()
 
 
 def queue_client(connection_string: str, name: str) -> QueueClient:
@@ -124,30 +132,39 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
     queue, shard_queue = (queue_client(connection_string, f"{name}-{suffix}") for suffix in ("jobs", "shards"))
     shared_clock = Clock()
 
-    def make(clock_ahead: timedelta = timedelta(), alone: int = 2_000, **changes: object) -> App:
+    def make(clock_ahead: timedelta = timedelta(), max_due_per_host: int = 2_000, **changes: object) -> App:
         clock = shared_clock if not clock_ahead else lambda: shared_clock() + clock_ahead
         changes = {"outcome_topic_endpoint": in_azure.ready["topicEndpoint"], **changes}
         settings = replace(Settings(), **changes)  # type: ignore[arg-type] # named by each test
-        store = RemediationStore(tables.create_table_if_not_exists(name))
+        table = tables.create_table_if_not_exists(name)
         for client in (queue, shard_queue):
             with suppress(ResourceExistsError):
                 client.create_queue()
-        credential = managed_identity(None)
+        writes, reads = (
+            RateLimiter(kind, Gcra(burst, rate), BucketStore(table), clock)
+            for kind, burst, rate in (
+                ("writes", settings.arm_write_burst, settings.arm_writes_per_second),
+                ("reads", settings.arm_read_burst, settings.arm_reads_per_second),
+            )
+        )
         tokens = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
-        writes_budget = Gcra(settings.arm_write_burst, settings.arm_writes_per_second)
-        reads_budget = Gcra(settings.arm_read_burst, settings.arm_reads_per_second)
-        writes = RateLimiter("writes", writes_budget, BucketStore(store._table), clock)
-        reads = RateLimiter("reads", reads_budget, BucketStore(store._table), clock)
-        calls = ArmTransport(tokens, requests.Session(), clock)
-        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, calls, writes, reads)
-        jobs = SyncJobQueue(queue)
-        topic = OutcomeTopic(settings.outcome_topic_endpoint, credential) if settings.outcome_topic_endpoint else None
-        memory = PollCache()
-        looks = NextStep(arm, reads, settings, clock, lambda: 0.0)
-        shards = ShardQueue(shard_queue)
-        healer = Healer(store, arm, writes, jobs, memory, settings, clock, lambda: 0.0)
-        tick = Poller(store, looks, memory, jobs, shards, topic, clock, lambda: 0.0, settings.poll_concurrency, alone)
-        return App(healer, tick, queue, shard_queue, shared_clock, in_azure)
+        transport = ArmTransport(tokens, requests.Session())
+        arm = ArmClient(in_azure.url, settings.arm_allowed_hosts, transport, writes, reads)
+        topic = settings.outcome_topic_endpoint
+        host = Host(
+            store=RemediationStore(table),
+            arm=arm,
+            write_limit=writes,
+            read_limit=reads,
+            jobs=SyncJobQueue(queue),
+            shards=ShardQueue(shard_queue),
+            topic=OutcomeTopic(topic, managed_identity(None)) if topic else None,
+            settings=settings,
+            clock=clock,
+            concurrency=settings.poll_concurrency,
+            max_due_per_host=max_due_per_host,
+        )
+        return App(host, arm, tokens, queue, shard_queue, table, shared_clock, in_azure)
 
     yield make
     tables.delete_table(name)

@@ -1,20 +1,19 @@
 """What goes wrong on the way: each fault by its name, and what becomes of the remediation."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.clients.credential import TokenCache, managed_identity
+from shared.clients.credential import managed_identity
 from shared.domain.remediation import Status
 from shared.domain.signal import SyncType
 from shared.storage.queues import SyncJob, SyncJobQueue
 from shared.storage.table_rows import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
-from tests.support.simulator import ARM_AUDIENCE
+from tests.support.remediations import instance_named
 
 LATER = {"minutes": 10}
 RETRY = {"max_attempts": 2, "retry_delays": (timedelta(minutes=5),)}
@@ -28,10 +27,10 @@ def reads(state: str) -> dict[str, object]:
 def test_a_topic_that_is_down_gets_the_outcome_later(app: App) -> None:
     app.azure.set(topicFaults=[{"status": 503}])
     started = app.started()
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(started).published_at is None
     app.clock.advance(**LATER)
-    app.tick.run()
+    app.host.poller.run()
     assert [event["id"] for event in app.azure.events()] == [started.id]
 
 
@@ -52,7 +51,7 @@ def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: d
     assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
     app.clock.advance(**LATER)
     app.submit(opened)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(opened).status is Status.HEALED
 
 
@@ -68,21 +67,21 @@ def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: d
 @pytest.mark.parametrize("where", ["pollFaults", "readFaults"])
 def test_a_look_without_a_verdict_is_taken_again(app: App, where: str, fault: dict[str, object]) -> None:
     started = app.started(**{where: [fault]})
-    app.tick.run()
+    app.host.poller.run()
     assert not app.now(started).status.is_terminal
     app.clock.advance(**LATER)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(started).status is Status.HEALED
 
 
 def test_a_sync_call_that_a_crash_kept_from_being_recorded_is_followed_by_looks_not_by_calls(app: App) -> None:
     app.azure.put(str(INSTANCE), behaviour={"operationSeconds": 3600, "retryAfter": 5})
     opened = app.open()
-    app.healer.arm.sync(INSTANCE, SyncType.DEFAULT, "00000000-0000-0000-0000-000000000000")
+    app.host.arm.sync(INSTANCE, SyncType.DEFAULT, "00000000-0000-0000-0000-000000000000")
     app.submit(opened)
     for _ in range(5):
         app.clock.advance(minutes=6)
-        app.tick.run()
+        app.host.poller.run()
     assert [entry["status"] for entry in app.azure.journal("sync")] == [202, 409]
     assert app.now(opened).status is Status.VERIFYING
 
@@ -90,16 +89,16 @@ def test_a_sync_call_that_a_crash_kept_from_being_recorded_is_followed_by_looks_
 def test_an_attempt_that_met_another_operation_is_made_once_that_is_over(app: App) -> None:
     opened = app.started(syncFaults=[{"status": 409}])
     app.clock.advance(**LATER)
-    app.tick.run()
+    app.host.poller.run()
     app.submit(opened)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(opened).status is Status.HEALED
     assert len(app.now(opened).attempts) == 1
 
 
 def test_an_operation_that_arm_forgot_is_answered_by_the_instance(app: App) -> None:
     started = app.started(pollFaults=[{"status": 404}])
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(started).status is Status.HEALED
     assert app.calls() == ["sync", "operationStatus", "instance"]
 
@@ -116,7 +115,7 @@ def test_an_operation_that_arm_forgot_is_answered_by_the_instance(app: App) -> N
 def test_an_operation_url_that_is_not_arms_ends_the_attempt_and_gets_no_token(make_app: AppMaker, url: str) -> None:
     app = make_app(max_attempts=1)
     started = app.started(operationUrl=url)
-    app.tick.run()
+    app.host.poller.run()
     ended = app.now(started)
     assert ended.status is Status.FAILED
     assert ended.error is not None
@@ -127,7 +126,7 @@ def test_an_operation_url_that_is_not_arms_ends_the_attempt_and_gets_no_token(ma
 def test_a_redirect_is_not_followed(app: App) -> None:
     elsewhere = {"status": 302, "headers": {"Location": f"{app.azure.url}/subscriptions/x"}}
     app.started(pollFaults=[elsewhere])
-    app.tick.run()
+    app.host.poller.run()
     assert app.calls() == ["sync", "operationStatus"]
 
 
@@ -165,21 +164,21 @@ def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
     app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str, shown: object, calls: list[str]
 ) -> None:
     app.azure.put(str(INSTANCE), behaviour={**FAST, "readFaults": [shown] if shown else []})
-    opened, really_sync = app.open(), app.healer.arm.sync
+    opened, really_sync = app.open(), app.host.arm.sync
 
     def sync(*arguments: Any) -> Any:
         answer = really_sync(*arguments)
         if meanwhile == "tick":
             app.clock.advance(seconds=61)
-            app.tick.run()
+            app.host.poller.run()
         else:
-            app.healer.intake(app.signal())
+            app.host.intake.accept(app.signal())
         return answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(app.healer.arm, "sync", sync)
+        patch.setattr(app.host.arm, "sync", sync)
         app.submit(opened)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(opened).attempt.submitted_at is not None
     assert (app.now(opened).status, app.calls()) == (Status.HEALED, calls)
 
@@ -191,7 +190,7 @@ def test_a_repeated_job_makes_no_second_call(app: App) -> None:
 
 
 def test_a_job_of_an_unknown_remediation_is_dropped(app: App) -> None:
-    app.healer.submit('{"v":1,"remediationId":"000000000000-0000000000000000","attempt":1}')
+    app.host.submit.run('{"v":1,"remediationId":"000000000000-0000000000000000","attempt":1}')
     assert app.calls() == []
 
 
@@ -199,7 +198,7 @@ def test_a_topic_that_is_down_is_left_alone_until_the_back_off_is_over(app: App)
     app.azure.set(topicFaults=[{"status": 503}])
     app.started()
     for _ in range(3):
-        app.tick.run()
+        app.host.poller.run()
     assert [entry["status"] for entry in app.azure.journal("topic")] == [503]
 
 
@@ -207,7 +206,7 @@ def test_a_lost_job_is_queued_again(app: App) -> None:
     app.azure.put(str(INSTANCE))
     opened = app.open()
     app.clock.advance(seconds=61)
-    app.tick.run()
+    app.host.poller.run()
     assert app.jobs() == [SyncJob(opened.id, 1).to_message()]
     assert len(app.now(opened).history) == len(opened.history)
 
@@ -215,26 +214,26 @@ def test_a_lost_job_is_queued_again(app: App) -> None:
 def test_a_call_whose_record_a_crash_took_is_not_made_again_when_the_instance_is_well(app: App) -> None:
     app.azure.put(str(INSTANCE), behaviour=FAST)
     opened = app.open()
-    app.healer.arm.sync(INSTANCE, SyncType.DEFAULT, "request")
+    app.host.arm.sync(INSTANCE, SyncType.DEFAULT, "request")
     app.clock.advance(seconds=61)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(opened).status is Status.HEALED
     assert (app.calls(), app.jobs()) == (["sync", "instance"], [])
 
 
 def test_a_lost_job_that_syncs_in_all_cases_is_queued_again_whatever_the_instance_shows(app: App) -> None:
     app.azure.put(str(INSTANCE), protectionState="ProtectionConfigured")
-    intake = app.healer.intake(app.signal(sync_type=SyncType.FORCE_RESYNC))
+    intake = app.host.intake.accept(app.signal(sync_type=SyncType.FORCE_RESYNC))
     assert intake
     assert intake.job
     app.clock.advance(seconds=61)
-    app.tick.run()
+    app.host.poller.run()
     assert (app.jobs(), app.calls()) == ([intake.job.to_message()], [])
 
 
 def test_a_job_that_waits_its_turn_is_not_queued_again(app: App) -> None:
     app.open()
-    app.tick.run()
+    app.host.poller.run()
     assert app.all_jobs() == 0
 
 
@@ -245,19 +244,19 @@ def test_of_two_hosts_in_the_same_tick_one_ends_the_remediation(
     started = one.started()
     caplog.set_level("INFO", logger="backup_autoheal")
     with ThreadPoolExecutor() as hosts:
-        for run in [hosts.submit(app.tick.run) for app in (one, other)]:
+        for run in [hosts.submit(app.host.poller.run) for app in (one, other)]:
             run.result()
     assert {event["id"] for event in one.azure.events()} == {started.id}
     assert caplog.text.count('"to": "Healed"') == 1
 
 
 def test_a_record_that_cannot_be_read_stops_no_other(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    corrupt = app.open(replace(INSTANCE, name="corrupt"))
-    table = app.healer.store._table
+    corrupt = app.open(instance_named("corrupt"))
+    table = app.table
     row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
     table.update_entity({**row, "Document0": "{"})
     started = app.started()
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(started).status is Status.HEALED
     assert corrupt.id in caplog.text
 
@@ -265,7 +264,7 @@ def test_a_record_that_cannot_be_read_stops_no_other(app: App, caplog: pytest.Lo
 def test_a_token_that_is_refused_before_its_time_is_replaced_once(app: App) -> None:
     started = app.started()
     app.azure.set(revokeTokens=True)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(started).status is Status.HEALED
     assert [entry["status"] for entry in app.azure.journal("operationStatus")] == [401, 200]
 
@@ -279,8 +278,7 @@ def test_a_call_that_stays_unauthorized_is_made_twice_and_waits_for_the_next_att
 def test_without_an_identity_endpoint_nothing_is_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", "https://localhost:1/msi/token")
-        anew = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
-        patch.setattr(app.healer.arm._calls, "_tokens", anew)
+        patch.setattr(app.tokens, "_credential", managed_identity(None))
         opened = app.started()
         error = app.now(opened).error
     assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
@@ -288,7 +286,7 @@ def test_without_an_identity_endpoint_nothing_is_lost(app: App, monkeypatch: pyt
     assert error["code"] == "TokenUnavailable"
     app.clock.advance(**LATER)
     app.submit(opened)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(opened).status is Status.HEALED
 
 
@@ -301,22 +299,22 @@ def test_a_queue_that_is_away_loses_no_attempt(
         raise ServiceRequestError("no queue")
 
     started = app.started(finalStatus="Failed")
-    app.tick.run()
+    app.host.poller.run()
     app.clock.advance(minutes=6)
     with monkeypatch.context() as patch:
         patch.setattr(SyncJobQueue, "send", away)
-        app.tick.run()
+        app.host.poller.run()
     assert "job.not_queued" in caplog.text
     app.clock.advance(minutes=2)
-    app.tick.run()
+    app.host.poller.run()
     assert app.jobs() == [SyncJob(started.id, 2).to_message()]
 
 
 def test_hosts_whose_clocks_differ_by_minutes_end_a_remediation_once(make_app: AppMaker) -> None:
     punctual, ahead = make_app(), make_app(clock_ahead=timedelta(minutes=5))
     started = punctual.started()
-    ahead.tick.run()
-    punctual.tick.run()
+    ahead.host.poller.run()
+    punctual.host.poller.run()
     assert punctual.now(started).status is Status.HEALED
     assert [event["id"] for event in punctual.azure.events()] == [started.id]
 
@@ -324,6 +322,6 @@ def test_hosts_whose_clocks_differ_by_minutes_end_a_remediation_once(make_app: A
 def test_no_token_reaches_the_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     app.started(syncFaults=[{"status": 401}])
-    app.tick.run()
-    token = app.healer.arm._calls._tokens.current()
+    app.host.poller.run()
+    token = app.tokens.get()
     assert token not in caplog.text

@@ -27,12 +27,11 @@ _TABLES = r"TableEndpoint=http://[^:]+:(?P<port>\d+)"
 
 def with_azure_at(app: App, port: int, timeouts: tuple[float, float] = (0.2, 0.2)) -> App:
     """The app, whose Resource Manager is at this port of the machine."""
-    arm = app.healer.arm
-    (writes, _), (reads, _) = arm._pacers["POST"], arm._pacers["GET"]
-    calls = ArmTransport(arm._calls._tokens, requests.Session(), app.clock, timeouts)
-    there = ArmClient(f"https://localhost:{port}", (), calls, writes, reads)
-    looks = replace(app.tick.looks, arm=there)
-    return replace(app, healer=replace(app.healer, arm=there), tick=replace(app.tick, looks=looks))
+    tokens = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
+    transport = ArmTransport(tokens, requests.Session(), timeouts)
+    host = app.host
+    there = ArmClient(f"https://localhost:{port}", (), transport, host.write_limit, host.read_limit)
+    return replace(app, host=replace(host, arm=there))
 
 
 def error_of(app: App, remediation: Remediation) -> str:
@@ -51,7 +50,7 @@ def assert_heals_later(app: App, remediation: Remediation) -> None:
     app.clock.advance(**LATER)
     app.submit(remediation)
     app.clock.advance(**LATER)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(remediation).status is Status.HEALED
 
 
@@ -70,12 +69,12 @@ def test_a_look_whose_answer_stays_away_is_taken_later(app: App, opened: Remedia
     app.submit(opened)
     app.azure.set(latencySeconds=0.5)
     hasty = with_azure_at(app, urlsplit(app.azure.url).port or 443, (5, 0.1))
-    hasty.tick.run()
+    hasty.host.poller.run()
     assert app.now(opened).status is Status.RUNNING
     assert "Read timed out" in error_of(app, opened)
     app.azure.set(latencySeconds=0)
     app.clock.advance(**LATER)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(opened).status is Status.HEALED
 
 
@@ -84,9 +83,8 @@ def test_an_identity_endpoint_that_keeps_silent_holds_no_job_for_long(
 ) -> None:
     with silent_port() as port, monkeypatch.context() as patch:
         patch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
-        patch.setattr(credential, "_PATIENCE", {**credential._PATIENCE, "read_timeout": 0.2})
-        patch.setattr(app.healer.arm._calls, "_tokens", TokenCache(lambda: managed_identity(None), ARM_AUDIENCE))
-        app.submit(opened)
+        patch.setattr(credential, "_CLIENT_OPTIONS", {**credential._CLIENT_OPTIONS, "read_timeout": 0.2})
+        with_azure_at(app, urlsplit(app.azure.url).port or 443, (5, 5)).submit(opened)
     assert app.now(opened).status is Status.QUEUED
     assert "TokenUnavailable" in error_of(app, opened)
     assert_heals_later(app, opened)
@@ -105,10 +103,8 @@ def door(connection_string: str) -> Iterator[BusyStorage]:
 def busy(app: App, door: BusyStorage, connection_string: str) -> App:
     """The app, whose table storage is behind the door."""
     through = re.sub(_TABLES, f"TableEndpoint=http://127.0.0.1:{door.server_port}", connection_string)
-    store = RemediationStore(
-        connection.open_table(app.healer.store._table.table_name, {"AzureWebJobsStorage": through})
-    )
-    return replace(app, healer=replace(app.healer, store=store), tick=replace(app.tick, store=store))
+    store = RemediationStore(connection.open_table(app.table.table_name, {"AzureWebJobsStorage": through}))
+    return replace(app, host=replace(app.host, store=store))
 
 
 def test_storage_that_is_busy_for_a_moment_is_asked_again(
@@ -128,7 +124,7 @@ def test_a_job_that_storage_is_too_busy_for_fails_so_that_the_queue_brings_it_ag
         busy.submit(opened)
     door.refusals = 0
     busy.submit(opened)
-    busy.tick.run()
+    busy.host.poller.run()
     assert app.now(opened).status is Status.HEALED
     assert app.calls().count("sync") == 1
 
@@ -139,8 +135,8 @@ def test_a_tick_that_storage_is_too_busy_for_leaves_everything_due(
     busy.submit(opened)
     door.refusals = 99
     with pytest.raises(AzureError, match="ServerBusy"):
-        busy.tick.run()
+        busy.host.poller.run()
     door.refusals = 0
-    busy.tick.run()
+    busy.host.poller.run()
     assert app.now(opened).status is Status.HEALED
     assert [event["id"] for event in app.azure.events()] == [opened.id]

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from azure.data.tables import TableClient
 
 from dev.stack.stack import Stack
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import TokenCache, managed_identity
-from shared.clients.resource_graph import BrokenInstances, GraphAnswer, ResourceGraph
+from shared.clients.resource_graph import QueryResult, QuerySucceeded, ResourceGraph
 from shared.domain.remediation import Status
 from shared.healing.sweep import Sweep, SweepFailed
 from shared.rate_limits.rate_limiter import Gcra
@@ -44,15 +43,14 @@ def sleeps() -> Sleeps:
 
 def graph_of(app: App, sleeps: Sleeps, subscriptions: tuple[str, ...] = ()) -> ResourceGraph:
     tokens = TokenCache(lambda: managed_identity(None), ARM_AUDIENCE)
-    calls = ArmTransport(tokens, requests.Session(), app.clock)
+    calls = ArmTransport(tokens, requests.Session())
     return ResourceGraph(app.azure.url, subscriptions, calls, app.clock, sleeps)
 
 
 def sweep_of(app: App, sleeps: Sleeps, subscriptions: tuple[str, ...] = ()) -> Sweep:
-    store = app.healer.store
-    turns = SweepQuota(Gcra(200, 10), BucketStore(store._table), app.clock)
+    quota = SweepQuota(Gcra(200, 10), BucketStore(app.table), app.clock)
     graph = graph_of(app, sleeps, subscriptions)
-    return Sweep(graph, app.healer, turns, app.healer.jobs, app.clock, lambda: 0.5)
+    return Sweep(graph, app.host.intake, quota, app.host.jobs, app.clock, lambda: 0.5)
 
 
 @pytest.fixture
@@ -61,9 +59,9 @@ def sweep(app: App, sleeps: Sleeps) -> Sweep:
 
 
 @pytest.fixture
-def ask(app: App, sleeps: Sleeps) -> Callable[[], GraphAnswer]:
+def ask(app: App, sleeps: Sleeps) -> Callable[[], QueryResult]:
     graph = graph_of(app, sleeps)
-    return lambda: graph.broken(app.clock() + timedelta(seconds=30))
+    return lambda: graph.broken_instances(app.clock() + timedelta(seconds=30))
 
 
 def put(azure: Simulator, *names: str, vault: str = VAULT, **properties: object) -> list[str]:
@@ -73,9 +71,9 @@ def put(azure: Simulator, *names: str, vault: str = VAULT, **properties: object)
     return ids
 
 
-def found(answer: GraphAnswer) -> list[str]:
-    assert isinstance(answer, BrokenInstances), answer
-    return [str(finding.instance) for finding in answer.findings]
+def found(answer: QueryResult) -> list[str]:
+    assert isinstance(answer, QuerySucceeded), answer
+    return [str(broken.id) for broken in answer.instances]
 
 
 def queries(azure: Simulator) -> list[Json]:
@@ -87,9 +85,9 @@ def test_a_swept_instance_is_healed(app: App, sweep: Sweep) -> None:
     put(app.azure, "well", protectionState="ProtectionConfigured")
     [opened] = sweep.run().opened
     [job] = app.jobs()
-    app.healer.submit(job)
-    app.tick.run()
-    stored = app.healer.store.load(str(opened.remediation_id))
+    app.host.submit.run(job)
+    app.host.poller.run()
+    stored = app.host.store.load(str(opened.remediation_id))
     assert stored is not None
     assert (stored.remediation.status, stored.remediation.source) == (Status.HEALED, "Sweep")
     assert len(app.azure.journal("sync")) == 1
@@ -98,7 +96,7 @@ def test_a_swept_instance_is_healed(app: App, sweep: Sweep) -> None:
 def test_the_next_sweep_leaves_what_is_being_healed(app: App, sweep: Sweep) -> None:
     put(app.azure, "a", "b")
     assert len(sweep.run().opened) == 2
-    assert sweep.run().left_by_code == {"AlreadyActive": 2}
+    assert sweep.run().skipped_by_code == {"AlreadyActive": 2}
 
 
 def test_a_dry_run_leaves_storage_as_it_was(app: App, sweep: Sweep) -> None:
@@ -107,13 +105,13 @@ def test_a_dry_run_leaves_storage_as_it_was(app: App, sweep: Sweep) -> None:
     put(app.azure, "c")
     before = rows(app)
     swept = sweep.preview()
-    assert ([str(each.instance)[-1] for each in swept.opened], len(swept.left)) == (["c"], 2)
+    assert ([str(each.instance)[-1] for each in swept.opened], len(swept.skipped)) == (["c"], 2)
     assert rows(app) == before
     assert app.all_jobs() == 2
 
 
 def rows(app: App) -> list[tuple[str, str, str | None]]:
-    table: TableClient = app.healer.store._table
+    table = app.table
     return [(row["PartitionKey"], row["RowKey"], row.metadata["etag"]) for row in table.list_entities()]
 
 
@@ -125,13 +123,13 @@ def test_the_turns_of_a_sweep_are_kept_in_storage(make_app: AppMaker, sleeps: Sl
     assert other_host.run().opened[0].begins_at > max(each.begins_at for each in here.opened)
 
 
-def test_all_pages_are_read(app: App, ask: Callable[[], GraphAnswer]) -> None:
+def test_all_pages_are_read(app: App, ask: Callable[[], QueryResult]) -> None:
     ids = put(app.azure, *(f"bi-{number:04d}" for number in range(1001)))
     assert found(ask()) == ids
     assert [body["options"].get("$skipToken") is None for body in queries(app.azure)] == [True, False]
 
 
-def test_without_subscriptions_all_that_can_be_read_are_asked(app: App, ask: Callable[[], GraphAnswer]) -> None:
+def test_without_subscriptions_all_that_can_be_read_are_asked(app: App, ask: Callable[[], QueryResult]) -> None:
     ids = put(app.azure, "here") + put(app.azure, "there", vault=VAULT.replace(SUBSCRIPTION, OTHER))
     assert sorted(found(ask())) == sorted(ids)
     assert all("subscriptions" not in body for body in queries(app.azure))
@@ -140,14 +138,14 @@ def test_without_subscriptions_all_that_can_be_read_are_asked(app: App, ask: Cal
 def test_only_the_named_subscriptions_are_asked(app: App, sleeps: Sleeps) -> None:
     put(app.azure, "here")
     there = put(app.azure, "there", vault=VAULT.replace(SUBSCRIPTION, OTHER))
-    assert found(graph_of(app, sleeps, (OTHER,)).broken(app.clock())) == there
+    assert found(graph_of(app, sleeps, (OTHER,)).broken_instances(app.clock())) == there
 
 
 def test_more_than_a_thousand_subscriptions_are_asked_in_parts(app: App, sleeps: Sleeps) -> None:
     here = put(app.azure, "here")
     there = put(app.azure, "there", vault=VAULT.replace(SUBSCRIPTION, OTHER))
     many = [f"{number:08x}-0000-0000-0000-000000000000" for number in range(999)]
-    assert found(graph_of(app, sleeps, (SUBSCRIPTION, *many, OTHER)).broken(app.clock())) == [*here, *there]
+    assert found(graph_of(app, sleeps, (SUBSCRIPTION, *many, OTHER)).broken_instances(app.clock())) == [*here, *there]
     assert [len(body["subscriptions"]) for body in queries(app.azure)] == [1000, 1]
 
 
@@ -161,7 +159,7 @@ def test_more_than_a_thousand_subscriptions_are_asked_in_parts(app: App, sleeps:
     ],
 )
 def test_a_query_that_gets_no_answer_is_asked_again(
-    app: App, sleeps: Sleeps, ask: Callable[[], GraphAnswer], faults: list[Json], waits: list[float]
+    app: App, sleeps: Sleeps, ask: Callable[[], QueryResult], faults: list[Json], waits: list[float]
 ) -> None:
     ids = put(app.azure, "a")
     app.azure.set(graphFaults=faults)
@@ -170,7 +168,7 @@ def test_a_query_that_gets_no_answer_is_asked_again(
 
 
 def test_a_used_up_quota_is_waited_for_before_the_next_page(
-    app: App, sleeps: Sleeps, ask: Callable[[], GraphAnswer]
+    app: App, sleeps: Sleeps, ask: Callable[[], QueryResult]
 ) -> None:
     row = {"id": put(app.azure, "a")[0], "protectionState": "ProtectionError"}
     headers = {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": "00:00:03"}
@@ -230,7 +228,7 @@ def test_rows_that_name_no_broken_instance_are_skipped_with_a_line_in_the_log(
 
 
 def test_an_answer_that_is_not_about_everything_is_told(
-    app: App, ask: Callable[[], GraphAnswer], caplog: pytest.LogCaptureFixture
+    app: App, ask: Callable[[], QueryResult], caplog: pytest.LogCaptureFixture
 ) -> None:
     headers = {"x-ms-tenant-subscription-limit-hit": "true"}
     app.azure.set(graphFaults=[{"status": 200, "headers": headers, "body": {"data": []}}])

@@ -10,9 +10,11 @@ Json = dict[str, Any]
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 VAULT = f"/subscriptions/{SUBSCRIPTION}/resourcegroups/testrg/providers/microsoft.dataprotection/backupvaults/testvault"
-INSTANCE = VAULT.replace("microsoft.dataprotection/backupvaults", "Microsoft.DataProtection/backupVaults").replace(
-    "resourcegroups", "resourceGroups"
-) + ("/backupInstances/disk1-disk1-5f0a8f3d")
+INSTANCE = (
+    f"/subscriptions/{SUBSCRIPTION}/resourceGroups/testrg/providers/Microsoft.DataProtection/backupVaults/testvault"
+    "/backupInstances/disk1-disk1-5f0a8f3d"
+)
+OTHER_INSTANCE = INSTANCE.replace("disk1", "disk2")
 DISK = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/diskRG/providers/Microsoft.Compute/disks/disk1"
 RECOVERY_VAULT = VAULT.replace("microsoft.dataprotection/backupvaults", "microsoft.recoveryservices/vaults")
 FIRED_AT = "2026-03-13T11:56:13.9392346Z"

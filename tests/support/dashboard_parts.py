@@ -1,26 +1,30 @@
-"""The page without Azure, and what it shows, for the tests of its rooms."""
+"""The page on a store in memory, and what it shows, for the tests of the dashboard and of the browser."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
-from urllib.parse import urlencode
+from html.parser import HTMLParser
+from unittest.mock import Mock
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import azure.functions as func
 
-from shared.dashboard.forms import TYPE
+from shared.dashboard.forms import FORM_CONTENT_TYPE
 from shared.dashboard.page import Dashboard
 from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
-from shared.healing.healer import Healer
+from shared.healing.cancel import Cancel
+from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
+from shared.healing.recorder import Recorder
 from shared.settings import Settings
-from shared.storage.remediation_list import RemediationReader
-from tests.support.episodes import INSTANCE, NOW
+from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
+from tests.support.remediations import INSTANCE, NOW
 
 KEY = "a+key/with==signs"
+_REFERENCES = {"href", "src", "action", "formaction", "data", "poster"}
 
 
 def summary(
@@ -37,27 +41,54 @@ def summary(
     return Summary(new_id(of, opened_at), status, str(of), "Event", opened_at, ended_at, 1, None, error_code)
 
 
-class KnownHistory(RemediationReader):
-    """What was healed, as the test says."""
-
-    def __init__(self, summaries: Sequence[Summary]) -> None:
-        self._summaries = list(summaries)
-
-    def summaries(self, opened_since: datetime) -> list[Summary]:
-        return self._summaries
+def newest_first(summaries: Sequence[Summary]) -> list[Summary]:
+    """As the store gives them."""
+    return sorted(summaries, key=lambda each: each.id)
 
 
-class Jobs(func.Out[str]):
-    """The queue's output binding."""
+class ParsedPage(HTMLParser):
+    """A response of the page, parsed as a browser does."""
 
-    def __init__(self) -> None:
-        self.messages: list[str] = []
+    def __init__(self, response: func.HttpResponse) -> None:
+        super().__init__()
+        self.status = response.status_code
+        self.headers = response.headers
+        self.html = response.get_body().decode()
+        self.tags: list[str] = []
+        self.values: list[str] = []
+        """Of form fields."""
+        self.text = ""
+        self._references: list[str] = []
+        self.feed(self.html)
 
-    def set(self, value: str) -> None:
-        self.messages.append(value)
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._references += [value for name, value in attrs if name in _REFERENCES and value is not None]
+        self.values += [value for name, value in attrs if name == "value" and value is not None]
 
-    def get(self) -> str:
-        raise AssertionError
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    @property
+    def own_queries(self) -> list[dict[str, str]]:
+        """The query of each reference to the page itself."""
+        return [_query(each) for each in self._references if each.startswith("?")]
+
+    @property
+    def external(self) -> list[str]:
+        """References that lead elsewhere than to the page itself."""
+        return [each for each in self._references if not each.startswith(("?", "#", "data:"))]
+
+    @property
+    def redirect(self) -> dict[str, str]:
+        """The query of the `Location`, which is one of the page itself."""
+        location: str = self.headers["Location"]
+        assert (self.status, location[0]) == (303, "?")
+        return _query(location)
+
+
+def _query(reference: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(reference).query))
 
 
 @dataclass
@@ -68,32 +99,35 @@ class Page:
     settings: Settings = field(default_factory=Settings)
     now: datetime = NOW
     store: MemoryStore = field(default_factory=MemoryStore)
-    jobs: Jobs = field(default_factory=Jobs)
+    jobs: list[str] = field(default_factory=list)
+    """The messages that were queued."""
 
     def get(self, key: str = KEY, **query: str) -> func.HttpResponse:
-        """Open it as a browser does."""
+        """Request it as a browser does."""
         return self._answer("GET", {"code": key, **query}, b"", {})
 
-    def html(self, **query: str) -> str:
-        """What it shows."""
-        return self.get(**query).get_body().decode()
+    def open(self, key: str = KEY, **query: str) -> ParsedPage:
+        """Request it and parse the response."""
+        return ParsedPage(self.get(key, **query))
 
-    def post(self, fields: Mapping[str, str] | bytes, content_type: str = TYPE) -> func.HttpResponse:
-        """Send a form as a browser does."""
+    def post(self, fields: Mapping[str, str] | bytes, content_type: str = FORM_CONTENT_TYPE) -> ParsedPage:
+        """Submit a form as a browser does."""
         body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
-        return self._answer("POST", {"code": KEY}, body, {"Content-Type": content_type})
+        return ParsedPage(self._answer("POST", {"code": KEY}, body, {"Content-Type": content_type}))
 
     def keep(self, remediation: Remediation) -> Remediation:
         """The remediation, in the store."""
-        self.store.open(remediation, self.store.owner(remediation.instance))
+        self.store.open(remediation, self.store.latest_pointer(remediation.instance))
         return remediation
 
     def _answer(self, method: str, query: Mapping[str, str], body: bytes, headers: dict[str, str]) -> func.HttpResponse:
-        nothing: Any = None
-        healer = Healer(
-            self.store, nothing, nothing, nothing, PollCache(), self.settings, lambda: self.now, lambda: 0.0
+        intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
+        cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
+        reader = Mock(summaries=Mock(return_value=list(self.summaries)))
+        page = Dashboard(
+            lambda: intake, lambda: cancel, lambda: reader, lambda: self.store, self.settings, lambda: self.now
         )
-        history = KnownHistory(self.summaries)
-        page = Dashboard(lambda: healer, lambda: history, lambda: self.store, self.settings, lambda: self.now)
         url = "https://app.example/api/dashboard"
-        return page.answer(func.HttpRequest(method, url, headers=headers, params=query, body=body), self.jobs)
+        return page.answer(
+            func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.append)
+        )

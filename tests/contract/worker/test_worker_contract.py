@@ -24,7 +24,7 @@ from tests.contract.worker.worker import (
     queue_metadata,
     typed,
 )
-from tests.dev.functions_host.processes import REPOSITORY, free_ports
+from tests.support.processes import REPOSITORY, free_ports
 
 pytestmark = pytest.mark.skipif(
     sys.version_info < (3, 13),

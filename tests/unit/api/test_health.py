@@ -1,22 +1,29 @@
-"""The health of the app: each part says how it is, and no part keeps the others from being heard."""
+"""`GET /api/health`: each part says how it is, and no part keeps the others from being heard."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
-from typing import Any, cast
+from typing import NoReturn
 
+import azure.functions as func
 import pytest
 
 from shared.api import health
 from shared.api.health import Health
+from shared.api.meta import MetaApi
 from shared.domain.arm_results import Reachable, TransientFailure, new_error
-from shared.storage.queues import SyncJobQueue
-from tests.support.episodes import NOW, queued
+from shared.storage.queues import SyncJob
+from shared.version import VERSION
+from tests.support.api_parts import Json, described, document
+from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
+from tests.support.remediations import NOW, queued
 
-Json = dict[str, Any]
 OPENED = queued().opened_at
+JOB = SyncJob(queued().id, 1)
+TWO_SUBSCRIPTIONS = Reachable(2)
+UNREACHABLE = TransientFailure(new_error("NoResponse", "all wrong"))
 
 
 class Broken(Exception):
@@ -24,27 +31,13 @@ class Broken(Exception):
 
 
 @dataclass
-class Queue:
-    """So many messages."""
-
-    messages: int = 0
-
-    def depth(self) -> int:
-        return self.messages
-
-
-def nothing_wrong() -> str:
-    return "token"
-
-
-@dataclass
 class Parts:
-    """What the app consists of, all well until a test says otherwise."""
+    """The parts of the app, all well until a test says otherwise."""
 
     at: datetime = OPENED
     store: Callable[[], MemoryStore] = field(default=MemoryStore)
-    token: Callable[[], str] = nothing_wrong
-    reached: Reachable | TransientFailure = field(default_factory=lambda: Reachable(2))
+    token: Callable[[], str] = lambda: "token"
+    reached: Reachable | TransientFailure = TWO_SUBSCRIPTIONS
     asked: int = 0
 
     def reach(self) -> Reachable | TransientFailure:
@@ -52,27 +45,33 @@ class Parts:
         return self.reached
 
     def health(self) -> Health:
-        jobs, poison = cast(SyncJobQueue, Queue(3)), cast(SyncJobQueue, Queue(1))
-        return Health(lambda: self.store(), lambda: jobs, lambda: poison, self.token, self.reach, lambda: self.at)
+        jobs, poison = MemoryQueue(JOB, JOB, JOB), MemoryQueue(JOB)
+        return Health(self.store, lambda: jobs, lambda: poison, self.token, self.reach, lambda: self.at)
 
 
-def with_an_entry() -> MemoryStore:
+def store_with_a_due_entry() -> MemoryStore:
     store = MemoryStore()
     store.open(queued(), None)
     return store
 
 
-def checks(of: Health) -> Json:
-    return cast(Json, of.check()[1]["checks"])
+def get(health: Health) -> func.HttpResponse:
+    return described(MetaApi(health).check_health(), "GET", "/health")
 
 
-def broken() -> Any:
+def checks(health: Health) -> Json:
+    found: Json = document(get(health))["checks"]
+    return found
+
+
+def broken() -> NoReturn:
     raise Broken("all wrong")
 
 
 def test_all_is_well() -> None:
-    healthy, document = Parts().health().check()
-    assert (healthy, document["status"], bool(document["version"])) == (True, "ok", True)
+    response = get(Parts().health())
+    assert (response.status_code, document(response)["status"]) == (200, "ok")
+    assert document(response)["version"] == VERSION
 
 
 def test_the_queues_tell_their_depths() -> None:
@@ -80,8 +79,8 @@ def test_the_queues_tell_their_depths() -> None:
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(-1, "ok"), (0, "ok"), (10, "ok"), (11, "late")])
-def test_what_is_overdue_for_long_says_that_no_tick_runs(minutes: int, status: str) -> None:
-    parts = Parts(store=with_an_entry, at=OPENED + timedelta(minutes=minutes))
+def test_what_is_overdue_for_long_says_that_nothing_is_polled(minutes: int, status: str) -> None:
+    parts = Parts(store=store_with_a_due_entry, at=OPENED + timedelta(minutes=minutes))
     storage = checks(parts.health())["storage"]
     assert (storage["status"], storage["overdueSeconds"]) == (status, max(minutes, 0) * 60)
 
@@ -91,20 +90,24 @@ def test_what_is_overdue_for_long_says_that_no_tick_runs(minutes: int, status: s
     [
         (Parts(store=broken), "storage"),
         (Parts(token=broken), "token"),
-        (Parts(reached=TransientFailure(new_error("NoResponse", "all wrong"))), "resourceManager"),
+        (Parts(reached=UNREACHABLE), "resourceManager"),
     ],
     ids=["storage", "token", "resourceManager"],
 )
 def test_a_broken_part_says_why_and_the_others_how_they_are(parts: Parts, part: str) -> None:
-    healthy, document = parts.health().check()
-    statuses = {name: check["status"] for name, check in document["checks"].items()}
-    assert not healthy
-    assert "all wrong" in document["checks"][part]["reason"]
-    assert [name for name, status in statuses.items() if status != "ok"] == [part]
+    response = get(parts.health())
+    found = document(response)["checks"]
+    assert (response.status_code, document(response)["status"]) == (503, "unavailable")
+    assert "all wrong" in found[part]["reason"]
+    assert [name for name, check in found.items() if check["status"] != "ok"] == [part]
+
+
+def test_no_proxy_keeps_what_a_probe_is_told() -> None:
+    assert get(Parts(token=broken).health()).headers["Cache-Control"] == "no-store"
 
 
 def test_a_reason_names_no_signature_of_a_url() -> None:
-    def refused() -> Any:
+    def refused() -> NoReturn:
         raise Broken("HTTPSConnectionPool: Max retries exceeded with url: /t()?sv=1&sig=secret%3D (Caused by DNS)")
 
     reason = checks(Parts(store=refused).health())["storage"]["reason"]
@@ -117,19 +120,14 @@ def test_an_identity_without_a_role_is_pointed_out() -> None:
 
 @pytest.mark.parametrize(
     ("reached", "seconds", "asked"),
-    [
-        (Reachable(1), 59, 1),
-        (Reachable(1), 61, 2),
-        (TransientFailure(new_error("x", "x")), 9, 1),
-        (TransientFailure(new_error("x", "x")), 11, 2),
-    ],
+    [(Reachable(1), 59, 1), (Reachable(1), 61, 2), (UNREACHABLE, 9, 1), (UNREACHABLE, 11, 2)],
 )
 def test_resource_manager_is_asked_seldom(reached: Reachable | TransientFailure, seconds: int, asked: int) -> None:
     parts = Parts(reached=reached)
-    of = parts.health()
-    of.check()
+    health = parts.health()
+    get(health)
     parts.at += timedelta(seconds=seconds)
-    of.check()
+    get(health)
     assert parts.asked == asked
 
 
@@ -148,7 +146,7 @@ class Silent:
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
-    monkeypatch.setattr(health, "_PATIENCE", 0.05)
+    monkeypatch.setattr(health, "_PART_TIMEOUT", 0.05)
     storage = Silent()
     yield storage
     storage.over.set()
@@ -161,9 +159,9 @@ def test_a_silent_part_is_not_waited_for(silent: Silent) -> None:
 
 
 def test_a_silent_part_is_asked_once_however_often_the_probe_comes(silent: Silent) -> None:
-    of = Parts(store=silent).health()
+    health = Parts(store=silent).health()
     for _ in range(3):
-        of.check()
+        get(health)
     assert silent.asked == 1
 
 

@@ -2,99 +2,77 @@
 
 import json
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NoReturn, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import azure.functions as func
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.remediations import RemediationsApi, continuation
-from shared.clients.arm import ArmClient
-from shared.domain.remediation import Status, new_id
-from shared.domain.remediation_json import to_document
-from shared.healing.healer import Healer
-from shared.healing.poll_cache import PollCache
-from shared.rate_limits.rate_limiter import RateLimiter
-from shared.settings import Settings
-from shared.storage.queues import SyncJobQueue
+from shared.domain.remediation import Remediation, Status, new_id
+from shared.domain.remediation_json import to_json
 from shared.storage.remediation_list import Filters, Page, RemediationReader
-from shared.storage.table_rows import Stored
-from tests.support.episodes import INSTANCE, LATER, NOW, healed, queued
+from shared.storage.table_rows import DueEntry, Stored
+from tests.support.api_parts import (
+    Json,
+    described,
+    document,
+    error,
+    get_remediation,
+    http_request,
+    post_cancel,
+    store_with,
+    unexpected,
+)
+from tests.support.json_values import json_values
 from tests.support.memory_store import MemoryStore
+from tests.support.remediations import INSTANCE, NOW, ended, healed, queued, running, verifying
 
-URL = "https://app.example/api/remediations"
 ID = queued().id
-Json = dict[str, Any]
+UNKNOWN_ID = "0" * 12 + "-" + "0" * 16
+Asked = tuple[Filters, int, str | None]
 
 
-@dataclass
-class Listing:
-    """Stands for what was and is healed; keeps what it was asked."""
+class Reader(RemediationReader):
+    """Finds this page, and keeps what it was asked for."""
 
-    answer: Page = field(default_factory=lambda: Page((), None))
-    asked: list[tuple[Filters, int, str | None]] = field(default_factory=list)
+    def __init__(self, *found: Remediation, after: str | None = None) -> None:
+        self._page = Page(tuple(Stored(each, "e", DueEntry(each.id, NOW)) for each in found), after)
+        self.asked: list[Asked] = []
 
-    def page(self, filters: Filters, top: int, after: str | None) -> Page:
+    def page(self, filters: Filters, top: int, after: str | None = None) -> Page:
         self.asked.append((filters, top, after))
-        return self.answer
+        return self._page
 
 
-def not_needed() -> NoReturn:
-    raise AssertionError
+def get_list(reader: Reader, query: Json, headers: dict[str, str] | None = None) -> func.HttpResponse:
+    request = http_request("GET", "/remediations", headers=headers, query=query)
+    response = RemediationsApi(unexpected, unexpected, lambda: reader).list(request)
+    return described(response, "GET", "/remediations")
 
 
-def api(store: MemoryStore | None = None, listing: Listing | None = None) -> RemediationsApi:
-    store = store or MemoryStore()
-    nobody: Any = None
-    arm, writes, jobs = cast(ArmClient, nobody), cast(RateLimiter, nobody), cast(SyncJobQueue, nobody)
-    healer = Healer(store, arm, writes, jobs, PollCache(), Settings(), lambda: LATER, lambda: 0.0)
-    return RemediationsApi(lambda: healer, lambda: store, lambda: cast(RemediationReader, listing or not_needed()))
-
-
-def listed(query: dict[str, str], listing: Listing, headers: dict[str, str] | None = None) -> func.HttpResponse:
-    return api(listing=listing).list(func.HttpRequest("GET", URL, params=query, headers=headers, body=b""))
-
-
-def asked(**query: str) -> tuple[Filters, int, str | None]:
-    """What the query is read as."""
-    listing = Listing()
-    assert listed(query, listing).status_code == 200
-    return listing.asked[0]
+def asked(**query: str) -> Asked:
+    """Filters, page size and continuation that the query is read as."""
+    reader = Reader()
+    assert get_list(reader, query).status_code == 200
+    return reader.asked[0]
 
 
 def refused(**query: str) -> Json:
     """The error that the query is refused with."""
-    response = listed(query, Listing())
+    response = get_list(Reader(), query)
     assert response.status_code == 400
-    error: Json = json.loads(response.get_body())["error"]
-    return error
-
-
-def shown(store: MemoryStore, remediation_id: str, **headers: str) -> func.HttpResponse:
-    request = func.HttpRequest("GET", URL, headers=headers, route_params={"id": remediation_id}, body=b"")
-    return api(store).show(request)
-
-
-def cancelled(store: MemoryStore, remediation_id: str = ID, body: bytes = b"", **headers: str) -> func.HttpResponse:
-    request = func.HttpRequest("POST", URL, headers=headers, route_params={"id": remediation_id}, body=body)
-    return api(store).cancel(request)
-
-
-def document(response: func.HttpResponse) -> Json:
-    answer: Json = json.loads(response.get_body())
-    return answer
+    return error(response)
 
 
 @pytest.fixture
 def store() -> MemoryStore:
     """With one queued remediation."""
-    store = MemoryStore()
-    store.open(queued(), None)
-    return store
+    return store_with(queued())
 
 
 def end_well(store: MemoryStore) -> None:
@@ -152,7 +130,7 @@ def test_the_function_key_is_no_filter(key: str) -> None:
         ("continuation", ID),
         ("continuation", urlsafe_b64encode(b"' or true").decode()),
         ("continuation", continuation(ID) + "="),
-        ("continuation", continuation("0" * 12 + "-" + "0" * 16)),
+        ("continuation", continuation(UNKNOWN_ID)),
         ("filter", "x"),
         ("$top", "5"),
     ],
@@ -167,7 +145,7 @@ def test_an_unknown_parameter_is_answered_with_those_that_there_are() -> None:
 
 @given(st.dictionaries(st.sampled_from(["status", "since", "top", "continuation", "subscriptionId", "x"]), st.text()))
 def test_any_query_is_taken_or_refused(query: dict[str, str]) -> None:
-    assert listed(query, Listing()).status_code in (200, 400)
+    assert get_list(Reader(), query).status_code in (200, 400)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))
@@ -182,77 +160,84 @@ def test_a_continuation_that_somebody_made_up_is_refused(made_up: str) -> None:
 
 
 def test_the_list_shows_whole_remediations() -> None:
-    listing = Listing(Page((Stored(healed(), "e", NOW),), None))
-    assert document(listed({}, listing)) == {"value": [to_document(healed())], "nextLink": None}
+    page = document(get_list(Reader(healed()), {}))
+    assert page == {"value": [json.loads(to_json(healed()))], "nextLink": None}
 
 
 def test_the_next_link_repeats_the_query_without_the_key() -> None:
-    page = Page((Stored(healed(), "e", NOW),), ID)
-    query = {"status": "Failed,Healed", "top": "1", "code": "secret", "clientId": "default", "continuation": ""}
+    query = {"status": "Failed,Healed", "top": "1", "code": "secret", "clientId": "default"}
     query["continuation"] = continuation(queued().id)
-    link = urlsplit(document(listed(query, Listing(page)))["nextLink"])
-    assert f"{link.scheme}://{link.netloc}{link.path}" == URL
+    link = urlsplit(document(get_list(Reader(healed(), after=ID), query))["nextLink"])
+    assert f"{link.scheme}://{link.netloc}{link.path}" == "https://app.example/api/remediations"
     assert parse_qs(link.query) == {"status": ["Failed,Healed"], "top": ["1"], "continuation": [continuation(ID)]}
 
 
 def test_the_next_link_of_a_url_with_a_key_has_no_key() -> None:
-    request = func.HttpRequest("GET", f"{URL}?code=secret", params={"code": "secret"}, body=b"")
-    response = api(listing=Listing(Page((), ID))).list(request)
+    request = http_request("GET", "/remediations?code=secret", query={"code": "secret"})
+    response = RemediationsApi(unexpected, unexpected, lambda: Reader(after=ID)).list(request)
     assert "secret" not in response.get_body().decode()
 
 
-def test_a_remediation_is_shown_whole(store: MemoryStore) -> None:
-    assert document(shown(store, ID)) == to_document(queued())
+@pytest.mark.parametrize("remediation", [queued(), running(), verifying(), *ended()], ids=lambda each: each.status)
+def test_a_remediation_is_shown_whole(remediation: Remediation) -> None:
+    assert document(get_remediation(store_with(remediation), ID)) == json.loads(to_json(remediation))
 
 
-@pytest.mark.parametrize("remediation_id", ["", "x", ID.upper(), "0" * 12 + "-" + "0" * 16, f"{ID}'"])
+@given(st.dictionaries(st.text(), json_values(nan=False)))
+def test_whatever_resource_manager_tells_of_an_error_is_shown(more: dict[str, Any]) -> None:
+    error = {**more, "code": "x", "message": "y"}
+    remediation = msgspec.structs.replace(queued(), error=error)
+    assert document(get_remediation(store_with(remediation), ID))["error"] == error
+
+
+@pytest.mark.parametrize("remediation_id", ["", "x", ID.upper(), UNKNOWN_ID, f"{ID}'"])
 def test_an_unknown_id_is_not_found(store: MemoryStore, remediation_id: str) -> None:
-    response = shown(store, remediation_id)
-    assert (response.status_code, document(response)["error"]["code"]) == (404, "RemediationNotFound")
+    response = get_remediation(store, remediation_id)
+    assert (response.status_code, error(response)["code"]) == (404, "RemediationNotFound")
 
 
 def test_what_the_caller_has_already_is_not_sent_again(store: MemoryStore) -> None:
-    etag = shown(store, ID).headers["ETag"]
+    etag = get_remediation(store, ID).headers["ETag"]
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        response = shown(store, ID, **{"If-None-Match": known})
+        response = get_remediation(store, ID, **{"If-None-Match": known})
         assert (response.status_code, response.get_body(), response.headers["ETag"]) == (304, b"", etag)
 
 
 def test_a_list_that_the_caller_has_already_is_not_sent_again() -> None:
-    listing = Listing(Page((Stored(healed(), "e", NOW),), None))
-    etag = listed({}, listing).headers["ETag"]
-    assert listed({}, listing, {"If-None-Match": etag}).status_code == 304
+    reader = Reader(healed())
+    etag = get_list(reader, {}).headers["ETag"]
+    assert get_list(reader, {}, {"If-None-Match": etag}).status_code == 304
 
 
 def test_what_has_changed_is_sent_again(store: MemoryStore) -> None:
-    before = shown(store, ID).headers["ETag"]
+    before = get_remediation(store, ID).headers["ETag"]
     end_well(store)
-    response = shown(store, ID, **{"If-None-Match": before})
+    response = get_remediation(store, ID, **{"If-None-Match": before})
     assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-cache")
     assert response.headers["ETag"] != before
 
 
 def test_an_active_remediation_is_cancelled_with_the_reason_of_the_caller(store: MemoryStore) -> None:
-    response = cancelled(store, body=b'{"reason": "repaired by hand"}')
+    response = post_cancel(store, ID, {"reason": "repaired by hand"})
     history = document(response)["history"]
     assert (response.status_code, history[-1]["to"]) == (200, "Cancelled")
     assert "repaired by hand" in history[-1]["reason"]
 
 
 def test_a_cancelled_one_may_be_cancelled_again(store: MemoryStore) -> None:
-    first = cancelled(store)
-    assert document(cancelled(store)) == document(first)
+    first = post_cancel(store, ID)
+    assert document(post_cancel(store, ID)) == document(first)
 
 
 def test_one_that_has_ended_otherwise_cannot_be_cancelled(store: MemoryStore) -> None:
     end_well(store)
-    response = cancelled(store)
-    assert (response.status_code, document(response)["error"]["code"]) == (409, "AlreadyEnded")
-    assert document(shown(store, ID))["status"] == "Healed"
+    response = post_cancel(store, ID)
+    assert (response.status_code, error(response)["code"]) == (409, "AlreadyEnded")
+    assert document(get_remediation(store, ID))["status"] == "Healed"
 
 
 def test_what_is_unknown_cannot_be_cancelled(store: MemoryStore) -> None:
-    assert cancelled(store, "0" * 12 + "-" + "0" * 16).status_code == 404
+    assert post_cancel(store, UNKNOWN_ID).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -260,24 +245,22 @@ def test_what_is_unknown_cannot_be_cancelled(store: MemoryStore) -> None:
     [(b"junk", 400), (b"[]", 400), (b'{"reason": 5}', 400), (b'{"reason": ""}', 400), (b"x" * 1024 * 1024, 413)],
 )
 def test_a_bad_body_cancels_nothing(store: MemoryStore, body: bytes, status: int) -> None:
-    assert cancelled(store, body=body).status_code == status
-    assert document(shown(store, ID))["status"] == "Queued"
+    assert post_cancel(store, ID, body).status_code == status
+    assert document(get_remediation(store, ID))["status"] == "Queued"
 
 
 def test_a_form_is_no_json(store: MemoryStore) -> None:
-    response = cancelled(store, body=b"reason=x", **{"Content-Type": "application/x-www-form-urlencoded"})
+    response = post_cancel(store, ID, b"reason=x", **{"Content-Type": "application/x-www-form-urlencoded"})
     assert response.status_code == 415
 
 
 @given(st.binary(min_size=1))
 def test_any_bytes_are_answered_in_arms_shape(body: bytes) -> None:
-    store = MemoryStore()
-    store.open(queued(), None)
-    response = cancelled(store, body=body)
-    assert response.status_code == 200 or document(response)["error"]["code"]
+    response = post_cancel(store_with(queued()), ID, body)
+    assert response.status_code == 200 or error(response)["code"]
 
 
-def test_an_active_remediation_says_when_to_look_again_and_an_ended_one_does_not(store: MemoryStore) -> None:
-    assert shown(store, ID).headers["Retry-After"] == "15"
+def test_an_active_remediation_says_when_to_poll_again_and_an_ended_one_does_not(store: MemoryStore) -> None:
+    assert get_remediation(store, ID).headers["Retry-After"] == "15"
     end_well(store)
-    assert "Retry-After" not in shown(store, ID).headers
+    assert "Retry-After" not in get_remediation(store, ID).headers

@@ -5,6 +5,7 @@ import pytest
 from shared.clients.http_session import pooled_session
 
 URL = "https://management.azure.com"
+PROXY = "http://proxy.example:3128"
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +15,9 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-def test_without_a_word_from_the_environment_certificates_are_verified_as_usual() -> None:
+def test_in_a_bare_environment_certificates_are_verified_and_nothing_is_read_again() -> None:
     session = pooled_session(URL, 1)
-    assert (session.verify, session.proxies.get("https")) == (True, None)
+    assert (session.verify, session.trust_env) == (True, False)
 
 
 def test_a_ca_bundle_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,16 +26,14 @@ def test_a_ca_bundle_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatc
         pooled_session(URL, 1)
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    assert pooled_session(URL, 1).proxies["https"] == "http://proxy.example:3128"
-
-
-def test_an_endpoint_that_needs_no_proxy_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", "azure.com")
-    assert pooled_session(URL, 1).proxies.get("https") is None
-
-
-def test_no_call_reads_the_environment_again() -> None:
-    assert pooled_session(URL, 1).trust_env is False
+@pytest.mark.parametrize(
+    ("environment", "proxy"),
+    [({}, None), ({"HTTPS_PROXY": PROXY}, PROXY), ({"HTTPS_PROXY": PROXY, "NO_PROXY": "azure.com"}, None)],
+    ids=["none", "named", "not for this endpoint"],
+)
+def test_a_proxy_of_the_environment_is_used_where_it_is_needed(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], proxy: str | None
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert pooled_session(URL, 1).proxies.get("https") == proxy

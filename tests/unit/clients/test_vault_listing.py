@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, cast
+from unittest.mock import create_autospec
 
 import pytest
 import requests
@@ -9,24 +10,14 @@ import requests
 from shared.clients.arm import ArmClient
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import TokenCache
-from shared.domain.arm_results import TransientFailure, VaultListed, VaultRefused, VaultResult
+from shared.domain.arm_results import Refused, TransientFailure, VaultListed, VaultResult
 from shared.domain.resource_ids import BackupVaultId
-from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+from shared.rate_limits.rate_limiter import RateLimiter
 from tests.support.alert_bodies import DISK, INSTANCE, VAULT
-from tests.support.episodes import NOW
-from tests.support.memory_store import MemoryStore
 
 ENDPOINT = "https://management.azure.com"
 NEXT = f"{ENDPOINT}{VAULT}/backupInstances?api-version=2024-04-01&$skipToken=x"
 Json = dict[str, Any]
-
-
-class Token:
-    def current(self) -> str:
-        return "token"
-
-    def instead_of(self, refused: str) -> str:
-        return refused
 
 
 class Session:
@@ -45,11 +36,21 @@ class Session:
 
 
 def listed(session: Session) -> VaultResult:
-    buckets = MemoryStore().buckets
-    writes, reads = (RateLimiter(kind, Gcra(99, 9), buckets, lambda: NOW) for kind in ("writes", "reads"))
-    calls = ArmTransport(cast(TokenCache, Token()), cast(requests.Session, session), lambda: NOW)
-    client = ArmClient(ENDPOINT, (), calls, writes, reads)
-    return client.instances(BackupVaultId.parse(VAULT))
+    writes, reads = (create_autospec(RateLimiter, instance=True) for _ in range(2))
+    transport = ArmTransport(create_autospec(TokenCache, instance=True), cast(requests.Session, session))
+    return ArmClient(ENDPOINT, (), transport, writes, reads).instances(BackupVaultId.parse(VAULT))
+
+
+def instances_of(*pages: Json) -> list[str]:
+    result = listed(Session(*((200, page) for page in pages)))
+    assert isinstance(result, VaultListed), result
+    return [str(instance.id) for instance in result.instances]
+
+
+def refusal(session: Session) -> str:
+    result = listed(session)
+    assert isinstance(result, Refused), result
+    return str(result.error["code"])
 
 
 def instance(resource_id: object = DISK, instance_id: object = INSTANCE) -> Json:
@@ -57,43 +58,37 @@ def instance(resource_id: object = DISK, instance_id: object = INSTANCE) -> Json
 
 
 def test_pages_are_followed_to_the_end() -> None:
-    answer = listed(Session((200, {"value": [instance()], "nextLink": NEXT}), (200, {"value": [instance()]})))
-    assert isinstance(answer, VaultListed)
-    assert [str(one.id) for one in answer.instances] == [INSTANCE, INSTANCE]
+    assert instances_of({"value": [instance()], "nextLink": NEXT}, {"value": [instance()]}) == [INSTANCE, INSTANCE]
 
 
 @pytest.mark.parametrize("link", ["https://evil.example/", NEXT.replace("https", "http"), NEXT + "#x", "x"])
 def test_a_next_link_to_elsewhere_is_not_called(link: str) -> None:
     session = Session((200, {"value": [], "nextLink": link}))
-    answer = listed(session)
-    assert isinstance(answer, VaultRefused)
-    assert (answer.error["code"], len(session.urls)) == ("UnsafeNextLink", 1)
+    assert (refusal(session), len(session.urls)) == ("UnsafeNextLink", 1)
 
 
 def test_links_in_a_circle_come_to_an_end() -> None:
-    answer = listed(Session((200, {"value": [], "nextLink": NEXT})))
-    assert isinstance(answer, VaultRefused)
-    assert answer.error["code"] == "TooManyPages"
+    assert refusal(Session((200, {"value": [], "nextLink": NEXT}))) == "TooManyPages"
 
 
 @pytest.mark.parametrize("status", [401, 408, 429, 500, 503])
-def test_what_may_pass_is_no_answer_yet(status: int) -> None:
+def test_what_may_pass_is_a_transient_failure(status: int) -> None:
     assert isinstance(listed(Session((status, {}))), TransientFailure)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_what_will_not_pass_is_a_refusal(status: int) -> None:
-    answer = listed(Session((status, {"error": {"code": "X", "message": "no"}})))
-    assert answer == VaultRefused(status, {"code": "X", "message": "no"})
+    error = {"code": "X", "message": "no"}
+    assert listed(Session((status, {"error": error}))) == Refused(status, error)
 
 
 @pytest.mark.parametrize("page", [None, [], {}, {"value": {}}])
 def test_a_page_that_is_none_is_a_refusal(page: object) -> None:
-    assert isinstance(listed(Session((200, page))), VaultRefused)
+    assert refusal(Session((200, page)))
 
 
 @pytest.mark.parametrize(
-    "strange",
+    "entry",
     [
         None,
         {},
@@ -106,7 +101,5 @@ def test_a_page_that_is_none_is_a_refusal(page: object) -> None:
         [],
     ],
 )
-def test_an_entry_without_an_id_or_a_resource_is_passed_over(strange: object) -> None:
-    answer = listed(Session((200, {"value": [strange, instance()]})))
-    assert isinstance(answer, VaultListed)
-    assert [str(one.id) for one in answer.instances] == [INSTANCE]
+def test_an_entry_without_an_id_or_a_resource_is_passed_over(entry: object) -> None:
+    assert instances_of({"value": [entry, instance()]}) == [INSTANCE]

@@ -9,7 +9,7 @@ from shared.domain.policy import Coalesce, Decision, Drop, Open
 from shared.domain.remediation import Remediation
 from shared.domain.signal import Signal, SyncType
 from shared.settings import Settings
-from tests.support.episodes import INSTANCE, LATER, NOW, healed, queued, running
+from tests.support.remediations import INSTANCE, LATER, NOW, healed, queued, running
 
 TOMORROW = NOW + timedelta(hours=25)
 NEWER = Signal(INSTANCE, "Event", "failed again", TOMORROW)

@@ -1,7 +1,7 @@
 """Whatever dies, repeats, gets lost or interleaves: each remediation reaches one end and one outcome.
 
-A Hypothesis state machine drives the real healer and tick over stores, queue, topic and Resource Manager in
-memory. At any boundary between the app and one of those, the process may be killed, the request may fail, or
+A Hypothesis state machine drives the real use cases over store, queue, topic and Resource Manager in memory.
+At any boundary between the app and one of those, the process may be killed, the request may fail, or
 another host may run a step of its own before this one goes on.
 """
 
@@ -9,29 +9,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import cast
 
 from azure.core.exceptions import AzureError, ServiceResponseError
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from shared.clients.arm import ArmClient
-from shared.clients.outcome_topic import OutcomeTopic, PublishFailed
+from shared.clients.outcome_topic import PublishFailed
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
-from shared.healing.healer import Healer
-from shared.healing.next_step import NextStep
-from shared.healing.poll_cache import PollCache
-from shared.healing.poller import Poller
+from shared.healing.intake import Dropped
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
-from shared.storage.queues import ShardJob, ShardQueue, SyncJob, SyncJobQueue
-from tests.support.episodes import NOW
+from shared.storage.queues import ShardJob, SyncJob
+from tests.support.host import Host
 from tests.support.memory_store import MemoryStore
+from tests.support.remediations import NOW
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 INSTANCES = [BackupInstanceId(SUBSCRIPTION, "rg", "vault", f"bi-{number}") for number in range(3)]
@@ -60,7 +56,7 @@ class World:
         self.published: list[tuple[str, str]] = []
         self.outcomes: list[bool] = []
         self.throttled_calls = 0
-        self.running_looks = 0
+        self.running_polls = 0
         self.conflicts = 0
         self.changing_reads = 0
         self.refuses = False
@@ -119,7 +115,7 @@ class MemoryTopic:
 
 
 class MemoryArm:
-    """An operation ends when it is looked at, as the world decides."""
+    """An operation ends when it is polled, as the world decides."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -133,14 +129,14 @@ class MemoryArm:
             self._world.conflicts -= 1
             return arm_results.SyncConflict(ERROR, 1.0)
         if self._world.refuses:
-            return arm_results.SyncRefused(400, ERROR)
+            return arm_results.Refused(400, ERROR)
         self._world.boundary()
         return arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
 
     def operation(self, instance: BackupInstanceId, operation: OperationUrls) -> arm_results.OperationResult:
         self._world.boundary()
-        if self._world.running_looks > 0:
-            self._world.running_looks -= 1
+        if self._world.running_polls > 0:
+            self._world.running_polls -= 1
             return arm_results.OperationRunning("Inprogress", 1.0)
         succeeds = self._world.outcomes.pop() if self._world.outcomes else True
         return arm_results.OperationSucceeded("job") if succeeds else arm_results.OperationFailed("Failed", ERROR)
@@ -159,20 +155,21 @@ moments = st.integers(1, 12)
 picks = st.integers(0, 5)
 
 
-class Host:
-    """One process: healer and tick, with a memory of their own."""
-
-    def __init__(self, world: World, alone: int) -> None:
-        store, arm = world.store, cast(ArmClient, MemoryArm(world))
-        jobs = cast(SyncJobQueue, MemoryQueue(world))
-        topic = cast(OutcomeTopic, MemoryTopic(world))
-        writes = RateLimiter("writes", Gcra(burst=2, rate=1), store.buckets, world.clock)
-        reads = RateLimiter("reads", Gcra(burst=2, rate=1), store.buckets, world.clock)
-        looks = NextStep(arm, reads, SETTINGS, world.clock, lambda: 0.5)
-        shards = cast(ShardQueue, MemoryShards(world))
-        memory = PollCache()
-        self.healer = Healer(store, arm, writes, jobs, memory, SETTINGS, world.clock, lambda: 0.5)
-        self.tick = Poller(store, looks, memory, jobs, shards, topic, world.clock, lambda: 0.5, at_once=1, alone=alone)
+def host(world: World, max_due_per_host: int) -> Host:
+    """One process, with a cache of its own."""
+    return Host(
+        store=world.store,
+        arm=MemoryArm(world),
+        write_limit=RateLimiter("writes", Gcra(burst=2, rate=1), world.store.buckets, world.clock),
+        read_limit=RateLimiter("reads", Gcra(burst=2, rate=1), world.store.buckets, world.clock),
+        jobs=MemoryQueue(world),
+        shards=MemoryShards(world),
+        topic=MemoryTopic(world),
+        settings=SETTINGS,
+        clock=world.clock,
+        jitter=0.5,
+        max_due_per_host=max_due_per_host,
+    )
 
 
 class CrashSafety(RuleBasedStateMachine):
@@ -182,22 +179,22 @@ class CrashSafety(RuleBasedStateMachine):
         super().__init__()
         self.world = World()
         # One works through at most one due entry by itself, so that it hands over, too.
-        self.host, self.other_host = Host(self.world, alone=2_000), Host(self.world, alone=1)
+        self.host, self.other_host = host(self.world, 2_000), host(self.world, 1)
         self.endings: dict[str, str] = {}
 
     def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
-        intake = host.healer.intake(Signal(instance, "Event", "failed", self.world.clock()))
-        if intake and intake.remediation:
-            self.world.accepted.add(intake.remediation.id)
-        if intake and intake.job:
+        result = host.intake.accept(Signal(instance, "Event", "failed", self.world.clock()))
+        if not isinstance(result, Dropped):
+            self.world.accepted.add(result.remediation.id)
+        if result.job:
             self.world.boundary()
-            self.world.queue.append(intake.job.to_message())
+            self.world.queue.append(result.job.to_message())
 
     def take_job(self, host: Host, pick: int, repeated: bool) -> None:
         if not self.world.queue:
             return
         message = self.world.queue[pick % len(self.world.queue)]
-        host.healer.submit(message)
+        host.submit.run(message)
         if not repeated and message in self.world.queue:
             self.world.queue.remove(message)
 
@@ -205,7 +202,7 @@ class CrashSafety(RuleBasedStateMachine):
         if not self.world.shards:
             return
         message = self.world.shards[pick % len(self.world.shards)]
-        host.tick.run_shard(message)
+        host.poller.run_shard(message)
         if not repeated and message in self.world.shards:
             self.world.shards.remove(message)
 
@@ -224,7 +221,7 @@ class CrashSafety(RuleBasedStateMachine):
 
     @rule()
     def the_timer_ticks(self) -> None:
-        self.host.tick.run()
+        self.host.poller.run()
 
     @rule(pick=picks, repeated=st.booleans())
     def a_shard_is_delivered(self, pick: int, repeated: bool) -> None:
@@ -241,7 +238,7 @@ class CrashSafety(RuleBasedStateMachine):
     @rule(
         outcomes=st.lists(st.booleans(), max_size=3),
         throttled_calls=st.integers(0, 2),
-        running_looks=st.integers(0, 3),
+        running_polls=st.integers(0, 3),
         conflicts=st.integers(0, 1),
         changing_reads=st.integers(0, 2),
         refuses=st.booleans(),
@@ -250,13 +247,13 @@ class CrashSafety(RuleBasedStateMachine):
         self,
         outcomes: list[bool],
         throttled_calls: int,
-        running_looks: int,
+        running_polls: int,
         conflicts: int,
         changing_reads: int,
         refuses: bool,
     ) -> None:
         self.world.outcomes, self.world.throttled_calls = outcomes, throttled_calls
-        self.world.running_looks, self.world.conflicts = running_looks, conflicts
+        self.world.running_polls, self.world.conflicts = running_polls, conflicts
         self.world.changing_reads, self.world.refuses = changing_reads, refuses
 
     @rule(down=st.booleans())
@@ -267,7 +264,7 @@ class CrashSafety(RuleBasedStateMachine):
     def an_operator_cancels(self, pick: int, elsewhere: bool) -> None:
         known, host = self.world.store.remediations(), self.other_host if elsewhere else self.host
         if known:
-            host.healer.cancel(known[pick % len(known)].id, "cancelled")
+            host.cancel.run(known[pick % len(known)].id, "cancelled")
 
     @rule(data=st.data(), after_steps=moments)
     def a_process_is_killed_in_the_middle(self, data: st.DataObject, after_steps: int) -> None:
@@ -279,7 +276,7 @@ class CrashSafety(RuleBasedStateMachine):
         try:
             step()
         except Killed:
-            self.host = Host(self.world, self.host.tick.alone)
+            self.host = host(self.world, self.host.max_due_per_host)
         finally:
             self.world.calm()
 
@@ -311,7 +308,7 @@ class CrashSafety(RuleBasedStateMachine):
         shards: st.SearchStrategy[Callable[[], None]] = st.builds(
             lambda pick, repeated: lambda: self.take_shard(host, pick, repeated), picks, st.booleans()
         )
-        return st.one_of(signals, jobs, shards, st.just(host.tick.run))
+        return st.one_of(signals, jobs, shards, st.just(host.poller.run))
 
     @invariant()
     def an_instance_has_one_active_remediation_at_most(self) -> None:
@@ -338,7 +335,7 @@ class CrashSafety(RuleBasedStateMachine):
         self.world.topic_is_down = False
         for _ in range(12):
             self.world.now += timedelta(minutes=6)
-            self.host.tick.run()
+            self.host.poller.run()
             while self.world.shards:
                 self.take_shard(self.host, 0, repeated=False)
             while self.world.queue:

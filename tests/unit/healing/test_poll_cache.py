@@ -1,4 +1,4 @@
-"""What a process remembers, for how long, and for how many threads."""
+"""The in-process cache: what it keeps, for how long, and for how many threads."""
 
 import sys
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from shared.domain import state_machine
-from shared.healing.poll_cache import Once, PollCache
-from shared.storage.table_rows import Stored
-from tests.support.episodes import NOW, queued
+from shared.healing.poll_cache import PollCache, TakeOnceCache
+from shared.storage.table_rows import Stored, due_entry
+from tests.support.remediations import NOW, queued
 
-STORED = Stored(queued(), "1", NOW)
+STORED = Stored(queued(), "1", due_entry(queued().id, NOW))
 ID = STORED.remediation.id
 
 
@@ -26,40 +26,40 @@ def busy_threads() -> Iterator[ThreadPoolExecutor]:
     sys.setswitchinterval(usual)
 
 
-def test_an_opening_is_remembered_once() -> None:
-    memory = PollCache()
-    memory.keep_opening(STORED)
-    assert [memory.take_opening(ID, NOW) for _ in range(2)] == [STORED, None]
+def test_an_opening_is_taken_once() -> None:
+    cache = PollCache()
+    cache.keep_opening(STORED)
+    assert [cache.take_opening(ID, NOW) for _ in range(2)] == [STORED, None]
 
 
-def test_an_opening_is_believed_for_seconds_only() -> None:
-    memory = PollCache()
-    memory.keep_opening(STORED)
-    assert memory.take_opening(ID, NOW + timedelta(seconds=10)) is None
+def test_an_opening_is_cached_for_seconds_only() -> None:
+    cache = PollCache()
+    cache.keep_opening(STORED)
+    assert cache.take_opening(ID, NOW + timedelta(seconds=10)) is None
 
 
-def test_an_opening_that_has_changed_since_is_forgotten() -> None:
-    memory = PollCache()
-    memory.keep_opening(STORED)
+def test_an_opening_that_has_changed_since_is_dropped() -> None:
+    cache = PollCache()
+    cache.keep_opening(STORED)
     cancelled = state_machine.cancel(STORED.remediation, "cancelled", NOW)
-    memory.keep(Stored(cancelled, "2", NOW), cancelled)
-    assert memory.take_opening(ID, NOW) is None
+    cache.keep(Stored(cancelled, "2", STORED.due_entry), cancelled)
+    assert cache.take_opening(ID, NOW) is None
 
 
 def test_the_newest_thousand_are_kept() -> None:
-    once = Once[int, int]()
+    values = TakeOnceCache[int, int]()
     for number in range(1_500):
-        once.keep(number, number)
-    assert (once.take(499), once.take(500)) == (None, 500)
+        values.keep(number, number)
+    assert (values.take(499), values.take(500)) == (None, 500)
 
 
 def test_many_threads_may_keep_and_take_at_the_same_time(busy_threads: ThreadPoolExecutor) -> None:
-    once = Once[int, int]()
+    values = TakeOnceCache[int, int]()
 
     def work(first: int) -> bool:
         for number in range(first, first + 4_000):
-            once.keep(number, number)
-            once.take(number - 500)
+            values.keep(number, number)
+            values.take(number - 500)
         return True
 
     assert all(busy_threads.map(work, range(0, 8 * 4_000, 4_000)))

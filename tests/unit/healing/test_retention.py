@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.healing.retention import Retention
-from shared.settings import _LONGEST_DAYS, Settings
+from shared.settings import MAX_DAYS
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
-from tests.support.episodes import NOW
+from tests.support.remediations import NOW
 
 
 class Purged(RemediationStore):
@@ -22,8 +22,8 @@ class Purged(RemediationStore):
         return 0
 
 
-@pytest.mark.parametrize("days", [1, _LONGEST_DAYS])
+@pytest.mark.parametrize("days", [1, MAX_DAYS])
 def test_each_shard_is_purged_of_what_is_older_than_the_retention(days: int) -> None:
     store = Purged()
-    Retention(store, Settings.from_environment({"RETENTION_DAYS": str(days)}), lambda: NOW).purge()
+    Retention(store, days, lambda: NOW).purge()
     assert store.opened_before == [(shard, NOW - timedelta(days=days)) for shard in SHARDS]

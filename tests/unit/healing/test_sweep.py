@@ -7,23 +7,24 @@ from typing import cast
 
 import pytest
 
-from shared.clients.arm import ArmClient
-from shared.clients.resource_graph import BrokenInstances, Finding, GraphAnswer, GraphRefused, ResourceGraph
+from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
 from shared.domain import state_machine
-from shared.domain.arm_results import TransientFailure
+from shared.domain.arm_results import Refused, TransientFailure
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
-from shared.healing.healer import Healer
+from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
 from shared.healing.sweep import Sweep, SweepFailed, SweepResult
-from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
-from shared.storage.queues import SyncJob, SyncJobQueue
-from tests.support.episodes import ERROR
+from shared.storage.queues import SyncJob
+from tests.support.clock import Clock
+from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
-from tests.unit.rate_limits.test_rate_limiter import OTHER, SUBSCRIPTION, Clock
+from tests.support.remediations import ERROR
+from tests.unit.rate_limits.test_rate_limiter import OTHER, SUBSCRIPTION
 
 INSTANCE = BackupInstanceId(SUBSCRIPTION, "rg", "vault", "bi")
 BUDGET = Gcra(burst=40, rate=4)
@@ -36,21 +37,13 @@ class MemoryGraph:
 
     def __init__(self) -> None:
         self.instances: Sequence[BackupInstanceId] = ()
-        self.instead: GraphAnswer | None = None
+        self.instead: QueryResult | None = None
         self.while_it_answers: Callable[[], None] = lambda: None
 
-    def broken(self, deadline: datetime) -> GraphAnswer:
+    def broken_instances(self, deadline: datetime) -> QueryResult:
         self.while_it_answers()
-        findings = [Finding(instance, "ProtectionError") for instance in self.instances]
-        return self.instead or BrokenInstances(findings, unreadable=0)
-
-
-class MemoryQueue:
-    def __init__(self) -> None:
-        self.sent: list[tuple[SyncJob, timedelta]] = []
-
-    def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
-        self.sent.append((job, delay))
+        broken = [BrokenInstance(instance, "ProtectionError") for instance in self.instances]
+        return self.instead or QuerySucceeded(broken, unreadable=0)
 
 
 @dataclass
@@ -59,7 +52,7 @@ class World:
     store: MemoryStore
     graph: MemoryGraph
     queue: MemoryQueue
-    healer: Healer
+    intake: Intake
     sweep: Sweep
 
     def opened(self, source: str = "Sweep") -> list[Remediation]:
@@ -67,20 +60,22 @@ class World:
 
     def event(self, instance: BackupInstanceId = INSTANCE) -> SyncJob | None:
         """An event says that the instance failed; returns the job that is to be queued."""
-        intake = self.healer.intake(Signal(instance, "Event", "backup failed", self.clock()))
-        assert intake is not None
-        return intake.job
+        return self.intake.accept(Signal(instance, "Event", "backup failed", self.clock())).job
+
+    def store_after(self, before: Remediation, after: Remediation) -> None:
+        """The remediation has moved on."""
+        stored = self.store.load(before.id)
+        assert stored is not None
+        self.store.save(stored, after)
 
 
 def world_with(**changes: object) -> World:
     settings = replace(Settings(), **changes)  # type: ignore[arg-type] # named by each test
     clock, store, graph, queue = Clock(), MemoryStore(), MemoryGraph(), MemoryQueue()
-    jobs = cast(SyncJobQueue, queue)
-    pacer = RateLimiter("writes", BUDGET, store.buckets, clock)
-    healer = Healer(store, cast(ArmClient, None), pacer, jobs, PollCache(), settings, clock, lambda: 0.0)
-    turns = SweepQuota(BUDGET, store.buckets, clock)
-    sweep = Sweep(cast(ResourceGraph, graph), healer, turns, jobs, clock, lambda: 0.5)
-    return World(clock, store, graph, queue, healer, sweep)
+    intake = Intake(store, queue, PollCache(), settings.policy(), clock)
+    quota = SweepQuota(BUDGET, store.buckets, clock)
+    sweep = Sweep(cast(ResourceGraph, graph), intake, quota, queue, clock, lambda: 0.5)
+    return World(clock, store, graph, queue, intake, sweep)
 
 
 @pytest.fixture
@@ -93,7 +88,7 @@ def instances(count: int, subscription: str = SUBSCRIPTION) -> list[BackupInstan
 
 
 def codes(swept: SweepResult) -> set[str]:
-    return {left.code for left in swept.left}
+    return {left.code for left in swept.skipped}
 
 
 def test_a_broken_instance_of_which_no_signal_came_is_healed(world: World) -> None:
@@ -142,7 +137,7 @@ def test_the_policy_is_the_same_as_for_any_signal(changes: dict[str, object], co
     world.event(BackupInstanceId(SUBSCRIPTION, "rg", "elsewhere", "bi"))
     world.event()
     for each in world.store.remediations():
-        world.healer.give_up(SyncJob(each.id, 1).to_message())
+        world.store_after(each, state_machine.on_poison_message(each, "junk", world.clock()))
     world.graph.instances = [INSTANCE]
     assert codes(world.sweep.run()) == {code}
     assert world.opened() == []
@@ -152,7 +147,7 @@ def test_what_an_operator_has_cancelled_today_is_left_alone() -> None:
     world = world_with(cooldown=timedelta())
     world.event()
     [opened] = world.store.remediations()
-    world.healer.cancel(opened.id, "not now")
+    world.store_after(opened, state_machine.cancel(opened, "not now", world.clock()))
     world.graph.instances = [INSTANCE]
     assert codes(world.sweep.run()) == {"CancelledToday"}
 
@@ -160,11 +155,11 @@ def test_what_an_operator_has_cancelled_today_is_left_alone() -> None:
 def test_what_has_no_turn_is_left_to_a_later_sweep(world: World) -> None:
     turns = AT_ONCE + 30 * 60
     world.graph.instances = instances(turns + 5)
-    assert world.sweep.run().left_by_code == {"NoTurn": 5}
+    assert world.sweep.run().skipped_by_code == {"NoTurn": 5}
     world.clock.advance(3600)
     swept = world.sweep.run()
     assert len(swept.opened) == 5
-    assert swept.left_by_code == {"AlreadyActive": turns}
+    assert swept.skipped_by_code == {"AlreadyActive": turns}
 
 
 def test_a_dry_run_says_what_a_sweep_would_do(world: World) -> None:
@@ -173,7 +168,7 @@ def test_a_dry_run_says_what_a_sweep_would_do(world: World) -> None:
     dry = world.sweep.preview()
     swept = world.sweep.run()
     assert sorted(each.begins_at for each in dry.opened) == sorted(each.begins_at for each in swept.opened)
-    assert dry.left_by_code == swept.left_by_code == {"AlreadyActive": 1, "NoTurn": 5}
+    assert dry.skipped_by_code == swept.skipped_by_code == {"AlreadyActive": 1, "NoTurn": 5}
 
 
 def test_a_dry_run_writes_nothing(world: World) -> None:
@@ -186,7 +181,7 @@ def test_a_dry_run_writes_nothing(world: World) -> None:
 def test_a_sweep_that_takes_too_long_leaves_the_rest(world: World) -> None:
     world.graph.instances = instances(3)
     world.graph.while_it_answers = lambda: world.clock.advance(300)
-    assert world.sweep.run().left_by_code == {"NoTime": 3}
+    assert world.sweep.run().skipped_by_code == {"NoTime": 3}
 
 
 def test_an_event_about_an_instance_that_waits_for_its_turn_heals_it_at_once(world: World) -> None:
@@ -214,10 +209,10 @@ def test_subscriptions_have_their_own_turns(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "refused", "retry_after"),
-    [(GraphRefused(403, ERROR), 403, None), (TransientFailure(ERROR, 7.0), None, 7.0)],
+    [(Refused(403, ERROR), 403, None), (TransientFailure(ERROR, 7.0), None, 7.0)],
 )
 def test_without_an_answer_of_resource_graph_there_is_no_sweep(
-    world: World, answer: GraphAnswer, refused: int | None, retry_after: float | None
+    world: World, answer: QueryResult, refused: int | None, retry_after: float | None
 ) -> None:
     world.graph.instead = answer
     with pytest.raises(SweepFailed) as raised:
@@ -227,7 +222,7 @@ def test_without_an_answer_of_resource_graph_there_is_no_sweep(
 
 def test_the_timer_tells_the_log_and_ends_well(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    world.graph.instead = GraphRefused(403, ERROR)
+    world.graph.instead = Refused(403, ERROR)
     world.sweep.on_schedule()
     assert '"sweep.failed"' in caplog.text
     assert "UserErrorMissingPermission" in caplog.text

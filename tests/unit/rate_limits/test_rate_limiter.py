@@ -6,23 +6,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
-from tests.support.episodes import NOW
+from tests.support.clock import Clock
 from tests.support.memory_store import MemoryStore
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 OTHER = "14cf684a-d41f-4550-9f70-7708a3a2283b"
 BUDGET = Gcra(burst=200, rate=10)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 class ResourceManager:

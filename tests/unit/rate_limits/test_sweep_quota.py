@@ -7,8 +7,9 @@ import pytest
 
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.rate_limits.sweep_quota import MAX_AHEAD, SweepQuota
+from tests.support.clock import Clock
 from tests.support.memory_store import MemoryStore
-from tests.unit.rate_limits.test_rate_limiter import BUDGET, OTHER, SUBSCRIPTION, Clock
+from tests.unit.rate_limits.test_rate_limiter import BUDGET, OTHER, SUBSCRIPTION
 
 MANY = 5_000
 

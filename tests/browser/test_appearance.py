@@ -1,10 +1,10 @@
-"""How the page looks and reads in real Chromium: light, dark, on a phone, with nothing and with much on it."""
+"""Appearance and accessibility in real Chromium: light, dark, on a phone, with nothing and with much on the page."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LOOKS, OpenTab, Seen
+from tests.browser.conftest import SCREENS, OpenTab, Seen
 from tests.browser.views import VIEWS, empty, large, small
 
 pytestmark = pytest.mark.once
@@ -12,31 +12,32 @@ pytestmark = pytest.mark.once
 _OPEN_ALL = "for (const each of document.querySelectorAll('details')) each.open = true"
 
 
-def show(open_tab: OpenTab, view: str, look: str) -> Seen:
-    """Open a view, with all that can be unfolded."""
+def show(open_tab: OpenTab, view: str, screen: str) -> Seen:
+    """Open a view, with all details expanded."""
     make, query = VIEWS[view]
-    seen = open_tab(look)
+    seen = open_tab(screen)
     seen.show(make(), **query)
     seen.tab.evaluate(_OPEN_ALL)
     return seen
 
 
 def serious_violations(seen: Seen) -> list[tuple[str, list[str]]]:
-    """What axe-core calls serious or critical: each rule with the places where it is broken."""
+    """The rules that axe-core calls serious or critical, each with the elements that break it."""
     violations = Axe().run(seen.tab).response["violations"]
     serious = [found for found in violations if found["impact"] in ("serious", "critical")]
     return [(found["id"], [node["html"] for node in found["nodes"]]) for found in serious]
 
 
-@pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("view", ["empty", "small", "failed", "running"])
-def test_axe_finds_nothing_serious(open_tab: OpenTab, view: str, look: str) -> None:
-    assert serious_violations(show(open_tab, view, look)) == []
-
-
-@pytest.mark.parametrize("view", ["no match", "not found"])
-def test_axe_finds_nothing_serious_in_a_page_without_rows(open_tab: OpenTab, view: str) -> None:
-    assert serious_violations(show(open_tab, view, "light")) == []
+@pytest.mark.parametrize(
+    ("view", "screen"),
+    [
+        *[(view, screen) for view in ("empty", "small", "failed", "running") for screen in SCREENS],
+        ("no match", "light"),
+        ("not found", "light"),
+    ],
+)
+def test_axe_finds_nothing_serious(open_tab: OpenTab, view: str, screen: str) -> None:
+    assert serious_violations(show(open_tab, view, screen)) == []
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -50,13 +51,13 @@ def test_the_console_stays_silent(open_tab: OpenTab, view: str) -> None:
     assert show(open_tab, view, "light").problems == []
 
 
-def test_the_empty_page_says_that_all_is_quiet(open_tab: OpenTab) -> None:
+def test_a_page_without_remediations_says_so(open_tab: OpenTab) -> None:
     seen = open_tab()
     seen.show(empty())
-    expect(seen.tab.get_by_text("All is quiet.")).to_be_visible()
+    expect(seen.tab.get_by_text("No remediations.")).to_be_visible()
 
 
-def test_the_style_is_let_in_by_the_pages_own_policy(open_tab: OpenTab) -> None:
+def test_the_content_security_policy_allows_the_pages_own_style(open_tab: OpenTab) -> None:
     seen = open_tab()
     seen.show(small())
     assert seen.tab.evaluate("getComputedStyle(document.querySelector('.pill')).borderTopLeftRadius") == "99px"
@@ -64,8 +65,8 @@ def test_the_style_is_let_in_by_the_pages_own_policy(open_tab: OpenTab) -> None:
 
 def test_dark_is_dark_and_light_is_light(open_tab: OpenTab) -> None:
     grounds = []
-    for look in ("light", "dark"):
-        seen = open_tab(look)
+    for screen in ("light", "dark"):
+        seen = open_tab(screen)
         seen.show(small())
         grounds.append(seen.tab.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds == ["rgb(244, 246, 248)", "rgb(14, 18, 23)"]
@@ -83,7 +84,7 @@ def test_the_keyboard_alone_reaches_the_content_first(open_tab: OpenTab) -> None
     seen = open_tab()
     seen.show(small())
     seen.tab.keyboard.press("Tab")
-    expect(seen.tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(seen.tab.get_by_role("link", name="Skip to content")).to_be_focused()
 
 
 def test_the_keyboard_alone_opens_the_sync_form(open_tab: OpenTab) -> None:

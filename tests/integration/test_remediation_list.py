@@ -1,38 +1,26 @@
-"""Reading many remediations on real table storage: pages, filters, and what is kept in memory of late."""
+"""Reading many remediations on real table storage: pages, filters, and the cache of summaries."""
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 import pytest
-from azure.data.tables import TableClient, TableServiceClient, UpdateMode
+from azure.data.tables import TableClient, UpdateMode
 
 from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.signal import Signal, SyncType
 from shared.domain.summary import summarize
 from shared.storage import remediation_list
 from shared.storage.remediation_list import Filters, Page, RemediationReader
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, Change, shard_of
-from tests.support.episodes import ACCEPTED, INSTANCE, NOW
+from tests.support.remediations import ACCEPTED, INSTANCE, NOW, after, instance_named, queued
 
 HOUR = timedelta(hours=1)
 OTHER_SUBSCRIPTION = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 Opening = Callable[..., Remediation]
-
-
-@pytest.fixture
-def table(connection_string: str) -> Iterator[TableClient]:
-    """A table of this test's own."""
-    service = TableServiceClient.from_connection_string(connection_string)
-    with service.create_table(f"test{uuid4().hex}") as table:
-        yield table
-        table.delete_table()
 
 
 @pytest.fixture
@@ -50,10 +38,9 @@ def opened(store: RemediationStore) -> Opening:
     """Opens a remediation, so many hours ago, of an instance of that name."""
 
     def open_one(name: str, hours_ago: float = 0, subscription: str = INSTANCE.subscription_id) -> Remediation:
-        at = NOW - hours_ago * HOUR
         instance = BackupInstanceId(subscription, INSTANCE.resource_group, INSTANCE.vault, name)
-        fresh = state_machine.open_remediation(Signal(instance, "Event", "failed", at), SyncType.DEFAULT, at)
-        store.open(fresh, store.owner(instance))
+        fresh = queued(instance, NOW - hours_ago * HOUR)
+        store.open(fresh, store.latest_pointer(instance))
         return fresh
 
     return open_one
@@ -63,19 +50,21 @@ def ids(page: Page) -> list[str]:
     return [stored.remediation.id for stored in page.items]
 
 
-def moved(
-    store: RemediationStore, remediation: Remediation, after: Callable[[Remediation], Remediation]
-) -> Remediation:
-    """The remediation, one step on, stored."""
-    stored = store.load(remediation.id)
+def saved(store: RemediationStore, changed: Remediation) -> Remediation:
+    """The remediation, which has moved on, stored."""
+    stored = store.load(changed.id)
     assert stored is not None
-    changed = after(stored.remediation)
     assert list(store.save_all([Change(stored, changed)]))
     return changed
 
 
-def cancelled(remediation: Remediation) -> Remediation:
-    return state_machine.cancel(remediation, "enough", NOW)
+def cancelled(store: RemediationStore, remediation: Remediation) -> Remediation:
+    return saved(store, state_machine.cancel(remediation, "enough", NOW))
+
+
+def make_unreadable(table: TableClient, remediation: Remediation) -> None:
+    row = table.get_entity(shard_of(remediation.id), f"r:{remediation.id}")
+    table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
 
 
 def without_summaries(table: TableClient) -> None:
@@ -117,7 +106,7 @@ def test_a_status_filter_finds_what_is_years_old(
     past: RemediationReader, store: RemediationStore, opened: Opening
 ) -> None:
     opened("bi-1")
-    old = moved(store, opened("bi-2", hours_ago=20_000), cancelled)
+    old = cancelled(store, opened("bi-2", hours_ago=20_000))
     assert ids(past.page(Filters(statuses=frozenset({Status.CANCELLED, Status.FAILED})), 50)) == [old.id]
 
 
@@ -130,10 +119,10 @@ def test_a_subscription_filter_takes_any_casing(past: RemediationReader, opened:
 def test_an_instance_filter_finds_all_of_its_remediations_in_any_casing(
     past: RemediationReader, store: RemediationStore, opened: Opening
 ) -> None:
-    first = moved(store, opened("bi-1", hours_ago=500), cancelled)
+    first = cancelled(store, opened("bi-1", hours_ago=500))
     second = opened("BI-1")
     opened("bi-2")
-    assert ids(past.page(Filters(instance=replace(INSTANCE, name="bi-1")), 50)) == [second.id, first.id]
+    assert ids(past.page(Filters(instance=instance_named("bi-1")), 50)) == [second.id, first.id]
 
 
 def test_since_includes_its_own_millisecond_and_nothing_before(past: RemediationReader, opened: Opening) -> None:
@@ -157,9 +146,9 @@ def test_all_filters_together_are_not_too_many_for_storage(past: RemediationRead
 def test_a_search_that_would_read_too_much_is_continued_by_the_next_page(
     past: RemediationReader, opened: Opening, store: RemediationStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = moved(store, opened("bi-1", hours_ago=300), cancelled)
+    old = cancelled(store, opened("bi-1", hours_ago=300))
     filters = Filters(statuses=frozenset({Status.CANCELLED}))
-    monkeypatch.setattr(remediation_list, "_MOST_READS", 4)
+    monkeypatch.setattr(remediation_list, "_MAX_REQUESTS", 4)
     pages = [past.page(filters, 50)]
     while pages[-1].after is not None:
         pages.append(past.page(filters, 50, pages[-1].after))
@@ -171,19 +160,17 @@ def test_a_record_that_cannot_be_read_hides_no_other(
     past: RemediationReader, table: TableClient, opened: Opening
 ) -> None:
     corrupt, sound = opened("bi-1"), opened("bi-2")
-    row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
-    table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
+    make_unreadable(table, corrupt)
     assert ids(past.page(Filters(), 50)) == [sound.id]
     assert [summary.id for summary in past.summaries(NOW - HOUR)] == [sound.id]
 
 
 @pytest.mark.parametrize("broken", ["a summary", "a document of an older app"])
-def test_what_cannot_be_read_is_told_by_the_thread_that_asked(
+def test_what_cannot_be_read_is_logged_by_the_thread_that_asked(
     past: RemediationReader, table: TableClient, opened: Opening, broken: str
 ) -> None:
     corrupt = opened("bi-1")
-    row = table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}")
-    table.update_entity({**row, "Document0": "{}", "Summary": "[]"}, UpdateMode.REPLACE)
+    make_unreadable(table, corrupt)
     if broken != "a summary":
         without_summaries(table)
     said: list[tuple[int, str]] = []
@@ -209,29 +196,26 @@ def test_rows_of_an_older_app_are_listed(past: RemediationReader, table: TableCl
 def test_summaries_say_what_the_remediations_say(
     past: RemediationReader, store: RemediationStore, opened: Opening
 ) -> None:
-    ended = moved(store, opened("bi-1"), cancelled)
-    running = moved(
-        store, opened("bi-2", 0.5), lambda each: state_machine.on_sync_response(each, ACCEPTED, NOW, 0.0, None)
-    )
+    ended = cancelled(store, opened("bi-1"))
+    running = saved(store, after(opened("bi-2", 0.5), ACCEPTED, now=NOW))
     assert past.summaries(NOW - HOUR) == [summarize(ended), summarize(running)]
 
 
-def test_summaries_of_a_later_look_show_what_changed_meanwhile(
+def test_summaries_that_are_read_again_show_what_changed_meanwhile(
     past: RemediationReader, store: RemediationStore, opened: Opening
 ) -> None:
     first = opened("bi-1", hours_ago=1)
     past.summaries(NOW - 2 * HOUR)
     second = opened("bi-2")
-    moved(store, first, cancelled)
+    cancelled(store, first)
     assert [summary.status for summary in past.summaries(NOW - 2 * HOUR)] == [Status.QUEUED, Status.CANCELLED]
     assert past.summaries(NOW - 2 * HOUR)[0].id == second.id
 
 
-def test_summaries_reach_back_as_far_as_each_look_asks(past: RemediationReader, opened: Opening) -> None:
+def test_summaries_reach_back_as_far_as_is_asked_each_time(past: RemediationReader, opened: Opening) -> None:
     for days in (0, 3, 9):
         opened(f"bi-{days}", hours_ago=24 * days)
-    looks = [len(past.summaries(NOW - days * 24 * HOUR)) for days in (1, 10, 4)]
-    assert looks == [1, 3, 2]
+    assert [len(past.summaries(NOW - days * 24 * HOUR)) for days in (1, 10, 4)] == [1, 3, 2]
 
 
 def test_only_the_newest_summaries_are_kept(

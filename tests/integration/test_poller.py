@@ -1,7 +1,6 @@
-"""What a tick looks at, what it remembers, and how it shares the work and the read budget."""
+"""A poll run: the remediations that it polls, what it caches, and how it shares the work and the read limit."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -17,8 +16,9 @@ from shared.storage.queues import ShardQueue
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, DueEntry, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
+from tests.support.remediations import instance_named
 
-ELSEWHERE = replace(INSTANCE, subscription_id=INSTANCE.subscription_id.replace("0", "1"))
+ELSEWHERE = BackupInstanceId(INSTANCE.subscription_id.replace("0", "1"), "testRG", "testVault", "testBI")
 
 
 def started(app: App, instances: Sequence[BackupInstanceId], **behaviour: object) -> list[Remediation]:
@@ -31,8 +31,8 @@ def started(app: App, instances: Sequence[BackupInstanceId], **behaviour: object
     return opened
 
 
-def many(count: int, like: BackupInstanceId = INSTANCE) -> list[BackupInstanceId]:
-    return [replace(like, name=f"disk-{number}") for number in range(count)]
+def many(count: int) -> list[BackupInstanceId]:
+    return [instance_named(f"disk-{number}") for number in range(count)]
 
 
 def statuses(app: App, remediations: Sequence[Remediation]) -> list[Status]:
@@ -59,14 +59,14 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_what_this_process_has_stored_is_not_read_again(app: App, read: list[str]) -> None:
     [remediation] = started(app, [INSTANCE])
-    app.tick.run()
+    app.host.poller.run()
     assert (app.now(remediation).status, read) == (Status.HEALED, [])
 
 
 def test_what_another_host_has_stored_is_read(make_app: AppMaker, read: list[str]) -> None:
     one, other = make_app(), make_app()
     [remediation] = started(one, [INSTANCE])
-    other.tick.run()
+    other.host.poller.run()
     assert (one.now(remediation).status, read) == (Status.HEALED, [remediation.id])
 
 
@@ -89,10 +89,10 @@ def test_a_tick_reads_just_ahead_of_its_looks(make_app: AppMaker, monkeypatch: p
             read_during_the_first_look.append(len(read))
         return current
 
-    monkeypatch.setattr("shared.healing.poller.BATCH_SIZE", 5)
+    monkeypatch.setattr("shared.healing.due_reader.BATCH_SIZE", 5)
     monkeypatch.setattr(RemediationStore, "load_due", load)
-    monkeypatch.setattr(NextStep, "look", look)
-    other.tick.run()
+    monkeypatch.setattr(NextStep, "take", look)
+    other.host.poller.run()
     # Eight are handed on to the only thread that looks; what was read with the last of them waits.
     assert read_during_the_first_look[0] <= 8 + 5
     assert len(read) == len(remediations)
@@ -102,31 +102,31 @@ def test_what_a_host_remembers_does_not_hide_what_another_has_made_of_it(make_ap
     one, other = make_app(), make_app()
     runs_on = {"status": 200, "headers": {"Retry-After": "1"}, "body": {"status": "Inprogress"}}
     [remediation] = started(one, [INSTANCE], pollFaults=[runs_on, {"status": 503, "headers": {"Retry-After": "60"}}])
-    one.tick.run()  # looked at again soon: this host remembers it and stores nothing
-    other.tick.run()  # no answer: stored, to be looked at in a minute
+    one.host.poller.run()  # looked at again soon: this host remembers it and stores nothing
+    other.host.poller.run()  # no answer: stored, to be looked at in a minute
     one.clock.advance(seconds=90)
-    one.tick.run()
+    one.host.poller.run()
     assert one.now(remediation).status is Status.HEALED
 
 
 def test_an_operator_who_cancels_during_a_wait_is_not_overruled_by_what_a_host_remembers(app: App) -> None:
     [remediation] = started(app, [INSTANCE])
-    app.healer.cancel(remediation.id, "not now")
+    app.host.cancel.run(remediation.id, "not now")
     for _ in range(2):
         app.clock.advance(seconds=30)
-        app.tick.run()
+        app.host.poller.run()
     assert app.now(remediation).status is Status.CANCELLED
 
 
 def test_more_than_one_host_should_do_alone_is_handed_over_shard_by_shard(make_app: AppMaker) -> None:
-    timer, other = make_app(alone=3), make_app(alone=3)
+    timer, other = make_app(max_due_per_host=3), make_app(max_due_per_host=3)
     remediations = started(timer, many(8))
-    timer.tick.run()
+    timer.host.poller.run()
     jobs = timer.shard_jobs()
     assert len(jobs) == len({shard_of(one.id) for one in remediations}) - 1
     assert set(statuses(timer, remediations)) == {Status.RUNNING, Status.HEALED}
     for job in jobs:
-        other.tick.run_shard(job)
+        other.host.poller.run_shard(job)
     assert set(statuses(timer, remediations)) == {Status.HEALED}
 
 
@@ -134,10 +134,10 @@ def test_what_cannot_be_handed_over_is_done_here(make_app: AppMaker, monkeypatch
     def away(*_: object) -> None:
         raise ServiceRequestError("no queue")
 
-    app = make_app(alone=3)
+    app = make_app(max_due_per_host=3)
     remediations = started(app, many(8))
     monkeypatch.setattr(ShardQueue, "send", away)
-    app.tick.run()
+    app.host.poller.run()
     assert set(statuses(app, remediations)) == {Status.HEALED}
 
 
@@ -147,25 +147,25 @@ def test_what_cannot_be_handed_over_is_done_here(make_app: AppMaker, monkeypatch
 def test_junk_among_the_shard_jobs_is_told_and_dropped(
     app: App, message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    app.tick.run_shard(message)
+    app.host.poller.run_shard(message)
     assert "shard.invalid" in caplog.text
 
 
 def test_a_shard_that_this_process_works_on_already_is_left_alone(app: App) -> None:
     started(app, [INSTANCE])
     for shard in SHARDS:
-        app.tick.memory.turn(shard).acquire()
-    app.tick.run()
+        app.host.cache.shard_lock(shard).acquire()
+    app.host.poller.run()
     assert looks(app) == 0
 
 
 def test_looks_beyond_the_read_budget_wait_for_their_slots(make_app: AppMaker) -> None:
     app = make_app(arm_read_burst=3, arm_reads_per_second=0.01)
     started(app, many(6), operationSeconds=600)
-    app.tick.run()
+    app.host.poller.run()
     assert looks(app) == 3
     app.clock.advance(seconds=101)
-    app.tick.run()
+    app.host.poller.run()
     assert looks(app) == 4
 
 
@@ -173,14 +173,14 @@ def test_one_subscriptions_famine_of_reads_delays_no_other(make_app: AppMaker) -
     app = make_app(arm_read_burst=3, arm_reads_per_second=0.01)
     started(app, many(12), operationSeconds=600)
     [elsewhere] = started(app, [ELSEWHERE])
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(elsewhere).status is Status.HEALED
 
 
 def test_a_tick_tells_what_it_did(app: App, caplog: pytest.LogCaptureFixture) -> None:
     started(app, many(2))
     caplog.set_level("INFO", logger="backup_autoheal")
-    app.tick.run()
+    app.host.poller.run()
     [told] = [line for line in caplog.messages if '"tick.done"' in line]
     assert '"due": 2, "looked": 2, "left": 0' in told
 
@@ -189,12 +189,12 @@ def test_every_line_of_a_tick_is_written_by_the_functions_own_thread(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     remediations = started(app, many(6))
-    corrupt = app.open(replace(INSTANCE, name="corrupt"))
-    table = app.healer.store._table
+    corrupt = app.open(instance_named("corrupt"))
+    table = app.table
     table.update_entity({**table.get_entity(shard_of(corrupt.id), f"r:{corrupt.id}"), "Document0": "{"})
-    app.tick.memory.forget(corrupt.id)
+    app.host.cache.forget(corrupt.id)
     caplog.set_level("INFO", logger="backup_autoheal")
-    app.tick.run()
+    app.host.poller.run()
     assert set(statuses(app, remediations)) == {Status.HEALED}
     assert "remediation.corrupt" in caplog.text
     assert {record.threadName for record in caplog.records if record.name == "backup_autoheal"} == {"MainThread"}
@@ -205,41 +205,41 @@ def test_an_operation_that_runs_for_long_does_not_look_late(app: App, caplog: py
     caplog.set_level("INFO", logger="backup_autoheal")
     for _ in range(20):
         app.clock.advance(seconds=30)
-        app.tick.run()
-    oldest = min(entry.at for shard in SHARDS if (entry := app.healer.store.soonest(shard)))
+        app.host.poller.run()
+    oldest = min(entry.at for shard in SHARDS if (entry := app.host.store.soonest(shard)))
     assert app.clock() - oldest < timedelta(minutes=3)
 
 
 def test_a_cancel_on_another_host_is_announced_though_this_one_remembers_more(make_app: AppMaker) -> None:
     one, other = make_app(), make_app()
     [remediation] = started(one, [INSTANCE], operationSeconds=3600, retryAfter=1)
-    one.tick.run()
-    other.healer.cancel(remediation.id, "not now")
+    one.host.poller.run()
+    other.host.cancel.run(remediation.id, "not now")
     for _ in range(5):
         one.clock.advance(seconds=40)
-        one.tick.run()
+        one.host.poller.run()
     assert [event["type"] for event in one.azure.events()] == ["BackupAutoheal.Remediation.Cancelled"]
 
 
 def test_a_record_that_is_mended_after_a_while_is_looked_at_again(app: App) -> None:
     [remediation] = started(app, [INSTANCE])
-    table, key = app.healer.store._table, (shard_of(remediation.id), f"r:{remediation.id}")
+    table, key = app.table, (shard_of(remediation.id), f"r:{remediation.id}")
     document = table.get_entity(*key)["Document0"]
-    app.tick.memory.forget(remediation.id)
+    app.host.cache.forget(remediation.id)
     table.update_entity({"PartitionKey": key[0], "RowKey": key[1], "Document0": "{"})
-    app.tick.run()
+    app.host.poller.run()
     table.update_entity({"PartitionKey": key[0], "RowKey": key[1], "Document0": document})
     app.clock.advance(minutes=61)
-    app.tick.run()
+    app.host.poller.run()
     assert app.now(remediation).status is Status.HEALED
 
 
 def test_a_row_of_nonsense_stops_no_other(app: App) -> None:
     nonsense, sound = started(app, many(2))
     row = {"PartitionKey": shard_of(nonsense.id), "RowKey": f"r:{nonsense.id}", "EntryAt": "9" * 40}
-    app.tick.memory.forget(nonsense.id)
-    app.healer.store._table.update_entity(row)
-    app.tick.run()
+    app.host.cache.forget(nonsense.id)
+    app.table.update_entity(row)
+    app.host.poller.run()
     assert app.now(sound).status is Status.HEALED
 
 
@@ -253,12 +253,12 @@ def test_a_topic_that_takes_nothing_is_asked_once_in_a_tick(app: App, monkeypatc
     remediations = started(app, many(45))
     with monkeypatch.context() as patch:
         patch.setattr(OutcomeTopic, "publish", silent)
-        app.tick.run()
+        app.host.poller.run()
         assert asked == [20]
-        app.tick.run()
+        app.host.poller.run()
         assert asked == [20]
     app.clock.advance(minutes=1)
-    app.tick.run()
+    app.host.poller.run()
     assert {event["id"] for event in app.azure.events()} == {one.id for one in remediations}
 
 
@@ -272,15 +272,15 @@ def test_an_outcome_that_no_topic_can_take_keeps_no_other_from_it(app: App, monk
         publish(topic, ended)
 
     monkeypatch.setattr(OutcomeTopic, "publish", picky)
-    app.tick.run()
+    app.host.poller.run()
     assert {event["id"] for event in app.azure.events()} == {one.id for one in remediations} - {unfit}
 
 
 @pytest.mark.parametrize("retry_after", [30, 3600])
 def test_a_wait_that_azure_asked_for_is_no_secret_of_this_host(app: App, retry_after: int) -> None:
     started(app, [INSTANCE], operationSeconds=7200, retryAfter=retry_after)
-    app.tick.run()
-    [soonest] = [entry.at for shard in SHARDS if (entry := app.healer.store.soonest(shard))]
+    app.host.poller.run()
+    [soonest] = [entry.at for shard in SHARDS if (entry := app.host.store.soonest(shard))]
     assert soonest > app.clock() + timedelta(seconds=retry_after / 2)
 
 
@@ -290,7 +290,7 @@ def test_a_cancel_on_another_host_during_a_long_wait_is_announced_soon(make_app:
     remediation = one.open()
     one.submit(remediation)
     assert one.now(remediation).status is Status.WAITING_TO_RETRY
-    other.healer.cancel(remediation.id, "not now")
+    other.host.cancel.run(remediation.id, "not now")
     one.clock.advance(seconds=30)
-    one.tick.run()
+    one.host.poller.run()
     assert [event["type"] for event in one.azure.events()] == ["BackupAutoheal.Remediation.Cancelled"]

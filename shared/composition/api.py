@@ -1,0 +1,69 @@
+"""The functions behind the routes of the HTTP API."""
+
+from shared.api.alerts import AlertApi
+from shared.api.health import Health
+from shared.api.meta import MetaApi
+from shared.api.remediations import RemediationsApi
+from shared.api.sweep import SweepApi
+from shared.api.sync import SyncApi
+from shared.clients.vault_cache import VaultCache
+from shared.clock import utc_now
+from shared.composition import healing
+from shared.composition.once import once
+from shared.storage import connection
+from shared.storage.queues import POISON_JOBS, SyncJobQueue
+from shared.storage.remediation_list import RemediationReader
+
+
+@once
+def sync() -> SyncApi:
+    """`POST /api/sync`."""
+    return SyncApi(healing.intake, utc_now)
+
+
+@once
+def alerts() -> AlertApi:
+    """`POST /api/alerts`."""
+    return AlertApi(healing.intake, _vaults, healing.operation_filter(), utc_now)
+
+
+@once
+def sweep() -> SweepApi:
+    """`POST /api/sweep`."""
+    return SweepApi(healing.sweep)
+
+
+@once
+def remediations() -> RemediationsApi:
+    """`/api/remediations`."""
+    return RemediationsApi(healing.cancel, healing.store, reader)
+
+
+@once
+def meta() -> MetaApi:
+    """The routes about the API itself."""
+    health = Health(
+        healing.store,
+        healing.jobs,
+        _poison_jobs,
+        lambda: healing.tokens().get(),
+        lambda: healing.arm().check_access(),
+        utc_now,
+    )
+    return MetaApi(health)
+
+
+@once
+def reader() -> RemediationReader:
+    """Lists of remediations."""
+    return RemediationReader(healing.table(), healing.store(), utc_now)
+
+
+@once
+def _vaults() -> VaultCache:
+    return VaultCache(healing.arm().instances, utc_now)
+
+
+@once
+def _poison_jobs() -> SyncJobQueue:
+    return SyncJobQueue(connection.open_queue(POISON_JOBS))

@@ -1,0 +1,193 @@
+"""The use cases of healing and what they need: storage, identity, Resource Manager."""
+
+import logging
+import random
+import time
+
+from azure.data.tables import TableClient
+from azure.identity import ManagedIdentityCredential
+
+from shared.clients.arm import ArmClient
+from shared.clients.arm_transport import ArmTransport
+from shared.clients.credential import TokenCache, managed_identity
+from shared.clients.http_session import pooled_session
+from shared.clients.resource_graph import ResourceGraph
+from shared.clock import utc_now
+from shared.composition import settings
+from shared.composition.once import once
+from shared.healing.cancel import Cancel
+from shared.healing.intake import Intake
+from shared.healing.next_step import NextStep
+from shared.healing.outcome_publisher import OutcomePublisher
+from shared.healing.poll_cache import PollCache
+from shared.healing.poller import Poller
+from shared.healing.recorder import Recorder
+from shared.healing.retention import Retention
+from shared.healing.submit import Submit
+from shared.healing.sweep import Sweep
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+from shared.rate_limits.sweep_quota import SweepQuota
+from shared.sources.operation_filter import OperationFilter
+from shared.storage import connection
+from shared.storage.bucket_store import BucketStore
+from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
+from shared.storage.remediation_store import TABLE_NAME, RemediationStore
+
+for _chatty in ("azure.core", "azure.identity"):
+    # The SDKs log each request at INFO: several lines for each of ours, and more CPU than the request.
+    logging.getLogger(_chatty).setLevel(logging.WARNING)
+# Its publisher warns of every per-call option that is no attribute of the event (`retry_total`, see outcome_topic).
+logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
+
+
+@once
+def intake() -> Intake:
+    """Takes signals in."""
+    return Intake(store(), jobs(), _cache(), settings().policy(), utc_now)
+
+
+@once
+def submit() -> Submit:
+    """Carries out sync jobs."""
+    return Submit(
+        store=store(),
+        arm=arm(),
+        write_limit=_write_limiter(),
+        jobs=jobs(),
+        cache=_cache(),
+        recorder=_recorder(),
+        policy=settings().policy(),
+        operation_timeout=settings().operation_timeout,
+        now=utc_now,
+        random=random.random,
+    )
+
+
+@once
+def cancel() -> Cancel:
+    """Cancels remediations."""
+    return Cancel(store(), _recorder(), utc_now)
+
+
+@once
+def poller() -> Poller:
+    """Polls what is due."""
+    return Poller(
+        store=store(),
+        next_step=NextStep(
+            arm=arm(),
+            read_limit=_read_limiter(),
+            policy=settings().policy(),
+            operation_timeout=settings().operation_timeout,
+            now=utc_now,
+            random=random.random,
+        ),
+        cache=_cache(),
+        jobs=jobs(),
+        shards=ShardQueue(connection.open_queue(DUE_SHARDS)),
+        publisher=_publisher(),
+        now=utc_now,
+        concurrency=settings().poll_concurrency,
+    )
+
+
+@once
+def retention() -> Retention:
+    """Removes old remediations."""
+    return Retention(store(), settings().retention_days, utc_now)
+
+
+@once
+def sweep() -> Sweep:
+    """Finds broken instances for which no signal came."""
+    graph = ResourceGraph(
+        settings().arm_endpoint, settings().sweep_subscriptions, _arm_transport(), utc_now, time.sleep
+    )
+    quota = SweepQuota(_write_limit(), _buckets(), utc_now)
+    return Sweep(graph, intake(), quota, jobs(), utc_now, random.random)
+
+
+@once
+def operation_filter() -> OperationFilter:
+    """Which failed operations count as signals."""
+    return OperationFilter(settings().event_operations, settings().client_id)
+
+
+@once
+def store() -> RemediationStore:
+    """The rows of all remediations."""
+    return RemediationStore(table())
+
+
+@once
+def table() -> TableClient:
+    """The app's table."""
+    return connection.open_table(TABLE_NAME)
+
+
+@once
+def jobs() -> SyncJobQueue:
+    """The queue of sync jobs."""
+    return SyncJobQueue(connection.open_queue(SYNC_JOBS))
+
+
+@once
+def arm() -> ArmClient:
+    """Azure Resource Manager."""
+    hosts = settings().arm_allowed_hosts
+    return ArmClient(settings().arm_endpoint, hosts, _arm_transport(), _write_limiter(), _read_limiter())
+
+
+@once
+def tokens() -> TokenCache:
+    """Tokens for Resource Manager."""
+    return TokenCache(_credential, settings().arm_audience or settings().arm_endpoint)
+
+
+@once
+def _arm_transport() -> ArmTransport:
+    return ArmTransport(tokens(), pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency))
+
+
+@once
+def _publisher() -> OutcomePublisher | None:
+    from shared.clients.outcome_topic import OutcomeTopic  # its SDK is needed with a topic only
+
+    endpoint = settings().outcome_topic_endpoint
+    return (
+        OutcomePublisher(store(), OutcomeTopic(endpoint, _credential()), utc_now, random.random) if endpoint else None
+    )
+
+
+@once
+def _recorder() -> Recorder:
+    return Recorder(store(), _cache(), announces=settings().outcome_topic_endpoint is not None)
+
+
+@once
+def _cache() -> PollCache:
+    return PollCache()
+
+
+@once
+def _buckets() -> BucketStore:
+    return BucketStore(table())
+
+
+@once
+def _write_limiter() -> RateLimiter:
+    return RateLimiter("writes", _write_limit(), _buckets(), utc_now)
+
+
+@once
+def _read_limiter() -> RateLimiter:
+    limit = Gcra(settings().arm_read_burst, settings().arm_reads_per_second)
+    return RateLimiter("reads", limit, _buckets(), utc_now)
+
+
+def _write_limit() -> Gcra:
+    return Gcra(settings().arm_write_burst, settings().arm_writes_per_second)
+
+
+def _credential() -> ManagedIdentityCredential:
+    return managed_identity(settings().client_id)

@@ -1,0 +1,192 @@
+"""Intake: a signal opens a remediation, is counted on the active one, or is dropped.
+
+Each step reads, asks the policy, and stores by compare-and-swap; who loses the race reads again. So every step may
+run twice, late, or on two machines at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared import logs
+from shared.domain import state_machine
+from shared.domain.policy import Coalesce, Decision, Drop, Open, Policy
+from shared.domain.remediation import Remediation
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.signal import NoSignal, Signal, SyncType
+from shared.healing.poll_cache import PollCache
+from shared.healing.ports import JobQueue
+from shared.healing.transition_log import log_transitions
+from shared.storage.conflicts import WriteConflict, retry_on_conflict
+from shared.storage.queues import SyncJob
+from shared.storage.remediation_store import RemediationStore
+from shared.storage.table_rows import LatestPointer, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The signal opened this remediation."""
+
+    remediation: Remediation
+    job: SyncJob
+    """To be enqueued by the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coalesced:
+    """The signal was counted on the active remediation."""
+
+    remediation: Remediation
+    job: SyncJob | None
+    """To be enqueued by the caller, where the remediation waited for its sweep slot and is expedited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The signal starts nothing."""
+
+    code: str
+    """As `policy.Drop`; `NoSignal` for what is no signal at all."""
+    reason: str
+    job: None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The decision on a signal if it came now."""
+
+    decision: Decision
+    sync_type: SyncType | None
+    """The sync that its remediation would call, or calls; None when it would be dropped."""
+
+
+Latest = Stored | CorruptDocument | None
+"""The instance's latest remediation, if there is one and it can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes signals in."""
+
+    store: RemediationStore
+    jobs: JobQueue
+    cache: PollCache
+    policy: Policy
+    now: Callable[[], datetime]
+
+    def accept(self, signal: Signal | NoSignal) -> Opened | Coalesced | Dropped:
+        """Open a remediation for a signal, or find the one to which it belongs.
+
+        Raises:
+            WriteConflict: others kept changing the same instance; the trigger is to be run again.
+            azure.core.exceptions.AzureError: storage cannot be reached; likewise.
+        """
+        if isinstance(signal, NoSignal):
+            logs.info("signal.ignored", reason=signal.reason)
+            return Dropped("NoSignal", signal.reason)
+        try:
+            # Most instances fail for the first time: assume so and save two reads, the store knows better.
+            return self._act(signal, None, None)
+        except WriteConflict:
+            return retry_on_conflict(lambda: self._read_and_act(signal))
+
+    def evaluate(self, signal: Signal) -> Decision:
+        """The policy's decision on a signal now; nothing is written.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        at_first_sight = self.policy.decide(signal, None, (), self.now())
+        if isinstance(at_first_sight, Drop):
+            return at_first_sight
+        pointer = self.store.latest_pointer(signal.instance)
+        return self._decide(signal, pointer, self._load_latest(pointer))
+
+    def preview(self, signal: Signal) -> Preview:
+        """Say what `accept` would do with this signal; nothing is written. Raises as `evaluate` does."""
+        decision = self.evaluate(signal)
+        match decision:
+            case Open():
+                return Preview(decision, self.policy.sync_type(1, signal.sync_type))
+            case Coalesce(active):
+                return Preview(decision, active.attempt.sync_type)
+            case Drop():
+                return Preview(decision, None)
+
+    def _read_and_act(self, signal: Signal) -> Opened | Coalesced | Dropped:
+        pointer = self.store.latest_pointer(signal.instance)
+        latest = self._load_latest(pointer)
+        if pointer is not None and latest is None:
+            latest = self._resume(pointer)
+        return self._act(signal, pointer, latest)
+
+    def _act(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Opened | Coalesced | Dropped:
+        match self._decide(signal, pointer, latest):
+            case Drop(code, reason):
+                return self._drop(signal, code, reason)
+            case Coalesce() if isinstance(latest, Stored):
+                return self._coalesce(signal, latest)
+            case _:
+                return self._open(signal, pointer)
+
+    def _decide(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Decision:
+        remediation = latest.remediation if isinstance(latest, Stored) else None
+        return self.policy.decide(signal, remediation, pointer.opened if pointer else (), self.now())
+
+    def _drop(self, signal: Signal, code: str, reason: str) -> Dropped:
+        logs.info(
+            "signal.dropped",
+            backupInstanceId=str(signal.instance),
+            code=code,
+            reason=reason,
+            clientRequestId=signal.client_request_id,
+        )
+        return Dropped(code, reason)
+
+    def _coalesce(self, signal: Signal, active: Stored) -> Coalesced:
+        after = state_machine.count_signal(active.remediation)
+        job = None
+        if signal.not_before is None and state_machine.waits_for_sweep_slot(after, self.now()):
+            # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
+            after = state_machine.expedite(after, self.now())
+            job = _first_job(after)
+        self.cache.keep(self.store.save(active, after), after)
+        logs.info(
+            "signal.coalesced",
+            remediationId=after.id,
+            signals=after.signals,
+            reason=signal.reason,
+            clientRequestId=signal.client_request_id,
+        )
+        return Coalesced(after, job)
+
+    def _open(self, signal: Signal, pointer: LatestPointer | None) -> Opened:
+        sync_type = self.policy.sync_type(1, signal.sync_type)
+        fresh = state_machine.open_remediation(signal, sync_type, self.now())
+        stored = self.store.open(fresh, pointer)
+        if stored is not None:
+            self.cache.keep_opening(stored)
+        log_transitions(None, fresh)
+        return Opened(fresh, _first_job(fresh))
+
+    def _load_latest(self, pointer: LatestPointer | None) -> Latest:
+        if pointer is None:
+            return None
+        try:
+            return self.store.load(pointer.remediation_id)
+        except CorruptDocument as corrupt:
+            # An unreadable record must not keep its instance from being healed.
+            logs.error("remediation.corrupt", remediationId=pointer.remediation_id, reason=str(corrupt))
+            return corrupt
+
+    def _resume(self, pointer: LatestPointer) -> Latest:
+        """Do what the host that opened the latest remediation left undone."""
+        resumed = self.store.resume_opening(pointer, self.now())
+        if resumed is not None:
+            log_transitions(None, resumed)
+            self.jobs.send(_first_job(resumed), state_machine.job_delay(resumed, self.now()))
+        return self._load_latest(pointer)
+
+
+def _first_job(remediation: Remediation) -> SyncJob:
+    return SyncJob(remediation.id, remediation.attempt.number)

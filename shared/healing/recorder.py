@@ -1,0 +1,39 @@
+"""Stores one step of a remediation by compare-and-swap, and logs it."""
+
+from dataclasses import dataclass
+
+from shared import logs
+from shared.domain import state_machine
+from shared.domain.remediation import Remediation
+from shared.healing.poll_cache import PollCache
+from shared.healing.transition_log import log_transitions
+from shared.storage.conflicts import WriteConflict
+from shared.storage.remediation_store import RemediationStore
+from shared.storage.table_rows import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Stores the steps that triggers make; a poll run stores many at once (`poller`)."""
+
+    store: RemediationStore
+    cache: PollCache
+    announces: bool
+    """Whether there is a topic for outcomes."""
+
+    def save(self, stored: Stored, after: Remediation) -> Remediation:
+        """Store the remediation as it is after a step; returns it as it is stored.
+
+        Raises:
+            WriteConflict: another writer changed it since it was read.
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        step = after if self.announces else state_machine.skip_announcement(after)
+        try:
+            saved = self.store.save(stored, step)
+        except WriteConflict:
+            logs.info("write.conflict", remediationId=after.id)
+            raise
+        log_transitions(stored.remediation, step)
+        self.cache.keep(saved, step)
+        return step

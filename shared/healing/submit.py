@@ -1,0 +1,122 @@
+"""Submit: carries out a sync job, which is one sync call, and gives up jobs that the queue gave up on."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from azure.core.exceptions import AzureError
+
+from shared import logs
+from shared.domain import state_machine
+from shared.domain.policy import Policy
+from shared.domain.remediation import Remediation, Status
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.state_machine import Expired, Moment, SlotAhead, SubmitResult, SyncResponse
+from shared.healing.poll_cache import PollCache, TakeOnceCache
+from shared.healing.ports import Arm, JobQueue
+from shared.healing.recorder import Recorder
+from shared.rate_limits.rate_limiter import RateLimiter
+from shared.storage.conflicts import WriteConflict, retry_on_conflict
+from shared.storage.queues import InvalidJob, SyncJob
+from shared.storage.remediation_store import RemediationStore
+from shared.storage.table_rows import Stored
+
+_MAX_LOGGED_CHARS = 2_000
+"""Of a foreign message, in logs and as evidence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Carries out sync jobs. Any may come twice, late, or on two hosts at once."""
+
+    store: RemediationStore
+    arm: Arm
+    write_limit: RateLimiter
+    jobs: JobQueue
+    cache: PollCache
+    recorder: Recorder
+    policy: Policy
+    operation_timeout: timedelta
+    now: Callable[[], datetime]
+    random: Callable[[], float]
+    _unrecorded: TakeOnceCache[tuple[SyncJob, str], SubmitResult] = field(default_factory=TakeOnceCache, init=False)
+    """Results that storage was not there to record, by job and ETag of the row that they are about."""
+
+    def run(self, message: str) -> None:
+        """Carry out a sync job: one sync call, whose response moves the remediation on.
+
+        Raises:
+            InvalidJob: the message is no sync job; the queue keeps it as poison.
+            WriteConflict: others kept changing the remediation; the queue delivers the job again.
+            azure.core.exceptions.AzureError: storage cannot be reached; likewise.
+        """
+        job = SyncJob.from_message(message)
+        stored = self._load(job)
+        if stored is None:
+            return
+        submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation)
+        try:
+            after = self._record(stored, submitted)
+        except AzureError:
+            # What Azure has answered need not be asked again when the queue brings the job back.
+            self._unrecorded.keep((job, stored.etag), submitted)
+            raise
+        if after is not None and after.status is Status.QUEUED:
+            event = "remediation.deferred" if after.error else "remediation.paced"
+            logs.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
+            self.jobs.send(job, state_machine.job_delay(after, self.now()))
+
+    def give_up(self, message: str) -> None:
+        """End the remediation of a sync job that the queue gave up on; the message's text is kept."""
+        text = message[:_MAX_LOGGED_CHARS]
+        logs.error("job.poison", message=text)
+        try:
+            job = SyncJob.from_message(message)
+            stored = self.store.load(job.remediation_id)
+        except (InvalidJob, CorruptDocument) as invalid:
+            logs.error("job.invalid", reason=str(invalid), message=text)
+            return
+        if stored is not None and state_machine.expects_job(stored.remediation, job.attempt):
+            with suppress(WriteConflict):  # the other writer has more to say about it
+                self.recorder.save(stored, state_machine.on_poison_message(stored.remediation, text, self.now()))
+
+    def _load(self, job: SyncJob) -> Stored | None:
+        """The remediation, if it still waits for just this job."""
+        stored = self.cache.take_opening(job.remediation_id, self.now()) or self.store.load(job.remediation_id)
+        waits = stored is not None and state_machine.expects_job(stored.remediation, job.attempt)
+        if stored is not None and waits and not state_machine.is_too_early(stored.remediation, self.now()):
+            return stored
+        status = stored.remediation.status if stored else "missing"
+        logs.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=status)
+        return None
+
+    def _submit(self, remediation: Remediation) -> SubmitResult:
+        """Time out, wait for a rate-limit slot, or call sync."""
+        attempt = remediation.attempt
+        if state_machine.time_out_if_expired(remediation, self.operation_timeout, self.now()):
+            return Expired(attempt.number, self.operation_timeout, self.now())
+        if remediation.slot_at is None:
+            slot_at = self.write_limit.slot(remediation.instance.subscription_id)
+            if slot_at > self.now():
+                return SlotAhead(attempt.number, slot_at)
+        result = self.arm.sync(remediation.instance, attempt.sync_type, remediation.request_id)
+        moment = Moment(self.now(), self.random(), self.policy.retry_delay(attempt.number))
+        return SyncResponse(attempt.number, result, moment)
+
+    def _record(self, stored: Stored, submitted: SubmitResult) -> Remediation | None:
+        """Store the result, even if the row changed during the call: what ARM has answered is still true.
+
+        Returns:
+            The remediation as it is stored now; None if it has gone on without this result.
+        """
+        reload = partial(self.store.load, stored.remediation.id)
+        try:
+            return self._record_on(stored, submitted)
+        except WriteConflict:
+            return retry_on_conflict(lambda: self._record_on(reload(), submitted))
+
+    def _record_on(self, current: Stored | None, submitted: SubmitResult) -> Remediation | None:
+        after = state_machine.on_submit(current.remediation, submitted) if current else None
+        return self.recorder.save(current, after) if current and after else None

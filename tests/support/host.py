@@ -1,0 +1,77 @@
+"""One host: the use cases of healing as `composition` puts them together, on the parts that a test gives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from shared.healing.cancel import Cancel
+from shared.healing.intake import Intake
+from shared.healing.next_step import NextStep
+from shared.healing.outcome_publisher import OutcomePublisher
+from shared.healing.poll_cache import PollCache
+from shared.healing.poller import Poller
+from shared.healing.ports import Arm, JobQueue, Shards, Topic
+from shared.healing.recorder import Recorder
+from shared.healing.submit import Submit
+from shared.rate_limits.rate_limiter import RateLimiter
+from shared.settings import Settings
+from shared.storage.remediation_store import RemediationStore
+
+
+@dataclass(kw_only=True)
+class Host:
+    """A process. `dataclasses.replace` gives one with other parts and the same cache."""
+
+    store: RemediationStore
+    arm: Arm
+    write_limit: RateLimiter
+    read_limit: RateLimiter
+    jobs: JobQueue
+    shards: Shards
+    topic: Topic | None
+    settings: Settings
+    clock: Callable[[], datetime]
+    jitter: float = 0.0
+    concurrency: int = 1
+    max_due_per_host: int = 10_000
+    cache: PollCache = field(default_factory=PollCache)
+
+    def __post_init__(self) -> None:
+        policy, timeout = self.settings.policy(), self.settings.operation_timeout
+        recorder = Recorder(self.store, self.cache, announces=self.topic is not None)
+        publisher = OutcomePublisher(self.store, self.topic, self.clock, self._random) if self.topic else None
+        self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock)
+        self.cancel = Cancel(self.store, recorder, self.clock)
+        self.submit = Submit(
+            store=self.store,
+            arm=self.arm,
+            write_limit=self.write_limit,
+            jobs=self.jobs,
+            cache=self.cache,
+            recorder=recorder,
+            policy=policy,
+            operation_timeout=timeout,
+            now=self.clock,
+            random=self._random,
+        )
+        self.poller = Poller(
+            store=self.store,
+            next_step=NextStep(
+                arm=self.arm,
+                read_limit=self.read_limit,
+                policy=policy,
+                operation_timeout=timeout,
+                now=self.clock,
+                random=self._random,
+            ),
+            cache=self.cache,
+            jobs=self.jobs,
+            shards=self.shards,
+            publisher=publisher,
+            now=self.clock,
+            concurrency=self.concurrency,
+            max_due_per_host=self.max_due_per_host,
+        )
+
+    def _random(self) -> float:
+        return self.jitter

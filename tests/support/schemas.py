@@ -1,0 +1,53 @@
+"""JSON Schemas of a remediation's document, made from its structs: part of openapi.json and of the outcome's schema."""
+
+from typing import Any
+
+import msgspec
+
+from shared.domain.remediation import UNKNOWN, Attempt, Error, Remediation, Status, Transition
+from shared.domain.signal import SyncType
+
+Json = dict[str, Any]
+_STRUCTS = {"RemediationResource": Remediation, "AttemptResource": Attempt, "TransitionResource": Transition}
+"""By the names that they have in generated clients."""
+_ENUMS = {"Status": Status, "SyncType": SyncType}
+_NAMES = {kind.__name__: name for name, kind in {**_STRUCTS, **_ENUMS}.items()}
+_ERROR = msgspec.json.schema(Error)
+
+
+def remediation_schemas(folder: str) -> dict[str, Json]:
+    """The schemas by name; a `$ref` in them leads to the others in the folder, such as `#/components/schemas`.
+
+    Every field is required, since all are always written. Fields beside these are not forbidden: versions add some.
+    """
+    _, made = msgspec.json.schema_components(_STRUCTS.values(), schema_hook=_arm_id, ref_template="{name}")
+    schemas = {name: _object(made[struct.__name__]) for name, struct in _STRUCTS.items()}
+    # msgspec sorts the values of an enum, which have an order of their own.
+    schemas |= {name: {**made[name], "enum": [*enum], "type": "string"} for name, enum in _ENUMS.items()}
+    schemas["ErrorDetail"] = {**_ERROR, "additionalProperties": True}
+    return {name: {**_with_references(schema, folder), "title": name} for name, schema in schemas.items()}
+
+
+def _arm_id(kind: type) -> Json:
+    return {"type": "string", "format": "arm-id"}
+
+
+def _object(struct: Json) -> Json:
+    fields = {name: {**schema} for name, schema in struct["properties"].items() if name != UNKNOWN}
+    for schema in fields.values():
+        schema.pop("default", None)
+    return {**struct, "properties": fields, "required": list(fields)}
+
+
+def _with_references(schema: Any, folder: str) -> Any:
+    """The schema with references into the folder, also where the schema of an error stands in place."""
+    if schema == _ERROR:
+        return {"$ref": f"{folder}/ErrorDetail"}
+    if isinstance(schema, list):
+        return [_with_references(each, folder) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: f"{folder}/{_NAMES[value]}" if key == "$ref" else _with_references(value, folder)
+        for key, value in schema.items()
+    }
