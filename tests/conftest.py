@@ -1,12 +1,19 @@
-"""The local stack for tests: each service is started once per run, when the first test asks for it."""
+"""The local stack for tests, and how they are shared out to workers (pytest -n).
+
+Each worker, or the run without any, has services of its own, started when the first test asks for them.
+"""
 
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from types import FrameType
 
 import pytest
+from execnet.gateway import Gateway
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from dev.stack.services import Azurite
 from dev.stack.stack import Stack
@@ -18,14 +25,60 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
-def pytest_configure() -> None:
-    """End on SIGTERM as on Ctrl-C: with the teardown of the fixtures, which ends the services."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+_TWO_HOSTS = ("tests/integration/test_crashes.py", "tests/integration/test_pacing_hosts.py")
+"""They wait more than they work, and both at once would leave their hosts too little of a small machine."""
+_FIRST = (*_TWO_HOSTS, "tests/api/", "tests/browser/", "tests/dev/", "tests/integration/", "tests/infra/")
+"""Begins of paths, those of the longest tests first: what is begun last should be short."""
+_workers: list[int] = []
+"""Their process ids, in the process that hands out the tests."""
+
+
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist comes without types
+    """Gives each worker whole files, for the sake of their fixtures, in the order in which they are collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "two hosts" if file in _TWO_HOSTS else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileScheduling:
+    """Instead of what --dist says."""
+    return FileScheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Last come the tests that want the running host: from then on it announces what they leave to it."""
-    items.sort(key=lambda item: "running_stack" in getattr(item, "fixturenames", ()))
+    """Put the longest tests first."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(begin) for begin in _FIRST])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """End on SIGTERM as on Ctrl-C: with the teardown of the fixtures, which ends the services."""
+    if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt_once)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """A worker is told to end by the terminal, by the process that hands out the tests, and by execnet."""
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: None)  # not SIG_IGN, which the services of a teardown would inherit
+    raise KeyboardInterrupt
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_newgateway(gateway: Gateway) -> None:
+    """Remember the worker."""
+    _workers.append(gateway.remote_exec("import os; channel.send(os.getpid())").receive())
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Tell the workers at once: left to pytest-xdist, they would go on for 5 s, and be killed after 10 s."""
+    for process_id in _workers:
+        with suppress(ProcessLookupError):
+            os.kill(process_id, signal.SIGTERM)
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +127,13 @@ def in_azure(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator
     return simulator
 
 
-@pytest.fixture(scope="session")
-def running_stack(services: Stack, azurite: Azurite, running_azure: Simulator) -> Stack:
-    """Azurite, simulated Azure, and a host with the app in it."""
+@pytest.fixture(scope="module")
+def running_stack(services: Stack, azurite: Azurite, running_azure: Simulator) -> Iterator[Stack]:
+    """Azurite, simulated Azure, and a host with the app in it: it would announce what tests after it leave there."""
     services.host.start(services.app_settings())
     services.host.wait()
-    return services
+    yield services
+    services.host.stop()
 
 
 @pytest.fixture

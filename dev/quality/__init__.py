@@ -1,0 +1,1 @@
+"""The command test: lint, types and tests. Imports from dev: `processes`."""
