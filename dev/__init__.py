@@ -1,1 +1,1 @@
-"""What runs on a developer's machine only; never deployed, and independent of the app's own packages."""
+"""Development: the commands of `python3 -m dev` and all that they need. Never deployed; imports nothing of the app."""

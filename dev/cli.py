@@ -1,7 +1,5 @@
 """The command line: sets up the environment, then hands over. Stdlib only, until that is set up."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Sequence
@@ -19,7 +17,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         # pytest's own options follow `test`; argparse would want to know them.
         if arguments[:1] == ["test"] and arguments[1:2] not in (["-h"], ["--help"]):
-            options, pytest_arguments = argparse.Namespace(command="test"), list(arguments[1:])
+            options = argparse.Namespace(command="test", quick="--quick" in arguments)
+            pytest_arguments = [argument for argument in arguments[1:] if argument != "--quick"]
         else:
             options, pytest_arguments = _parser().parse_args(arguments), []
         node = environment.prepare()
@@ -30,8 +29,9 @@ def main(arguments: Sequence[str]) -> int:
             from dev.quality.check import check
             from dev.setup import checkers
 
-            checkers.prepare(node)
-            return check(pytest_arguments, environment.child_environment(node))
+            if not options.quick:
+                checkers.prepare(node)
+            return check(pytest_arguments, environment.child_environment(node), quick=options.quick)
         if options.command == "bench":
             from dev.bench.run import bench
 
@@ -60,14 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", parents=[host], help="a failed backup instance heals itself, live")
     demo.add_argument("--json", action="store_true", help="the last line of stdout is the result as JSON")
     demo.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
-    commands.add_parser("up", parents=[host], help="the same stack, without the story, until Ctrl-C")
+    commands.add_parser("up", parents=[host], help="the same stack, to be tried by hand, until Ctrl-C")
     bench = commands.add_parser("bench", help="measure the app beside the official SDK's poller")
     bench.add_argument("--json", action="store_true", help="the last line of stdout is the result as JSON")
     bench.add_argument("--quick", action="store_true", help="small numbers, one run: a minute instead of twenty")
-    commands.add_parser(
+    test = commands.add_parser(
         "test",
         help="lint, types and all tests; further arguments go to pytest",
-        usage="python3 -m dev test [pytest arguments]",
+        usage="python3 -m dev test [--quick] [pytest arguments]",
         description="ruff, mypy, then pytest with the given arguments. All run, even when one fails.",
     )
+    test.add_argument("--quick", action="store_true", help="of the tests, only the unit tests: less than a minute")
     return parser

@@ -1,8 +1,8 @@
 """A local Azure: `python -m dev.azure_simulator --port 0 --directory DIR`.
 
-Serves on one https port what the app talks to: Azure Resource Manager for Backup vaults with Resource Graph, the
-managed identity endpoint, an Event Grid topic, and the control plane `/_simulator/...` that sets up instances and
-faults and tells what was asked. The certificate is signed by a throw-away CA in DIR.
+Serves the app's Azure on one https port: Azure Resource Manager for Backup vaults with Resource Graph, the managed
+identity endpoint, an Event Grid topic, and the control plane `/_simulator/...` that sets up instances and faults
+and lists the requests that came. The certificate is signed by a throw-away CA in DIR.
 
 When it serves, one JSON line goes to stdout, and nothing else ever does:
 `{"ready": true, "url", "ca", "identityEndpoint", "identityHeader", "topicEndpoint"}`. SIGTERM and Ctrl-C end
@@ -29,66 +29,57 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dev.azure_simulator.arm import Arm
-from dev.azure_simulator.certificates import Secrets, lasting_secrets, server_certificate
+from dev.azure_simulator.certificates import server_certificate
 from dev.azure_simulator.control_plane import Simulation, control_routes
 from dev.azure_simulator.cut_connection import CutConnection, CuttableHttpProtocol
-from dev.azure_simulator.data_protection import Backups
-from dev.azure_simulator.event_grid_topic import Topics
-from dev.azure_simulator.managed_identity import ManagedIdentity, Tokens
-from dev.azure_simulator.request_log import Journal
-from dev.azure_simulator.resource_graph import Graph
-from dev.azure_simulator.throttling import Throttling
-from dev.azure_simulator.vaults import Vaults
+from dev.azure_simulator.request_log import RequestLog
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_IDLE_CONNECTION_SECONDS = 120
-_LAST_ANSWERS_SECONDS = 1
+_IDLE_CONNECTION_TIMEOUT = 120
+_SHUTDOWN_TIMEOUT = 1
 
-Answer = Callable[[Request, bytes], Awaitable[tuple[str, Response]]]
+Handler = Callable[[Request, bytes], Awaitable[tuple[str, Response]]]
+"""Returns the kind of the request, for the request log, and the response."""
 
 
-def create_app(base_url: str, secrets: Secrets) -> Starlette:
-    """The simulated Azure as an ASGI application; `base_url` is where its clients reach it."""
-    vaults, tokens = Vaults(), Tokens(secrets.signing_key)
-    throttling = Throttling()
-    backups, graph = Backups(vaults, base_url), Graph(vaults)
-    simulation = Simulation(vaults, backups, graph, tokens, Topics(tokens), Journal(), throttling)
-    arm = Arm(vaults, tokens, backups, graph, throttling)
-    identity = ManagedIdentity(tokens, secrets.identity_header)
+def create_app(simulation: Simulation) -> Starlette:
+    """The simulated Azure as an ASGI application."""
+    vaults, log = simulation.vaults, simulation.request_log
+    arm = Arm(vaults, simulation.identity, simulation.data_protection, simulation.graph, simulation.throttling)
 
     async def token(request: Request, body: bytes) -> tuple[str, Response]:
-        await asyncio.sleep(vaults.defaults.latency_seconds)
-        return "token", identity.answer(request)
+        await asyncio.sleep(vaults.behaviour(None).latency_seconds)
+        return "token", simulation.identity.answer(request)
 
     async def publish(request: Request, body: bytes) -> tuple[str, Response]:
-        await asyncio.sleep(vaults.defaults.latency_seconds)
+        await asyncio.sleep(vaults.behaviour(None).latency_seconds)
         return "topic", simulation.topics.publish(request.path_params["name"], request, body)
 
     return Starlette(
         routes=[
-            *control_routes(simulation, time.time),
-            _noted("/msi/token", ["GET"], token, simulation.journal),
-            _noted("/topics/{name}/api/events", ["POST"], publish, simulation.journal),
+            *control_routes(simulation),
+            _logged("/msi/token", ["GET"], token, log),
+            _logged("/topics/{name}/api/events", ["POST"], publish, log),
             # ARM's paths are matched there, in any casing.
-            _noted("/{path:path}", _METHODS, arm.answer, simulation.journal),
+            _logged("/{path:path}", _METHODS, arm.answer, log),
         ]
     )
 
 
-def _noted(path: str, methods: list[str], answer: Answer, journal: Journal) -> Route:
+def _logged(path: str, methods: list[str], handler: Handler, log: RequestLog) -> Route:
     async def endpoint(request: Request) -> Response:
         at = time.time()
         body = await request.body()
-        kind, response = await answer(request, body)
+        kind, response = await handler(request, body)
         status = None if isinstance(response, CutConnection) else response.status_code
-        journal.add(kind, at, request, body, status)
+        log.add(kind, at, request, body, status)
         return response
 
     return Route(path, endpoint, methods=methods)
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Says on stdout that it serves, as soon as it does."""
+    """Prints the ready line on stdout as soon as it serves."""
 
     def __init__(self, config: uvicorn.Config, announcement: dict[str, object]) -> None:
         super().__init__(config)
@@ -111,11 +102,11 @@ def main() -> None:
     directory: Path = arguments.directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     ca, certificate = server_certificate(directory)
-    secrets = lasting_secrets(directory)
     sockets = _listen(arguments.port)
     url = f"https://localhost:{sockets[0].getsockname()[1]}"
+    simulation = Simulation(url)
     config = uvicorn.Config(
-        create_app(url, secrets),
+        create_app(simulation),
         http=CuttableHttpProtocol,
         ws="none",
         lifespan="off",
@@ -124,15 +115,15 @@ def main() -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=_IDLE_CONNECTION_SECONDS,
-        timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
+        timeout_keep_alive=_IDLE_CONNECTION_TIMEOUT,
+        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
     )
     announcement: dict[str, object] = {
         "ready": True,
         "url": url,
         "ca": str(ca),
         "identityEndpoint": f"{url}/msi/token",
-        "identityHeader": secrets.identity_header,
+        "identityHeader": simulation.identity.header,
         "topicEndpoint": f"{url}/topics/outcomes/api/events",
     }
     _AnnouncingServer(config, announcement).run(sockets)
@@ -141,7 +132,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.azure_simulator", description="A local Azure.")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--directory", type=Path, required=True, help="for the CA and the secrets; made if missing")
+    parser.add_argument("--directory", type=Path, required=True, help="for the certificates; made if missing")
     parser.add_argument("--access-log", action="store_true", help="one line for each request on stderr")
     return parser.parse_args()
 
@@ -164,8 +155,7 @@ def _bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     # Only where the protocol is named does asyncio turn off Nagle's algorithm, which costs 40 ms an answer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if sys.platform != "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(2048)
     except OSError:

@@ -1,4 +1,4 @@
-"""Azure Resource Manager, as far as Backup vaults go: routing, admission, and what every answer carries.
+"""Azure Resource Manager, as far as Backup vaults go: routing, admission, and the headers of every answer.
 
 Sources: "Backup Instances - Sync Backup Instance" and its siblings in the REST reference (2024-04-01), "Track
 asynchronous Azure operations" and "Understand how Resource Manager throttles requests".
@@ -9,18 +9,17 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dev.azure_simulator.data_protection import Backups, Call
+from dev.azure_simulator.data_protection import ArmRequest, DataProtection
 from dev.azure_simulator.errors import cloud_error, fault_response
-from dev.azure_simulator.managed_identity import ARM_AUDIENCES, TokenRefused, Tokens
-from dev.azure_simulator.resource_graph import Graph
-from dev.azure_simulator.throttling import Throttling, Turn, kind_of
+from dev.azure_simulator.managed_identity import ARM_AUDIENCES, ManagedIdentity, TokenRefused
+from dev.azure_simulator.resource_graph import ResourceGraph
+from dev.azure_simulator.throttling import Admission, Throttling
 from dev.azure_simulator.vaults import Instance, InstanceId, Vaults
 
 _VAULT = (
@@ -28,129 +27,128 @@ _VAULT = (
     r"/providers/Microsoft\.DataProtection/backupVaults/(?P<vault>[^/]+)"
 )
 _INSTANCE = _VAULT + r"/backupInstances/(?P<name>[^/]+)"
-# An operation can be named below its vault, its instance, the resource group, or a location.
-_OPERATION = (
-    r"/subscriptions/(?P<subscription>[^/]+)(?:/resourceGroups/(?P<group>[^/]+))?"
-    r"/providers/Microsoft\.DataProtection(?:/locations/[^/]+|/backupVaults/(?P<vault>[^/]+))?"
-    r"(?:/backupInstances/(?P<name>[^/]+))?/{collection}/(?P<operation>[^/]+)"
-)
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SUBSCRIPTION = re.compile(r"/subscriptions/(?P<subscription>[^/]+)", re.IGNORECASE)
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer authorization_uri="https://login.windows.net/", error="invalid_token"'}
+_READS = ("GET", "HEAD")
 
 
 class _Route(NamedTuple):
     kind: str
     method: str
-    path: re.Pattern[str]
+    path: str
     faults: str | None
-    handle: Callable[[Any, Call], Response]
-    """A method of the resource provider, `Backups` or `Graph`."""
+    """The key of the list in a behaviour."""
+    handle: Callable[[Any, ArmRequest], Response]
+    """A method of the resource provider, `DataProtection` or `ResourceGraph`."""
 
 
-def _route(kind: str, method: str, path: str, faults: str | None, handle: Callable[[Any, Call], Response]) -> _Route:
-    return _Route(kind, method, re.compile(path, re.IGNORECASE), faults, handle)
-
-
-_ROUTES = (
-    _route(
-        "operationStatus",
-        "GET",
-        _OPERATION.replace("{collection}", "operationStatus"),
-        "pollFaults",
-        Backups.operation_status,
-    ),
-    _route(
-        "operationResults",
-        "GET",
-        _OPERATION.replace("{collection}", "operationResults"),
-        "pollFaults",
-        Backups.operation_results,
-    ),
-    _route("sync", "POST", _INSTANCE + "/sync", "syncFaults", Backups.sync),
-    _route("instance", "GET", _INSTANCE, "readFaults", Backups.read),
-    _route("instances", "GET", _VAULT + "/backupInstances", None, Backups.list),
-    _route("graph", "POST", r"/providers/Microsoft\.ResourceGraph/resources", None, Graph.resources),
-    _route("subscriptions", "GET", "/subscriptions", None, Backups.subscriptions),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """What a path names: the first route that fits it, and whether the method is the route's."""
-
-    route: _Route
-    names: dict[str, str]
-    method_fits: bool
+_ROUTES = [
+    (re.compile(route.path, re.IGNORECASE), route)
+    for route in (
+        _Route(
+            "operationStatus",
+            "GET",
+            _VAULT + "/operationStatus/(?P<operation>[^/]+)",
+            "pollFaults",
+            DataProtection.operation_status,
+        ),
+        _Route(
+            "operationResults",
+            "GET",
+            _VAULT + "/operationResults/(?P<operation>[^/]+)",
+            "pollFaults",
+            DataProtection.operation_results,
+        ),
+        _Route("sync", "POST", _INSTANCE + "/sync", "syncFaults", DataProtection.sync),
+        _Route("instance", "GET", _INSTANCE, "readFaults", DataProtection.read),
+        _Route("instances", "GET", _VAULT + "/backupInstances", None, DataProtection.list),
+        _Route("graph", "POST", r"/providers/Microsoft\.ResourceGraph/resources", None, ResourceGraph.resources),
+        _Route("subscriptions", "GET", "/subscriptions", None, DataProtection.subscriptions),
+    )
+]
 
 
 class Arm:
     """Lets requests in as Resource Manager does, then hands them to the resource provider."""
 
-    def __init__(self, vaults: Vaults, tokens: Tokens, backups: Backups, graph: Graph, throttling: Throttling) -> None:
-        """`backups` is Microsoft.DataProtection, `graph` Microsoft.ResourceGraph."""
+    def __init__(
+        self,
+        vaults: Vaults,
+        identity: ManagedIdentity,
+        data_protection: DataProtection,
+        graph: ResourceGraph,
+        throttling: Throttling,
+    ) -> None:
+        """`identity` tells whose tokens are good."""
         self._vaults = vaults
-        self._tokens = tokens
-        self._backups = backups
+        self._identity = identity
+        self._data_protection = data_protection
         self._graph = graph
         self._throttling = throttling
 
     async def answer(self, request: Request, body: bytes) -> tuple[str, Response]:
-        """The kind of the request (for the journal) and the response, after the latency that is set."""
-        target = _find(request)
-        instance = self._instance(target) if target else None
+        """The kind of the request (for the request log) and the response, after the latency that is set."""
+        route, names = _find(request.scope["path"])
+        instance = self._instance(names)
         if latency := self._vaults.behaviour(instance).latency_seconds:
             await asyncio.sleep(latency)
-        response = self._admit(request) or self._serve(request, body, target, instance)
+        response = self._admit(request) or self._serve(request, body, route, names, instance)
         _complete(request, response)
-        return (target.route.kind if target and target.method_fits else "other"), response
+        return (route.kind if route and route.method == request.method else "other"), response
 
     def _admit(self, request: Request) -> Response | None:
         """The refusal of a request that gets no further than Resource Manager, in its order of checks."""
         try:
-            self._tokens.check(request.headers.get("authorization"), ARM_AUDIENCES)
+            self._identity.check(request.headers.get("authorization"), ARM_AUDIENCES)
         except TokenRefused as refused:
             return cloud_error(401, refused.code, refused.message, _CHALLENGE)
-        return _bad_api_version(request) or _bad_subscription(request) or self._throttle(request)
+        return _bad_api_version(request) or self._throttle(request)
 
     def _throttle(self, request: Request) -> Response | None:
         found = _SUBSCRIPTION.match(request.scope["path"])
-        turn = found and self._throttling.admit(kind_of(request.method), found["subscription"], time.monotonic())
-        if not found or not turn:
+        if not found or request.method in _READS:
             return None
-        request.state.turn = turn
-        return _throttled(found["subscription"], turn) if turn.retry_after else None
+        admission = self._throttling.admit(found["subscription"], time.monotonic())
+        request.state.admission = admission
+        if admission is None or admission.retry_after is None:
+            return None
+        message = (
+            f"Number of 'write' requests for subscription '{found['subscription']}' exceeded. Please try again after "
+            f"'{admission.retry_after}' seconds after additional tokens are available. Refer to "
+            "https://aka.ms/arm-throttling for additional information."
+        )
+        return cloud_error(429, "SubscriptionRequestsThrottled", message, {"Retry-After": str(admission.retry_after)})
 
-    def _serve(self, request: Request, body: bytes, target: _Target | None, instance: Instance | None) -> Response:
-        path = request.scope["path"]
-        if target is None:
-            return cloud_error(404, "NotFound", f"The simulator knows no resource at the path '{path}'.")
-        if not target.method_fits:
+    def _serve(
+        self, request: Request, body: bytes, route: _Route | None, names: dict[str, str], instance: Instance | None
+    ) -> Response:
+        if route is None:
+            message = f"The simulator knows no resource at the path '{request.scope['path']}'."
+            return cloud_error(404, "NotFound", message)
+        if route.method != request.method:
             message = f"The requested resource does not support http method '{request.method}'."
-            return cloud_error(405, "HttpMethodNotSupported", message, {"Allow": target.route.method})
-        if fault := self._vaults.next_fault(instance, target.route.faults):
+            return cloud_error(405, "HttpMethodNotSupported", message, {"Allow": route.method})
+        if fault := self._vaults.next_fault(instance, route.faults):
             return fault_response(fault)
-        provider = self._graph if target.route.kind == "graph" else self._backups
-        return target.route.handle(provider, Call(request, body, target.names, instance, time.time()))
+        provider = self._graph if route.kind == "graph" else self._data_protection
+        return route.handle(provider, ArmRequest(request, body, names, instance, time.time()))
 
-    def _instance(self, target: _Target) -> Instance | None:
-        names = target.names
-        if operation_id := names.get("operation"):
-            operation = self._vaults.operation(operation_id)
+    def _instance(self, names: dict[str, str]) -> Instance | None:
+        if "operation" in names:
+            operation = self._vaults.operation(names["operation"])
             return self._vaults.find(operation.instance_id) if operation else None
         if "name" not in names:
             return None
         return self._vaults.find(InstanceId(names["subscription"], names["group"], names["vault"], names["name"]))
 
 
-def _find(request: Request) -> _Target | None:
-    path = request.scope["path"]
-    for route in _ROUTES:
-        if found := route.path.fullmatch(path):
-            return _Target(route, found.groupdict(), route.method == request.method)
-    return None
+def _find(path: str) -> tuple[_Route | None, dict[str, str]]:
+    """The first route that fits the path, and the names in the path."""
+    for pattern, route in _ROUTES:
+        if found := pattern.fullmatch(path):
+            return route, found.groupdict()
+    return None, {}
 
 
 def _bad_api_version(request: Request) -> Response | None:
@@ -163,23 +161,6 @@ def _bad_api_version(request: Request) -> Response | None:
     return None
 
 
-def _bad_subscription(request: Request) -> Response | None:
-    found = _SUBSCRIPTION.match(request.scope["path"])
-    if not found or _UUID.fullmatch(found["subscription"]):
-        return None
-    message = f"The provided subscription identifier '{found['subscription']}' is malformed or invalid."
-    return cloud_error(400, "InvalidSubscriptionId", message)
-
-
-def _throttled(subscription: str, turn: Turn) -> Response:
-    message = (
-        f"Number of '{turn.kind}' requests for subscription '{subscription}' exceeded. Please try again after "
-        f"'{turn.retry_after}' seconds after additional tokens are available. Refer to "
-        "https://aka.ms/arm-throttling for additional information."
-    )
-    return cloud_error(429, "SubscriptionRequestsThrottled", message, {"Retry-After": str(turn.retry_after)})
-
-
 def _complete(request: Request, response: Response) -> None:
     """Add the headers that ARM puts on every answer, unless a fault has set them."""
     request_id = str(uuid.uuid4())
@@ -188,9 +169,10 @@ def _complete(request: Request, response: Response) -> None:
     headers.setdefault("x-ms-correlation-request-id", request.headers.get("x-ms-correlation-request-id", request_id))
     if client_request_id := request.headers.get("x-ms-client-request-id"):
         headers.setdefault("x-ms-client-request-id", client_request_id)
-    kind = kind_of(request.method)
-    turn: Turn | None = getattr(request.state, "turn", None)
     # Where nothing is counted: a full bucket less this request.
-    remaining = turn.remaining if turn else {"read": 249, "write": 199}[kind]
-    headers.setdefault(f"x-ms-ratelimit-remaining-subscription-{kind}s", str(remaining))
+    admission: Admission | None = getattr(request.state, "admission", None)
+    kind, remaining = (
+        ("reads", 249) if request.method in _READS else ("writes", admission.remaining if admission else 199)
+    )
+    headers.setdefault(f"x-ms-ratelimit-remaining-subscription-{kind}", str(remaining))
     headers.setdefault("cache-control", "no-cache")

@@ -1,35 +1,32 @@
 """The resource provider Microsoft.DataProtection: backup instances, their sync, and its operations."""
 
-import base64
-import binascii
 import email.utils
-import json
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 from urllib.parse import quote
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dev.azure_simulator.behaviour import Behaviour, Json
 from dev.azure_simulator.errors import cloud_error
-from dev.azure_simulator.vaults import PROVIDER, Instance, InstanceId, Operation, Vaults
+from dev.azure_simulator.vaults import Instance, Operation, VaultKey, Vaults
 
 _TYPE = "Microsoft.DataProtection/backupVaults/backupInstances"
-_REGION = "westeurope"
 _PAGE_SIZE = 100
-_SYNC_TYPES = ("Default", "ForceResync")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One admitted request: what its path names, and the instance behind it (None: there is none)."""
+class ArmRequest:
+    """One admitted request: the names in its path, and the instance of these names (None: there is none)."""
 
     request: Request
     body: bytes
     names: dict[str, str]
-    """Segments of the path: subscription, group, vault, name, operation; absent ones are missing or None."""
+    """Segments of the path: subscription, group, vault, name, operation; absent ones are missing."""
     instance: Instance | None
     now: float
     """Seconds since 1970."""
@@ -40,27 +37,40 @@ class Call:
         path: str = self.request.scope["path"]
         return path
 
+    @property
+    def vault_key(self) -> VaultKey:
+        """The vault that the path names, in lower case."""
+        return self.names["subscription"].lower(), self.names["group"].lower(), self.names["vault"].lower()
 
-class Backups:
+
+class _SyncRequest(msgspec.Struct, rename="camel"):
+    # The API reference does not say what an absent type means; the service is asked for one by the app.
+    sync_type: Literal["Default", "ForceResync"] = "Default"
+
+
+class DataProtection:
     """Answers for Microsoft.DataProtection."""
 
     def __init__(self, vaults: Vaults, base_url: str) -> None:
         """`base_url` is this ARM's endpoint, without a slash at its end: operation URLs begin with it."""
         self._vaults = vaults
         self._base_url = base_url
-        self.page_size = _PAGE_SIZE
+        self.reset()
 
     def reset(self) -> None:
         """Back to pages of 100 instances."""
         self.page_size = _PAGE_SIZE
 
-    def sync(self, call: Call) -> Response:
+    def sync(self, call: ArmRequest) -> Response:
         """`POST .../backupInstances/{name}/sync`."""
         instance = call.instance
         if instance is None:
             return self._not_found(call)
-        if problem := _bad_sync_request(call.body):
-            return cloud_error(400, "InvalidRequestContent", problem)
+        try:
+            msgspec.json.decode(call.body, type=_SyncRequest)
+        except msgspec.DecodeError as error:
+            message = f"The request content was invalid and could not be deserialized: {error}."
+            return cloud_error(400, "InvalidRequestContent", message)
         instance.settle(call.now)
         if instance.operation:
             message = f"Another operation is in progress on the backup instance '{instance.id.name}'."
@@ -71,32 +81,26 @@ class Backups:
             return Response()
         return Response(status_code=202, headers=self._follow(call, operation, behaviour))
 
-    def read(self, call: Call) -> Response:
+    def read(self, call: ArmRequest) -> Response:
         """`GET .../backupInstances/{name}`."""
         if call.instance is None:
             return self._not_found(call)
         return JSONResponse(show_instance(call.instance, call.now))
 
-    def list(self, call: Call) -> Response:
+    def list(self, call: ArmRequest) -> Response:
         """`GET .../backupInstances`: one page, and the link to the next one."""
-        names = call.names
-        vault = names["subscription"].lower(), names["group"].lower(), names["vault"].lower()
-        if not self._vaults.has_vault(vault):
+        if not self._vaults.has(*call.vault_key):
             return self._not_found(call)
-        try:
-            after = _read_skip_token(call.request.query_params.get("$skipToken"))
-        except ValueError:
-            return cloud_error(400, "BadRequest", "The $skipToken is invalid.")
-        rest = [instance for instance in self._vaults.instances(vault) if instance.id.key > after]
+        after = call.request.query_params.get("$skipToken", "")
+        rest = [instance for instance in self._vaults.instances(call.vault_key) if instance.id.key > after]
         page = rest[: self.page_size]
         answer: Json = {"value": [show_instance(instance, call.now) for instance in page]}
         if len(rest) > len(page):
-            version = call.request.query_params["api-version"]
-            token = base64.urlsafe_b64encode(page[-1].id.key.encode()).decode()
-            answer["nextLink"] = f"{self._base_url}{quote(call.path)}?api-version={version}&$skipToken={quote(token)}"
+            version, token = call.request.query_params["api-version"], quote(page[-1].id.key)
+            answer["nextLink"] = f"{self._base_url}{quote(call.path)}?api-version={version}&$skipToken={token}"
         return JSONResponse(answer)
 
-    def subscriptions(self, call: Call) -> Response:
+    def subscriptions(self, call: ArmRequest) -> Response:
         """`GET /subscriptions`: those in which something was registered (REST reference, "Subscriptions - List")."""
         value = [
             {"id": f"/subscriptions/{one}", "subscriptionId": one, "displayName": "Simulated", "state": "Enabled"}
@@ -104,7 +108,7 @@ class Backups:
         ]
         return JSONResponse({"value": value, "count": {"type": "Total", "value": len(value)}})
 
-    def operation_status(self, call: Call) -> Response:
+    def operation_status(self, call: ArmRequest) -> Response:
         """`GET .../operationStatus/{id}`: the URL of the header Azure-AsyncOperation."""
         operation = self._operation(call)
         if operation is None:
@@ -124,7 +128,7 @@ class Backups:
         answer["properties"] = {"objectType": "OperationJobExtendedInfo", "jobId": operation.job_id}
         return JSONResponse(answer)
 
-    def operation_results(self, call: Call) -> Response:
+    def operation_results(self, call: ArmRequest) -> Response:
         """`GET .../operationResults/{id}`: the URL of the header Location."""
         operation = self._operation(call)
         if operation is None:
@@ -137,45 +141,33 @@ class Backups:
             return JSONResponse({"error": operation.error}, 400)
         return JSONResponse({"objectType": "OperationJobExtendedInfo", "jobId": operation.job_id})
 
-    def _operation(self, call: Call) -> Operation | None:
-        """The operation, if the rest of the path names its place too."""
+    def _operation(self, call: ArmRequest) -> Operation | None:
+        """The operation, if the rest of the path names its vault."""
         operation = self._vaults.operation(call.names["operation"])
-        if operation is None:
-            return None
-        place = operation.instance_id
-        true_names = {
-            "subscription": place.subscription,
-            "group": place.resource_group,
-            "vault": place.vault,
-            "name": place.name,
-        }
-        for segment, true_name in true_names.items():
-            if (call.names.get(segment) or true_name).lower() != true_name.lower():
-                return None
-        return operation
+        return operation if operation and operation.instance_id.vault_key == call.vault_key else None
 
-    def _follow(self, call: Call, operation: Operation, behaviour: Behaviour) -> dict[str, str]:
+    def _follow(self, call: ArmRequest, operation: Operation, behaviour: Behaviour) -> dict[str, str]:
         """The headers that say where and when to ask how the operation is going."""
         version = call.request.query_params["api-version"]
-        status_path, results_path = _operation_paths(operation.instance_id, behaviour.poll_path)
+        vault = f"{self._base_url}{operation.instance_id.vault_path}"
         headers = _retry_after(behaviour, call.now)
         if not behaviour.omit_async_header:
-            url = f"{self._base_url}{status_path}/{operation.id}?api-version={version}"
+            url = f"{vault}/operationStatus/{operation.id}?api-version={version}"
             template = behaviour.operation_url or "{url}"
             headers["Azure-AsyncOperation"] = (
                 template.replace("{url}", url).replace("{base}", self._base_url).replace("{operationId}", operation.id)
             )
         if not behaviour.omit_location_header:
-            headers["Location"] = f"{self._base_url}{results_path}/{operation.id}?api-version={version}"
+            headers["Location"] = f"{vault}/operationResults/{operation.id}?api-version={version}"
         return headers
 
-    def _not_found(self, call: Call) -> Response:
+    def _not_found(self, call: ArmRequest) -> Response:
         """The outermost thing of the path that does not exist, as Resource Manager reports it."""
         subscription, group, vault = call.names["subscription"], call.names["group"], call.names["vault"]
-        if not self._vaults.has_subscription(subscription):
+        if not self._vaults.has(subscription):
             message = f"The subscription '{subscription}' could not be found."
             return cloud_error(404, "SubscriptionNotFound", message)
-        if not self._vaults.has_resource_group(subscription, group):
+        if not self._vaults.has(subscription, group):
             return cloud_error(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
         resource = f"Microsoft.DataProtection/backupVaults/{vault}"
         if name := call.names.get("name"):
@@ -183,7 +175,7 @@ class Backups:
         message = f"The Resource '{resource}' under resource group '{group}' was not found."
         return cloud_error(404, "ResourceNotFound", message)
 
-    def _operation_not_found(self, call: Call) -> Response:
+    def _operation_not_found(self, call: ArmRequest) -> Response:
         return cloud_error(404, "ResourceNotFound", f"The operation '{call.names['operation']}' was not found.")
 
 
@@ -191,7 +183,7 @@ def show_instance(instance: Instance, now: float) -> Json:
     """The backup instance in the form of the API version 2024-04-01."""
     state = instance.state(now)
     properties: Json = {
-        "friendlyName": instance.friendly_name,
+        "friendlyName": instance.id.name,
         "dataSourceInfo": _data_source(instance.data_source_id),
         "policyInfo": {"policyId": f"{instance.id.vault_path}/backupPolicies/daily", "policyVersion": ""},
         "protectionStatus": {"status": state},
@@ -214,35 +206,9 @@ def _data_source(resource_id: str) -> Json:
         "resourceName": segments[-1],
         "resourceType": kind,
         "datasourceType": kind,
-        "resourceLocation": _REGION,
+        "resourceLocation": "westeurope",
         "objectType": "Datasource",
     }
-
-
-def _bad_sync_request(body: bytes) -> str | None:
-    try:
-        request = json.loads(body)
-    except ValueError:
-        return "The request content was invalid and could not be deserialized: it is not JSON."
-    if not isinstance(request, dict):
-        return "The request content was invalid and could not be deserialized: it is not an object."
-    # The API reference does not say what an absent type means; the service is asked for one by the app.
-    if request.get("syncType", "Default") not in _SYNC_TYPES:
-        return f"The value of 'syncType' must be one of {', '.join(_SYNC_TYPES)}."
-    return None
-
-
-def _operation_paths(instance_id: InstanceId, poll_path: str) -> tuple[str, str]:
-    """Where an operation's status and result are, for each way that this service names them."""
-    if poll_path == "vault":
-        scope = instance_id.vault_path
-        return f"{scope}/operationStatus", f"{scope}/operationResults"
-    if poll_path == "location":
-        scope = f"/subscriptions/{instance_id.subscription}/{PROVIDER}/locations/{_REGION}"
-        return f"{scope}/operationStatus", f"{scope}/operationResults"
-    scope = f"{instance_id.group_path}/{PROVIDER}"
-    # The reference's sample has such a Location: an instance without its vault.
-    return f"{scope}/operationStatus", f"{scope}/backupInstances/{instance_id.name}/operationResults"
 
 
 def _retry_after(behaviour: Behaviour, now: float) -> dict[str, str]:
@@ -253,16 +219,6 @@ def _retry_after(behaviour: Behaviour, now: float) -> dict[str, str]:
         # Dates in HTTP have whole seconds: rounded up, so that it is never sooner than one second.
         return {"Retry-After": email.utils.formatdate(math.ceil(now + 1), usegmt=True)}
     return {"Retry-After": f"{wait:g}"}
-
-
-def _read_skip_token(token: str | None) -> str:
-    """The name to go on behind; raises ValueError for a token that was not given out here."""
-    if not token:
-        return ""
-    try:
-        return base64.urlsafe_b64decode(token).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ValueError(str(error)) from error
 
 
 def _iso(seconds: float) -> str:

@@ -4,16 +4,13 @@ from collections.abc import Mapping
 
 from starlette.responses import JSONResponse, Response
 
-from dev.azure_simulator.behaviour import AnswerFault, Fault
+from dev.azure_simulator.behaviour import Fault
 from dev.azure_simulator.cut_connection import CutConnection
 
 _CODES = {
     400: ("BadRequest", "The request is invalid."),
     401: ("AuthenticationFailed", "Authentication failed."),
-    403: (
-        "AuthorizationFailed",
-        "The client does not have authorization to perform this action over the scope.",
-    ),
+    403: ("AuthorizationFailed", "The client does not have authorization to perform this action over the scope."),
     404: ("ResourceNotFound", "The resource was not found."),
     409: ("Conflict", "The request conflicts with the state of the resource."),
     429: ("SubscriptionRequestsThrottled", "Number of requests exceeded the limit. Please try again later."),
@@ -31,8 +28,8 @@ def cloud_error(status: int, code: str, message: str, headers: Mapping[str, str]
 
 def fault_response(fault: Fault) -> Response:
     """The response that a fault puts in the place of the true one."""
-    if not isinstance(fault, AnswerFault):
-        return CutConnection(fault.seconds)
+    if fault.status is None:
+        return CutConnection()
     if isinstance(fault.body, str):
         return Response(fault.body, fault.status, fault.headers)
     if fault.body is not None:

@@ -1,4 +1,4 @@
-"""What was asked of the simulated Azure: every request, without its secrets."""
+"""The log of the requests to the simulated Azure, without their secrets."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from dev.azure_simulator.behaviour import Json
 
 _log = logging.getLogger("azure_simulator")
-_KEPT = 100_000
+_MAX_ENTRIES = 100_000
 _SECRET_HEADERS = frozenset({"x-identity-header", "aeg-sas-key", "aeg-sas-token"})
 
 
@@ -29,20 +29,19 @@ class _Entry(NamedTuple):
     body: bytes
 
 
-class Journal:
+class RequestLog:
     """The last 100,000 requests, numbered from 0 in the order in which they were answered."""
 
     def __init__(self) -> None:
-        """Empty."""
         self.reset()
 
     def reset(self) -> None:
         """Forget all, and number from 0 again."""
-        self._entries: deque[_Entry] = deque(maxlen=_KEPT)
+        self._entries: deque[_Entry] = deque(maxlen=_MAX_ENTRIES)
         self._next = 0
 
     def add(self, kind: str, at: float, request: Request, body: bytes, status: int | None) -> None:
-        """Note a request that came at this second since 1970; `status` is None if it gets no answer."""
+        """Add a request that came at this second since 1970; `status` is None if it gets no answer."""
         path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
         headers = request.headers.raw
         entry = _Entry(self._next, at, kind, request.method, path, query, status, headers, body)

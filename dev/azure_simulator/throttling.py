@@ -1,40 +1,26 @@
-"""Resource Manager's throttling: token buckets for each subscription, one for writes and one for reads.
+"""Resource Manager's throttling of writes: a token bucket for each subscription.
 
 Source: "Understand how Resource Manager throttles requests": a bucket holds so many tokens, each request takes
-one, and so many are put back each second; a DELETE has a third bucket there, which nobody needs here. The one
-principal and region of the simulator are not told apart. Off until it is set up.
+one, and so many are put back each second. Reads and deletes have buckets of their own there, which nobody needs
+here. The simulator has one principal and one region. Off until it is set up.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
-
-from dev.azure_simulator.behaviour import InvalidBehaviour
-
-Kind = Literal["write", "read"]
-
-_KEYS: Mapping[Kind, tuple[str, str]] = {
-    "write": ("writeBurst", "writesPerSecond"),
-    "read": ("readBurst", "readsPerSecond"),
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How large a bucket is, and how fast it is filled again."""
+    """How large a bucket is, and how many tokens are put back each second."""
 
     burst: int
     per_second: float
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What became of one request at its bucket."""
+class Admission:
+    """The bucket's answer to one request."""
 
-    kind: Kind
     remaining: int
     """Whole tokens that are left now."""
     retry_after: int | None
@@ -70,58 +56,17 @@ class Throttling:
     """The buckets of all subscriptions."""
 
     def __init__(self) -> None:
-        """Off."""
-        self.reset()
+        self.set_limit(None)
 
-    def reset(self) -> None:
-        """Off for both kinds, and every bucket forgotten."""
-        self._limits: dict[Kind, Limit | None] = {"write": None, "read": None}
-        self._buckets: dict[tuple[Kind, str], Bucket] = {}
+    def set_limit(self, limit: Limit | None) -> None:
+        """Begin anew with full buckets of this limit; None turns throttling off."""
+        self._limit = limit
+        self._buckets: dict[str, Bucket] = {}
 
-    def set_limits(self, limits: Mapping[Kind, Limit | None]) -> None:
-        """Change the kinds that are named; their buckets begin anew, full."""
-        self._limits.update(limits)
-        self._buckets = {key: bucket for key, bucket in self._buckets.items() if key[0] not in limits}
-
-    def admit(self, kind: Kind, subscription: str, now: float) -> Turn | None:
-        """Count a request; None where requests of this kind are not limited."""
-        limit = self._limits[kind]
-        if limit is None:
+    def admit(self, subscription: str, now: float) -> Admission | None:
+        """Count a write; None where writes are not limited."""
+        if self._limit is None:
             return None
-        key = kind, subscription.lower()
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = Bucket(limit, now)
+        bucket = self._buckets.setdefault(subscription.lower(), Bucket(self._limit, now))
         wait = bucket.take(now)
-        return Turn(kind, bucket.remaining, max(1, math.ceil(wait)) if wait else None)
-
-
-def kind_of(method: str) -> Kind:
-    """Which bucket a request draws from: an action, which is a POST, is a write."""
-    return "read" if method in ("GET", "HEAD") else "write"
-
-
-def take_limits(document: dict[str, Any]) -> dict[Kind, Limit | None]:
-    """Take the limits out of the settings: `{"writeBurst": 200, "writesPerSecond": 10}`, likewise for reads.
-
-    Both numbers of a kind go together; null for both turns it off.
-
-    Raises:
-        InvalidBehaviour: one without the other, or a number that is none.
-    """
-    limits: dict[Kind, Limit | None] = {}
-    for kind, keys in _KEYS.items():
-        if document.keys().isdisjoint(keys):
-            continue
-        burst, per_second = (document.pop(key, None) for key in keys)
-        is_off = burst is None and per_second is None
-        limits[kind] = None if is_off else _read_limit(keys, burst, per_second)
-    return limits
-
-
-def _read_limit(keys: tuple[str, str], burst: object, per_second: object) -> Limit:
-    if isinstance(burst, bool) or not isinstance(burst, int) or burst < 1:
-        raise InvalidBehaviour(f"{keys[0]}: expected a whole number from 1, with {keys[1]}, got {burst!r}")
-    if isinstance(per_second, bool) or not isinstance(per_second, int | float) or not 0 < per_second < math.inf:
-        raise InvalidBehaviour(f"{keys[1]}: expected a number above 0, with {keys[0]}, got {per_second!r}")
-    return Limit(burst, per_second)
+        return Admission(bucket.remaining, max(1, math.ceil(wait)) if wait else None)

@@ -1,17 +1,19 @@
 """The simulated Backup vaults: their backup instances, and the operations that run on them.
 
-Nothing here runs by itself: an operation ends because the clock says so when somebody looks.
+Nothing here runs by itself: whether an operation has ended is computed when it is asked for.
 """
 
 import base64
 import re
 import uuid
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Self
 
-from dev.azure_simulator.behaviour import FAULT_LISTS, MISSING_PERMISSIONS, Behaviour, Fault, FaultsUsed, Json
+import msgspec
 
-PROVIDER = "providers/Microsoft.DataProtection"
-"""The segments that every id and operation URL of this service has."""
+from dev.azure_simulator.behaviour import MISSING_PERMISSIONS, Behaviour, Fault, Json
+
 _INSTANCE_ID = re.compile(
     r"/subscriptions/([^/?#]+)/resourceGroups/([^/?#]+)/providers/Microsoft\.DataProtection"
     r"/backupVaults/([^/?#]+)/backupInstances/([^/?#]+)",
@@ -31,13 +33,13 @@ class InstanceId:
     name: str
 
     @classmethod
-    def parse(cls, text: object) -> "InstanceId":
+    def parse(cls, text: str) -> Self:
         """Read an id, casing free.
 
         Raises:
             ValueError: the text is no backup instance id.
         """
-        found = _INSTANCE_ID.fullmatch(text) if isinstance(text, str) else None
+        found = _INSTANCE_ID.fullmatch(text)
         if not found:
             raise ValueError(f"{text!r} is not the id of a backup instance")
         return cls(*found.groups())
@@ -50,7 +52,7 @@ class InstanceId:
     @property
     def vault_path(self) -> str:
         """The id of the vault."""
-        return f"{self.group_path}/{PROVIDER}/backupVaults/{self.vault}"
+        return f"{self.group_path}/providers/Microsoft.DataProtection/backupVaults/{self.vault}"
 
     def __str__(self) -> str:
         """The id, starting with a slash."""
@@ -58,12 +60,12 @@ class InstanceId:
 
     @property
     def vault_key(self) -> VaultKey:
-        """Finds the vault in any casing."""
+        """The vault's names in lower case: the same for every casing of the id."""
         return self.subscription.lower(), self.resource_group.lower(), self.vault.lower()
 
     @property
     def key(self) -> str:
-        """Finds the instance in its vault in any casing."""
+        """The instance's name in lower case."""
         return self.name.lower()
 
 
@@ -87,16 +89,16 @@ class Operation:
 
 @dataclass(slots=True)
 class Instance:
-    """One backup instance, and what is set for it alone."""
+    """One backup instance, and its own settings."""
 
     id: InstanceId
-    friendly_name: str
     protection_state: str
     error_details: Json | None
     data_source_id: str
-    overrides: Json = field(default_factory=dict)
-    """Attributes of `Behaviour` that differ from the defaults."""
-    faults_used: FaultsUsed = field(default_factory=FaultsUsed)
+    behaviour: Json = field(default_factory=dict)
+    """The keys of a `Behaviour` in which it differs from the defaults."""
+    faults_used: Counter[str] = field(default_factory=Counter)
+    """How many faults of each list, by the list's key in a behaviour."""
     operation: Operation | None = None
 
     def settle(self, now: float) -> None:
@@ -122,12 +124,11 @@ class Vaults:
 
     def __init__(self) -> None:
         """Empty: there is no subscription until an instance is put into one."""
-        self.defaults = Behaviour()
         self.reset()
 
     def reset(self) -> None:
         """Forget all, defaults included."""
-        self.defaults = Behaviour()
+        self._defaults: Json = {}
         self._instances: dict[VaultKey, dict[str, Instance]] = {}
         self._operations: dict[str, Operation] = {}
 
@@ -151,55 +152,49 @@ class Vaults:
         """All in which there is a vault, sorted."""
         return sorted({key[0] for key in self._instances})
 
-    def has_subscription(self, subscription: str) -> bool:
-        """Whether any vault is in it."""
-        return any(key[0] == subscription.lower() for key in self._instances)
-
-    def has_resource_group(self, subscription: str, resource_group: str) -> bool:
-        """Whether any vault is in it."""
-        return any(key[:2] == (subscription.lower(), resource_group.lower()) for key in self._instances)
-
-    def has_vault(self, vault: VaultKey) -> bool:
-        """Whether the vault exists."""
-        return vault in self._instances
+    def has(self, *scope: str) -> bool:
+        """Whether any vault is in this scope: a subscription, and optionally a resource group and a vault in it."""
+        wanted = tuple(name.lower() for name in scope)
+        return any(key[: len(wanted)] == wanted for key in self._instances)
 
     def operation(self, operation_id: str) -> Operation | None:
         """The operation of this id, running or ended. It is no resource name: its casing counts."""
         return self._operations.get(operation_id)
 
-    def set_defaults(self, attributes: Json, fault_lists: list[str]) -> None:
-        """Change the default behaviour; instances that follow a changed list of faults start it anew."""
-        self.defaults = replace(self.defaults, **attributes)
-        for instances in self._instances.values():
-            for instance in instances.values():
-                for name in fault_lists:
-                    if _FAULTS[name] not in instance.overrides:
-                        instance.faults_used.forget(name)
+    def set_defaults(self, behaviour: Json) -> None:
+        """Change these keys of the default behaviour; instances that follow a changed list of faults begin it anew."""
+        self._defaults |= behaviour
+        for instance in self.all():
+            for key in behaviour.keys() - instance.behaviour.keys():
+                del instance.faults_used[key]
 
     def behaviour(self, instance: Instance | None) -> Behaviour:
-        """What holds for this instance now; for None, the defaults."""
-        return replace(self.defaults, **instance.overrides) if instance else self.defaults
+        """The behaviour of this instance now; for None, the defaults."""
+        return msgspec.convert(self._defaults | (instance.behaviour if instance else {}), Behaviour)
 
-    def next_fault(self, instance: Instance | None, name: str | None) -> Fault | None:
-        """The next fault of the list with this name for this instance, used up by asking."""
-        if instance is None or name is None:
+    def next_fault(self, instance: Instance | None, key: str | None) -> Fault | None:
+        """The next fault of the list with this key for this instance, used up by asking."""
+        if instance is None or key is None:
             return None
-        faults: tuple[Fault, ...] = getattr(self.behaviour(instance), _FAULTS[name])
-        return instance.faults_used.take(name, faults)
+        faults = (self._defaults | instance.behaviour).get(key, [])
+        used = instance.faults_used[key]
+        if used >= len(faults):
+            return None
+        instance.faults_used[key] += 1
+        return msgspec.convert(faults[used], Fault)
 
     def start_sync(self, instance: Instance, now: float) -> Operation:
         """Begin an operation on an instance that has none running."""
         behaviour = self.behaviour(instance)
         succeeds = behaviour.final_status == "Succeeded"
-        state_after = behaviour.state_after_success if succeeds else behaviour.state_after_failure
         operation = Operation(
             id=_operation_id(),
             instance_id=instance.id,
             started=now,
             ends=now if behaviour.sync_status == 200 else now + behaviour.operation_seconds,
             final_status=behaviour.final_status,
-            error=None if succeeds else behaviour.final_error or _default_error(behaviour.final_status),
-            state_after=state_after or instance.protection_state,
+            error=None if succeeds else behaviour.final_error or MISSING_PERMISSIONS,
+            state_after=behaviour.state_after_success if succeeds else instance.protection_state,
             job_id=f"{instance.id.vault_path}/backupJobs/{uuid.uuid4()}",
         )
         self._operations[operation.id] = operation
@@ -207,15 +202,6 @@ class Vaults:
         return operation
 
 
-_FAULTS = dict(zip(FAULT_LISTS, ("sync_faults", "poll_faults", "read_faults"), strict=True))
-
-
 def _operation_id() -> str:
     """Two UUIDs in base64, as the sample of the API reference "Sync Backup Instance" has it."""
     return base64.b64encode(f"{uuid.uuid4()};{uuid.uuid4()}".encode()).decode()
-
-
-def _default_error(final_status: str) -> Json:
-    if final_status == "Canceled":
-        return {"code": "OperationCanceled", "message": "The operation was canceled."}
-    return MISSING_PERMISSIONS

@@ -1,6 +1,4 @@
-"""Cold start: what importing the app costs, beside what any app with the same triggers pays, and an app on the SDK."""
-
-from __future__ import annotations
+"""Cold start: the import time of the app, beside that of any app with the same triggers, and of one on the SDK."""
 
 import statistics
 import subprocess
@@ -8,7 +6,7 @@ from collections.abc import Iterable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dev.bench.context import Context, Json, Part, Row
+from dev.bench.context import Context, Json, Part, ResultRow
 from dev.processes.service import PROJECT, bound_to_parent
 
 _STATEMENTS = {
@@ -16,15 +14,15 @@ _STATEMENTS = {
     "bare": "import azure.functions, requests",
     "sdk": "import azure.functions, azure.mgmt.dataprotection, azure.identity",
 }
-_GOAL = 1.5
-_FEWEST = 3
-_USUAL = 9
+_MAX_RATIO = 1.5
+_QUICK_RUNS = 3
+_MIN_RUNS = 9
 
 
 def measure(context: Context) -> Json:
     """Medians of fresh interpreters, the three in turn."""
     context.say("cold start")
-    times = _FEWEST if context.quick else max(_USUAL, context.runs)
+    times = _QUICK_RUNS if context.quick else max(_MIN_RUNS, context.runs)
     with TemporaryDirectory(prefix="bytecode-", dir=context.directory) as bytecode:
         # Kept in one place for all three, as it is where apps are deployed: compiling is not importing.
         environment = {**context.environment, "PYTHONPYCACHEPREFIX": bytecode}
@@ -46,12 +44,14 @@ def _import(python: str, statement: str, environment: dict[str, str]) -> float:
     return float(asked.stdout.splitlines()[-1])
 
 
-def rows(numbers: Json) -> Iterable[Row]:
+def rows(numbers: Json) -> Iterable[ResultRow]:
     """For the table."""
     ms, ratio = numbers["milliseconds"], numbers["appToBare"]
     ours, beside = f"{ms['app']:.0f} ms", f"{ms['sdk']:.0f} ms"
-    yield Row("cold start: import of the app", ours, beside)
-    yield Row("  beside azure.functions and requests alone", f"{ratio:.2f} x", "", f"{_GOAL} x", ratio <= _GOAL)
+    yield ResultRow("cold start: import of the app", ours, beside)
+    yield ResultRow(
+        "  beside azure.functions and requests alone", f"{ratio:.2f} x", "", f"{_MAX_RATIO} x", ratio <= _MAX_RATIO
+    )
 
 
 def plot(numbers: Json, figure: Any) -> None:

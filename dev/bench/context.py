@@ -1,6 +1,4 @@
-"""What every part of the benchmark is given, what it gives back, and how a process is measured from outside."""
-
-from __future__ import annotations
+"""The parts of the benchmark, the context that each is given, and measurements of a process from outside."""
 
 import os
 import platform
@@ -27,8 +25,8 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table: what was measured, beside what, and against which goal."""
+class ResultRow:
+    """One line of the table: a number, another one beside it, and the goal."""
 
     what: str
     ours: str
@@ -40,19 +38,19 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """One question that the benchmark answers."""
+    """One of the measurements that the benchmark consists of."""
 
     name: str
     """Its key in the JSON file, and the name of its plot."""
-    measure: Callable[[Context], Json]
-    rows: Callable[[Json], Iterable[Row]]
+    measure: Callable[["Context"], Json]
+    rows: Callable[[Json], Iterable[ResultRow]]
     plot: Callable[[Json, Any], None]
     """Draws the numbers into a matplotlib figure."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """How this run of the benchmark is to be done."""
+    """The options of this run of the benchmark, and fresh stacks to measure on."""
 
     directory: Path
     azurite: Sequence[str]
@@ -61,16 +59,15 @@ class Context:
     runs: int
     quick: bool
     say: Callable[[str], None]
-    """Tells a person what is being measured."""
+    """Shows a person what is being measured."""
     _numbers: Iterator[int] = field(default_factory=count)
 
     @contextmanager
     def stack(self, **settings: str) -> Iterator[Stack]:
-        """A fresh stack whose app has these settings besides its own; only after a failure its logs stay."""
+        """A fresh stack whose app has these settings besides its own; its logs stay only after a failure."""
         directory = self.directory / f"stack-{next(self._numbers)}"
         directory.mkdir(mode=0o700)
-        stack = _Configured(directory, self.azurite, self.python, self.environment)
-        stack.more_settings = settings
+        stack = Stack(directory, self.azurite, self.python, self.environment, **settings)
         try:
             with stack:
                 stack.simulator.control("PUT", "settings", {"latencySeconds": LATENCY_SECONDS})
@@ -78,15 +75,6 @@ class Context:
         finally:
             stack.remove_data()
         shutil.rmtree(directory)
-
-
-class _Configured(Stack):
-    """A stack whose app gets more than the address of everything: settings are the only way to turn it."""
-
-    more_settings: Mapping[str, str]
-
-    def app_settings(self) -> dict[str, str]:
-        return {**super().app_settings(), **self.more_settings}
 
 
 def check_system() -> None:
@@ -111,7 +99,7 @@ def memory_mib(pid: int) -> float:
 
 
 def machine() -> Json:
-    """What the numbers were measured on; the load tells whether others worked there too."""
+    """The machine that the numbers were measured on; the load tells whether others worked there too."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

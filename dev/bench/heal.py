@@ -1,21 +1,18 @@
 """Per healed instance: calls, processor time and wall time; the SDK's poller beside this app on one host.
 
-The app's processor time is that of the host's whole process: with it the intake, all storage, the announcement,
-and what in Azure is not the app's (the host itself, its queue listener). How much that is, is measured with an
-app that does nothing on the same two triggers.
+The app's processor time is that of the host's whole process: with it the intake, all storage, the outcome event,
+and the work of the host itself and its queue listener, which in Azure is not the app's. That part is measured with
+an app that does nothing on the same two triggers.
 """
-
-from __future__ import annotations
 
 import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from dev.bench.context import UNPACED, Context, Json, Part, Row, cpu_seconds, median_of
+from dev.bench.context import UNPACED, Context, Json, Part, ResultRow, cpu_seconds, median_of
 from dev.bench.workload import LogTail, arm_calls, deliver, instance_ids, next_request, put_failing, wait_until
 from dev.processes.service import PROJECT, Service
 from dev.stack.services import Host
@@ -26,10 +23,11 @@ _QUICK_COUNT = 32
 _THREADS = 32
 _CASES = ((2, 1), (10, 5))
 """Seconds of an operation, and its Retry-After."""
-_GOALS = {2: 12.0, 10: 25.0}
-_CPU_GOAL = 20.0
-_CALLS_GOAL = 5.0
-_WARMING = 32
+_MAX_SECONDS = {2: 12.0, 10: 25.0}
+"""By the seconds of an operation."""
+_MAX_CPU_MS = 20.0
+_MAX_CALLS = 5.0
+_WARM_UP_COUNT = 32
 
 _IDLE_APP = """
 import azure.functions as func
@@ -51,10 +49,10 @@ def submit_sync(message: func.QueueMessage) -> None:
 
 
 def measure(context: Context) -> Json:
-    """Both sides of each case, in turn, so that they meet the same neighbours on the machine."""
+    """Both sides of each case, in turn, so that both meet the same load of the machine."""
     count = _QUICK_COUNT if context.quick else _COUNT
     with context.stack(**UNPACED) as stack:
-        _heal(stack, _WARMING, 0, 0)
+        _heal(stack, _WARM_UP_COUNT, 0, 0)
         cases = {f"{operation}s": _case(context, stack, count, operation, again) for operation, again in _CASES}
         host = median_of([_idle(context, stack, count, run) for run in range(context.runs)])
     return {"instances": count, "sdkThreads": _THREADS, **cases, "hostAlone": host}
@@ -74,23 +72,17 @@ def _sdk(context: Context, stack: Stack, count: int, operation: float, again: fl
     put_failing(stack.simulator, instance_ids(subscription, count + 1), operationSeconds=operation, retryAfter=again)
     before = next_request(stack.simulator)
     peer = Service("The SDK's poller", stack.directory / "logs" / "sdk.log")
-    command = [
-        context.python,
-        "-m",
-        "dev.bench.sdk_baseline",
-        stack.simulator.url,
-        subscription,
-        str(count),
-        str(_THREADS),
-    ]
-    peer.start(command, {**context.environment, **stack.app_settings()})
+    arguments = [stack.simulator.url, subscription, str(count), str(_THREADS)]
+    peer.start(
+        [context.python, "-m", "dev.bench.sdk_baseline", *arguments], {**context.environment, **stack.app_settings()}
+    )
     try:
-        said: str = peer.wait(lambda: peer.said() if peer.said().endswith("\n") else None, seconds=600)
+        output: str = peer.wait(lambda: peer.output() if peer.output().endswith("\n") else None, seconds=600)
     finally:
         peer.stop()
     calls = arm_calls(stack.simulator, before)
     calls["instance"] -= _THREADS  # made to open the connections
-    result: Json = json.loads(said)
+    result: Json = json.loads(output)
     return {**result, "calls": calls.total() / count}
 
 
@@ -103,7 +95,7 @@ def _heal(stack: Stack, count: int, operation: float, again: float) -> Json:
     began, cpu = time.perf_counter(), cpu_seconds(pid)
     deliver(stack.host, ids)
     taken = time.perf_counter() - began
-    wait_until(stack, lambda: log.count('"outcome.published"') >= count, "announced all outcomes", 300)
+    wait_until(stack, lambda: log.count('"outcome.published"') >= count, "published all outcomes", 300)
     seconds, used = time.perf_counter() - began, cpu_seconds(pid) - cpu
     healed = log.count('"to": "Healed"')
     if healed != count:
@@ -123,34 +115,21 @@ def _idle(context: Context, stack: Stack, count: int, run: int) -> Json:
     app.mkdir(parents=True)
     (app / "function_app.py").write_text(_IDLE_APP, encoding="utf-8")
     shutil.copy(PROJECT / "host.json", app)
-    host = _IdleHost(context, directory)
+    host = Host(context.python, None, context.environment, directory, app)
     # The app's own host would take the messages, or this one its.
     stack.host.service.stop()
     host.start(stack.app_settings())
     try:
         host.wait()
-        deliver(host, instance_ids(str(uuid.uuid4()), _WARMING))
-        _wait_for_messages(host, _WARMING)
+        deliver(host, instance_ids(str(uuid.uuid4()), _WARM_UP_COUNT))
+        _wait_for_messages(host, _WARM_UP_COUNT)
         cpu = cpu_seconds(host.service.process.pid)
         deliver(host, instance_ids(str(uuid.uuid4()), count))
-        _wait_for_messages(host, _WARMING + count)
+        _wait_for_messages(host, _WARM_UP_COUNT + count)
         used = cpu_seconds(host.service.process.pid) - cpu
     finally:
         host.stop()
     return {"cpuMs": round(used / count * 1000, 2)}
-
-
-class _IdleHost(Host):
-    """The local host with another app."""
-
-    def __init__(self, context: Context, directory: Path) -> None:
-        super().__init__(context.python, None, context.environment, directory)
-        options = ["--app", str(directory / "app"), "--port", "0", "--keys", str(directory / "keys.json")]
-        self._command = [context.python, "-m", "dev.functions_host", *options]
-        self._settings = context.environment
-
-    def start(self, settings: Mapping[str, str]) -> None:
-        self.service.start(self._command, {**self._settings, **settings})
 
 
 def _wait_for_messages(host: Host, count: int) -> None:
@@ -163,23 +142,23 @@ def _wait_for_messages(host: Host, count: int) -> None:
     host.service.wait(all_done, seconds=120)
 
 
-def rows(numbers: Json) -> Iterable[Row]:
+def rows(numbers: Json) -> Iterable[ResultRow]:
     """For the table."""
     count = numbers["instances"]
     for operation, _ in _CASES:
         app, sdk = numbers[f"{operation}s"]["app"], numbers[f"{operation}s"]["sdk"]
-        wall = _GOALS[operation]
+        wall = _MAX_SECONDS[operation]
         yield _row(count, f"{count} instances, operations of {operation} s: wall", "seconds", app, sdk, wall, "s")
-        yield _row(count, "  processor time of each", "cpuMs", app, sdk, _CPU_GOAL, "ms")
-        yield _row(count, "  Resource Manager calls of each", "calls", app, sdk, _CALLS_GOAL, "")
-    yield Row("  of the processor time, the local host's own", f"{numbers['hostAlone']['cpuMs']:.1f} ms")
+        yield _row(count, "  processor time of each", "cpuMs", app, sdk, _MAX_CPU_MS, "ms")
+        yield _row(count, "  Resource Manager calls of each", "calls", app, sdk, _MAX_CALLS, "")
+    yield ResultRow("  of the processor time, the local host's own", f"{numbers['hostAlone']['cpuMs']:.1f} ms")
 
 
-def _row(count: int, what: str, key: str, app: Json, sdk: Json, goal: float, unit: str) -> Row:
+def _row(count: int, what: str, key: str, app: Json, sdk: Json, goal: float, unit: str) -> ResultRow:
     ours, beside = (f"{side[key]:.1f} {unit}".strip() for side in (app, sdk))
     if count != _COUNT:
-        return Row(what, ours, beside)
-    return Row(what, ours, beside, f"{goal:.0f} {unit}".strip(), app[key] <= goal)
+        return ResultRow(what, ours, beside)
+    return ResultRow(what, ours, beside, f"{goal:.0f} {unit}".strip(), app[key] <= goal)
 
 
 def plot(numbers: Json, figure: Any) -> None:

@@ -1,6 +1,4 @@
-"""What the benchmark leaves behind: a table for people, a JSON file, and plots where matplotlib can be had."""
-
-from __future__ import annotations
+"""The report of the benchmark: a table for people, a JSON file, and plots where matplotlib can be installed."""
 
 import asyncio
 import importlib.util
@@ -54,7 +52,7 @@ def write_json(path: Path, result: Json) -> None:
 
 
 def write_plots(directory: Path, parts: Sequence[Part], numbers: Mapping[str, Json], console: Console) -> list[str]:
-    """One SVG for each part; none, and a word about it, where matplotlib cannot be installed."""
+    """One SVG for each part; none, and a line that says so, where matplotlib cannot be installed."""
     try:
         _install_matplotlib()
     except Failure as failure:
@@ -82,7 +80,7 @@ def _install_matplotlib() -> None:
     if importlib.util.find_spec("matplotlib"):
         return
     progress = stderr_progress()
-    options = ["--disable-pip-version-check", "--no-input", "--retries", "2", "--timeout", "20"]
+    options = [*node.PIP_OPTIONS, "--retries", "2", "--timeout", "20"]
     command = [sys.executable, "-m", "pip", "install", *options, "--requirement", str(_REQUIREMENTS)]
     step = Step("matplotlib", command, node.LOGS / "install-bench.log", node.pip_environment())
     with one_at_a_time(node.STATE / "install.lock", progress):

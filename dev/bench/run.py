@@ -1,10 +1,8 @@
 """`python3 -m dev bench`: the app's numbers, beside those of the official SDK's poller on the same machine.
 
 Everything is driven and measured from outside: real Azurite, the simulated Azure, the app in the local host,
-turned by its settings alone. What limits each number is told in docs/performance.md.
+turned by its settings alone. docs/performance.md says what limits each number.
 """
-
-from __future__ import annotations
 
 import argparse
 import json
@@ -16,13 +14,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dev.bench import cold_start, heal, pacing, tick
+from dev.bench import cold_start, heal, pacing, poll_run
 from dev.bench.context import Context, Json, Part, check_system, load, machine
 from dev.bench.report import print_table, write_json, write_markdown, write_plots
 from dev.setup.node import STATE, Node
 
-PARTS: tuple[Part, ...] = (cold_start.PART, heal.PART, tick.PART, pacing.PART)
-"""In the order in which they run and are shown; a further question is one module more, and its PART here."""
+PARTS: tuple[Part, ...] = (cold_start.PART, heal.PART, poll_run.PART, pacing.PART)
+"""In the order in which they run and are shown; a further measurement is one module more, and its PART here."""
 _RUNS = 3
 
 
@@ -34,7 +32,7 @@ def bench(options: argparse.Namespace, node: Node, environment: Mapping[str, str
     runs = 1 if options.quick else _RUNS
     with console.status("") as status:
         context = Context(
-            directory, node.azurite, sys.executable, environment, runs, options.quick, _teller(console, status.update)
+            directory, node.azurite, sys.executable, environment, runs, options.quick, _progress(console, status.update)
         )
         result = _measure(context)
     numbers = result["parts"]
@@ -66,6 +64,6 @@ def _new_directory(below: Path) -> Path:
     return directory
 
 
-def _teller(console: Console, update: Callable[[str], None]) -> Callable[[str], None]:
+def _progress(console: Console, update: Callable[[str], None]) -> Callable[[str], None]:
     """On a terminal one line that changes, elsewhere a line for each step."""
     return update if console.is_terminal else lambda text: console.print(text, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The peer: `python -m dev.bench.sdk_baseline URL SUBSCRIPTION COUNT THREADS` heals with the official SDK's poller.
+"""The SDK's poller: `python -m dev.bench.sdk_baseline URL SUBSCRIPTION COUNT THREADS` heals instances.
 
 A thread for each instance under way, which is how `begin_sync_backup_instance(...).result()` is used. Prints
 `{"seconds", "cpuMs"}`, the processor time for each instance. What is made once, client, token and connections,
@@ -25,11 +25,11 @@ def main(url: str, subscription: str, count: int, threads: int) -> None:
     credential = ManagedIdentityCredential()
     with (
         DataProtectionMgmtClient(credential, subscription, base_url=url, credential_scopes=[_SCOPE]) as client,
-        ThreadPoolExecutor(threads) as side_by_side,
+        ThreadPoolExecutor(threads) as pool,
     ):
-        list(side_by_side.map(partial(_read, client), [count] * threads))
+        list(pool.map(partial(_read, client), [count] * threads))
         began, cpu = time.perf_counter(), time.process_time()
-        list(side_by_side.map(partial(_heal, client), range(count)))
+        list(pool.map(partial(_heal, client), range(count)))
         seconds, used = time.perf_counter() - began, time.process_time() - cpu
     print(json.dumps({"seconds": round(seconds, 3), "cpuMs": round(used / count * 1000, 2)}), flush=True)
 

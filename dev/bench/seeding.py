@@ -4,8 +4,6 @@ A copy has an id and an instance of its own, in the shard in which the app would
 operation of the one it was copied from.
 """
 
-from __future__ import annotations
-
 import json
 import secrets
 import uuid
@@ -21,13 +19,15 @@ from dev.processes.errors import Failure
 from dev.stack.stack import Stack
 
 _TABLE = "remediations"
-_REAL = 96
-"""Real ones to copy from: so many that all shards are among them."""
-_TRANSACTION = 100
-_SIDE_BY_SIDE = 4
-_HOURS = 3600
+_TEMPLATES = 96
+"""Real remediations to copy from: so many that all shards are among them."""
+_MAX_TRANSACTION = 100
+"""Rows; Azure Tables' own limit."""
+_CONCURRENCY = 4
+_HOUR = 3600
 
 Row = dict[str, Any]
+"""Of the table."""
 
 
 class Seeding:
@@ -36,32 +36,32 @@ class Seeding:
     def __init__(self, stack: Stack) -> None:
         """Have the app open some remediations whose operations take hours, then take them out of the table."""
         self._table = TableClient.from_connection_string(stack.azurite.connection_string, _TABLE)
-        ids = instance_ids(str(uuid.uuid4()), _REAL)
-        put_failing(stack.simulator, ids, operationSeconds=100 * _HOURS, retryAfter=_HOURS)
+        ids = instance_ids(str(uuid.uuid4()), _TEMPLATES)
+        put_failing(stack.simulator, ids, operationSeconds=100 * _HOUR, retryAfter=_HOUR)
         log = LogTail(stack.host.service.log)
         deliver(stack.host, ids)
-        wait_until(stack, lambda: log.count('"to": "Running"') >= _REAL, "called sync for all", 60)
-        # The tick moves the entries from where they were opened to where the operation is looked at.
-        ticks = len(log.ticks())
-        wait_until(stack, lambda: len(log.ticks()) >= ticks + 3, "ticked", 60)
+        wait_until(stack, lambda: log.count('"to": "Running"') >= _TEMPLATES, "called sync for all", 60)
+        # A poll run moves the due entries from the time of the opening to that of the next poll.
+        before = len(log.poll_runs())
+        wait_until(stack, lambda: len(log.poll_runs()) >= before + 3, "polled", 60)
         rows = [dict(row) for row in self._table.list_entities()]
         self._templates = _by_digit(rows)
         self._digits = list(self._templates)
         self._remove(row for row in rows if ":" in row["RowKey"])
 
     def add(self, count: int, due_at: datetime) -> None:
-        """So many remediations, all to be looked at from then on."""
+        """Add so many remediations, all due at that time."""
         by_shard: dict[str, list[Row]] = {}
         for number in range(count):
             for row in self._copy(number, due_at):
                 by_shard.setdefault(row["PartitionKey"], []).append(row)
         transactions = [
-            rows[start : start + _TRANSACTION]
+            rows[start : start + _MAX_TRANSACTION]
             for rows in by_shard.values()
-            for start in range(0, len(rows), _TRANSACTION)
+            for start in range(0, len(rows), _MAX_TRANSACTION)
         ]
-        with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
-            list(side_by_side.map(self._create, transactions))
+        with ThreadPoolExecutor(_CONCURRENCY) as pool:
+            list(pool.map(self._create, transactions))
 
     def _create(self, rows: Sequence[Row]) -> None:
         self._table.submit_transaction([("create", row) for row in rows])
@@ -85,7 +85,7 @@ class Seeding:
 
 
 def _by_digit(rows: Sequence[Mapping[str, Any]]) -> dict[str, Row]:
-    """A remediation's row for each first digit of an instance's key: the digit decides about the shard."""
+    """A remediation's row for each first digit of an instance's key: the digit decides on the shard."""
     found = {row["RowKey"].rpartition("-")[2][0]: dict(row) for row in rows if row["RowKey"].startswith("r:")}
     if not found or any("Document1" in row for row in found.values()):
         raise Failure("The app's table has other rows than shared/storage says; dev/bench/seeding.py must follow it.")

@@ -1,6 +1,4 @@
-"""The work that is measured: failing instances, the events about them, and what the app and Azure tell of it."""
-
-from __future__ import annotations
+"""The work that is measured: failing instances, the events about them, and the logs of the app and of Azure."""
 
 import re
 import time
@@ -9,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import requests
-
 from dev.stack.failure_event import failure_event
 from dev.stack.services import Host, Simulator
 from dev.stack.stack import Stack
@@ -18,13 +14,13 @@ from dev.stack.stack import Stack
 GROUP = "rg-bench"
 VAULT = "vault-bench"
 _ARM_KINDS = frozenset({"sync", "operationStatus", "operationResults", "instance"})
-_LOOK_SECONDS = 0.1
+_POLL_INTERVAL = 0.1
 _INVOCATION = re.compile(
     r"^\[(\S+)\] \w+ \S+ (Executing|Executed) 'Functions\.(\w+)'.*?Id=([0-9a-f-]+)(?:, Duration=(\d+)ms)?",
     re.MULTILINE,
 )
-_LAST = 2**31
-"""No journal gets that far: asks for no entry, only for the number of the next one."""
+_NO_REQUEST = 2**31
+"""No request log gets that far: asks for no entry, only for the number of the next one."""
 
 
 def instance_name(number: int) -> str:
@@ -45,58 +41,52 @@ def put_failing(simulator: Simulator, ids: Sequence[str], **behaviour: object) -
 
 def deliver(host: Host, ids: Sequence[str]) -> None:
     """Post the failures of all these backups as Event Grid does: in one batch, answered when all are taken."""
-    answer = requests.post(
-        f"{host.url}/runtime/webhooks/EventGrid",
-        params={"functionName": "on_backup_failure", "code": host.keys["system"]},
-        headers={"aeg-event-type": "Notification"},
-        json=[failure_event(one) for one in ids],
-        timeout=300,
-    )
+    answer = host.post_event(*map(failure_event, ids), timeout=300)
     if not answer.ok:
         raise host.service.failure(f"refused the events with {answer.status_code}: {answer.text[:500]}")
 
 
 def next_request(simulator: Simulator) -> int:
     """The number that the next request to the simulated Azure will have."""
-    return int(simulator.control("GET", f"requests?since={_LAST}").json()["next"])
+    return int(simulator.control("GET", f"requests?since={_NO_REQUEST}").json()["next"])
 
 
 def arm_calls(simulator: Simulator, since: int) -> Counter[str]:
     """Calls to Resource Manager since that request, by kind."""
-    return Counter(entry["kind"] for entry in simulator.journal(since) if entry["kind"] in _ARM_KINDS)
+    return Counter(entry["kind"] for entry in simulator.request_log(since) if entry["kind"] in _ARM_KINDS)
 
 
 class LogTail:
-    """What the host has logged since this was made, the app's lines included."""
+    """The lines that the host has logged since this was made, the app's included."""
 
     def __init__(self, log: Path) -> None:
         """Begin at the log's present end."""
         self._log = log
         self._begin = log.stat().st_size
 
-    def text(self) -> str:
-        """All lines so far."""
+    def lines(self) -> str:
+        """All lines so far, in one text."""
         with self._log.open("rb") as file:
             file.seek(self._begin)
             return file.read().decode(errors="replace")
 
-    def count(self, words: str) -> int:
-        """How often these words were logged."""
-        return self.text().count(words)
+    def count(self, text: str) -> int:
+        """How often this text was logged."""
+        return self.lines().count(text)
 
-    def ticks(self, function: str = "poll_operations") -> list[tuple[datetime, int]]:
-        """When each tick (of the timer, or `poll_shard`) that has ended began, and its milliseconds."""
-        return list(_ended(self.text(), function))
+    def poll_runs(self, function: str = "poll_operations") -> list[tuple[datetime, int]]:
+        """When each run of the timer (or of `poll_shard`) that has ended began, and its milliseconds."""
+        return list(_ended(self.lines(), function))
 
     def is_running(self, function: str) -> bool:
         """Whether an invocation of the function has begun and not ended."""
-        text = self.text()
-        return text.count(f"Executing 'Functions.{function}'") > text.count(f"Executed 'Functions.{function}'")
+        lines = self.lines()
+        return lines.count(f"Executing 'Functions.{function}'") > lines.count(f"Executed 'Functions.{function}'")
 
 
-def _ended(text: str, wanted: str) -> Iterator[tuple[datetime, int]]:
+def _ended(lines: str, wanted: str) -> Iterator[tuple[datetime, int]]:
     began: dict[str, datetime] = {}
-    for at, what, function, invocation, duration in _INVOCATION.findall(text):
+    for at, what, function, invocation, duration in _INVOCATION.findall(lines):
         if what == "Executing" and function == wanted:
             began[invocation] = datetime.fromisoformat(at)
         elif invocation in began:
@@ -104,11 +94,11 @@ def _ended(text: str, wanted: str) -> Iterator[tuple[datetime, int]]:
 
 
 def wait_until(stack: Stack, condition: Callable[[], bool], what: str, seconds: float) -> None:
-    """Look from outside until it is so; raises Failure, with the end of the host's log, if it never is."""
+    """Poll until the condition is true; raises Failure, with the end of the host's log, if it never is."""
     deadline = time.monotonic() + seconds
     while not condition():
         if not stack.host.service.running:
             raise stack.host.service.failure("has ended by itself")
         if time.monotonic() > deadline:
             raise stack.host.service.failure(f"has after {seconds:.0f} s still not {what}")
-        time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
+        time.sleep(_POLL_INTERVAL)  # the state of another process can only be polled

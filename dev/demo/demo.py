@@ -1,20 +1,18 @@
-"""`python3 -m dev demo` and `up`: the local stack, and the story of one failed backup on it."""
-
-from __future__ import annotations
+"""`python3 -m dev demo` and `up`: the local stack, and the heal of one failed backup instance on it."""
 
 import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 
-from dev.demo.terminal import StoryView, print_guide, print_plain, print_summary
-from dev.demo.timeline import Story
+from dev.demo.terminal import TimelineView, print_guide, print_plain, print_summary
+from dev.demo.timeline import Timeline
 from dev.processes.interrupts import Interrupted
 from dev.processes.service import tail
 from dev.setup.node import STATE, Node
@@ -26,43 +24,39 @@ _SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
 _VAULT = (
     f"/subscriptions/{_SUBSCRIPTION}/resourceGroups/rg-demo/providers/Microsoft.DataProtection/backupVaults/vault-demo"
 )
-_STORY_INSTANCE = f"{_VAULT}/backupInstances/disk-demo"
+_DEMO_INSTANCE = f"{_VAULT}/backupInstances/disk-demo"
 _SPARE_INSTANCES = (f"{_VAULT}/backupInstances/disk-1", f"{_VAULT}/backupInstances/disk-2")
 _BEHAVIOUR = {"operationSeconds": 2, "retryAfter": 1}
-_STORY_SECONDS = 60
-_LOOK_SECONDS = 0.1
+_HEAL_TIMEOUT = 60
+_POLL_INTERVAL = 0.1
 
 
 def demo(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) -> int:
-    """Tell the story; returns 0 only if the instance is Healed and the outcome event came."""
-    console = _console(stderr=options.json)
+    """Heal one instance, shown live; returns 0 only if it is Healed and the outcome event came."""
+    console = Console(stderr=options.json)
     stack = _stack("demo", options.host, node, environment)
     began = time.monotonic()
-    with _Running(stack, console):
+    with _running(stack, console):
         seconds_to_start = time.monotonic() - began
-        stack.simulator.put_instance(_STORY_INSTANCE, behaviour=_BEHAVIOUR)
-        story = _tell(stack, StoryView(console))
-        print_summary(console, story, seconds_to_start)
+        stack.simulator.put_instance(_DEMO_INSTANCE, behaviour=_BEHAVIOUR)
+        timeline = _heal(stack, TimelineView(console))
+        print_summary(console, timeline, seconds_to_start)
         if options.json:
-            print(json.dumps(_result(story)), flush=True)
-        if not story.healed:
-            print_plain(console, _what_is_wrong(story, stack))
+            print(json.dumps(_result(timeline)), flush=True)
+        if not timeline.healed:
+            print_plain(console, _failure_report(timeline, stack))
         if options.keep:
             _serve(console, stack)
-    return 0 if story.healed else 1
+    return 0 if timeline.healed else 1
 
 
 def up(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) -> int:
     """Run the stack until a signal ends it; returns 0, or raises Failure when a service ends by itself."""
-    console = _console(stderr=False)
+    console = Console()
     stack = _stack("up", options.host, node, environment)
-    with _Running(stack, console):
+    with _running(stack, console):
         _serve(console, stack)
     return 0
-
-
-def _console(stderr: bool) -> Console:
-    return Console(stderr=stderr)
 
 
 def _stack(command: str, host: str, node: Node, environment: Mapping[str, str]) -> Stack:
@@ -71,39 +65,36 @@ def _stack(command: str, host: str, node: Node, environment: Mapping[str, str]) 
     return Stack(directory, node.azurite, sys.executable, environment, func)
 
 
-class _Running:
-    """The stack in a `with` block, its start shown, its data removed at the end; the logs stay."""
-
-    def __init__(self, stack: Stack, console: Console) -> None:
-        self._stack = stack
-        self._console = console
-
-    def __enter__(self) -> Stack:
-        with self._console.status("Starting Azurite, a simulated Azure and a Functions host ..."):
-            return self._stack.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.stop()
-        self._stack.remove_data()
+@contextmanager
+def _running(stack: Stack, console: Console) -> Iterator[None]:
+    """The stack in a `with` block: its start is shown, its data removed at the end; the logs stay."""
+    try:
+        with console.status("Starting Azurite, a simulated Azure and a Functions host ..."):
+            stack.start()
+        yield
+    finally:
+        stack.stop()
+        stack.remove_data()
 
 
-def _tell(stack: Stack, view: StoryView) -> Story:
+def _heal(stack: Stack, view: TimelineView) -> Timeline:
     log = _LogReader(stack.host.service.log)
     log.new_lines()
-    seen = len(stack.simulator.journal())
-    story = Story(_STORY_INSTANCE, datetime.now(UTC))
+    seen = len(stack.simulator.request_log())
+    timeline = Timeline(_DEMO_INSTANCE, datetime.now(UTC))
     with view.shown():
-        answer = stack.host.post_event(failure_event(_STORY_INSTANCE))
+        answer = stack.host.post_event(failure_event(_DEMO_INSTANCE))
         if not answer.ok:
             raise stack.host.service.failure(f"refused the event with {answer.status_code}: {answer.text[:500]}")
-        deadline = time.monotonic() + _STORY_SECONDS
-        while not story.is_told and time.monotonic() < deadline:
-            story.read_log(log.new_lines())
-            story.read_azure(stack.simulator.journal(seen + len(story.requests)), stack.simulator.events())
-            view.update(story)
+        deadline = time.monotonic() + _HEAL_TIMEOUT
+        while not timeline.is_complete and time.monotonic() < deadline:
+            timeline.read_log(log.new_lines())
+            requests = stack.simulator.request_log(seen + len(timeline.requests))
+            timeline.read_azure(requests, stack.simulator.events())
+            view.update(timeline)
             _check(stack)
-            time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
-    return story
+            time.sleep(_POLL_INTERVAL)  # the state of another process can only be polled
+    return timeline
 
 
 class _LogReader:
@@ -127,16 +118,16 @@ def _check(stack: Stack) -> None:
             raise service.failure("has ended by itself")
 
 
-def _result(story: Story) -> Json:
-    kinds = story.arm_calls_by_kind()
+def _result(timeline: Timeline) -> Json:
+    kinds = timeline.arm_calls_by_kind()
     return {
-        "status": story.status,
-        "remediationId": story.remediation_id,
-        "signalToSyncSeconds": _rounded(story.seconds_to_sync()),
-        "totalSeconds": _rounded(story.seconds_to_outcome()),
+        "status": timeline.status,
+        "remediationId": timeline.remediation_id,
+        "signalToSyncSeconds": _rounded(timeline.seconds_to_sync()),
+        "totalSeconds": _rounded(timeline.seconds_to_outcome()),
         "armCalls": sum(kinds.values()),
         "armCallsByKind": kinds,
-        "outcomeEvents": len(story.events),
+        "outcomeEvents": len(timeline.events),
     }
 
 
@@ -144,14 +135,14 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _what_is_wrong(story: Story, stack: Stack) -> str:
-    missing = [step.title for step in story.steps() if step.seconds is None]
-    if not story.has_ended:
-        what = f"Not ended within {_STORY_SECONDS} s; still to come: {', '.join(missing)}."
-    elif not story.events:
-        what = f"{story.status} ({story.reason}), but no outcome event came within {_STORY_SECONDS} s."
+def _failure_report(timeline: Timeline, stack: Stack) -> str:
+    missing = [each.title for each in timeline.milestones() if each.seconds is None]
+    if not timeline.has_ended:
+        what = f"Not ended within {_HEAL_TIMEOUT} s; still to come: {', '.join(missing)}."
+    elif not timeline.events:
+        what = f"{timeline.status} ({timeline.reason}), but no outcome event came within {_HEAL_TIMEOUT} s."
     else:
-        what = f"The instance was not healed: {story.status}, {story.reason}."
+        what = f"The instance was not healed: {timeline.status}, {timeline.reason}."
     return f"\n{what}\n{tail(stack.host.service.log)}"
 
 
@@ -161,7 +152,7 @@ def _serve(console: Console, stack: Stack) -> None:
         _guide(console, stack)
         while True:
             _check(stack)
-            time.sleep(1)  # until a signal interrupts it; services are looked after meanwhile
+            time.sleep(1)  # until a signal interrupts it
     except Interrupted:
         # After SIGHUP there is no terminal any more.
         with suppress(OSError):

@@ -1,6 +1,4 @@
-"""How the demo looks in a terminal, and as plain lines where there is none."""
-
-from __future__ import annotations
+"""The output of demo and up: a live table in a terminal, plain lines where there is none."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,14 +10,14 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dev.demo.timeline import Step, Story
+from dev.demo.timeline import Milestone, Timeline
 from dev.stack.stack import Stack
 
 _TITLE_WIDTH = 15
 
 
-class StoryView:
-    """Shows the steps as they come: redrawn in a terminal, one line each elsewhere."""
+class TimelineView:
+    """Shows the milestones as they are reached: redrawn in a terminal, one line each elsewhere."""
 
     def __init__(self, console: Console) -> None:
         """Writes to this console."""
@@ -36,31 +34,31 @@ class StoryView:
         with Live(console=self._console, refresh_per_second=10) as self._live:
             yield
 
-    def update(self, story: Story) -> None:
-        """Show the story as it is now."""
-        steps = story.steps()
+    def update(self, timeline: Timeline) -> None:
+        """Show the timeline as it is now."""
+        milestones = timeline.milestones()
         if self._live:
-            self._live.update(_table(steps))
+            self._live.update(_table(milestones))
             return
-        come = [step for step in steps if step.seconds is not None]
-        for step in come[self._printed :]:
-            print_plain(self._console, f"{step.seconds:7.2f} s  {step.title:{_TITLE_WIDTH}} {step.detail}")
-        self._printed = max(self._printed, len(come))
+        reached = [each for each in milestones if each.seconds is not None]
+        for each in reached[self._printed :]:
+            print_plain(self._console, f"{each.seconds:7.2f} s  {each.title:{_TITLE_WIDTH}} {each.detail}")
+        self._printed = max(self._printed, len(reached))
 
 
-def _table(steps: list[Step]) -> Table:
+def _table(milestones: list[Milestone]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 1))
     table.add_column(width=2)
     table.add_column(width=_TITLE_WIDTH)
     table.add_column(justify="right", width=8)
     table.add_column(overflow="fold")
     waiting = False
-    for step in steps:
-        if step.seconds is not None:
-            table.add_row("[green]✔[/]", Text(step.title, "bold"), f"{step.seconds:.2f} s", Text(step.detail))
+    for each in milestones:
+        if each.seconds is not None:
+            table.add_row("[green]✔[/]", Text(each.title, "bold"), f"{each.seconds:.2f} s", Text(each.detail))
         else:
             mark = Text("·", "dim") if waiting else Spinner("dots")
-            table.add_row(mark, Text(step.title, "dim"), "", Text(step.detail, "dim"))
+            table.add_row(mark, Text(each.title, "dim"), "", Text(each.detail, "dim"))
             waiting = True
     return table
 
@@ -70,14 +68,14 @@ def print_plain(console: Console, text: str = "") -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def print_summary(console: Console, story: Story, seconds_to_start: float) -> None:
-    """What came of it, in a few lines."""
-    kinds = story.arm_calls_by_kind()
+def print_summary(console: Console, timeline: Timeline, seconds_to_start: float) -> None:
+    """The result in a few lines: status, times, calls."""
+    kinds = timeline.arm_calls_by_kind()
     calls = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    sync, outcome = story.seconds_to_sync(), story.seconds_to_outcome()
+    sync, outcome = timeline.seconds_to_sync(), timeline.seconds_to_outcome()
     console.print()
-    console.print(Text(f"{story.status}", "bold green" if story.healed else "bold red"), end="")
-    print_plain(console, f"  remediation {story.remediation_id}")
+    console.print(Text(f"{timeline.status}", "bold green" if timeline.healed else "bold red"), end="")
+    print_plain(console, f"  remediation {timeline.remediation_id}")
     if sync is not None:
         print_plain(console, f"signal to sync call     {sync:6.2f} s")
     if outcome is not None:
@@ -87,15 +85,15 @@ def print_summary(console: Console, story: Story, seconds_to_start: float) -> No
 
 
 def print_guide(console: Console, stack: Stack, instance_id: str, event_file: str) -> None:
-    """Where everything is, and commands to try.
+    """The addresses and keys of the stack, and curl commands to try.
 
-    The instance is a broken one that nobody has healed yet; `event_file` holds an event about another.
+    `instance_id` is a broken instance that nobody has healed yet; `event_file` holds an event about another.
     """
     host, azure, keys = stack.host.url, stack.simulator.url, stack.host.keys
     key = ["-H", f"x-functions-key: {keys['function']}"] if keys else []
     code = f"&code={keys['system']}" if keys else ""
     webhook = f"{host}/runtime/webhooks/EventGrid?functionName=on_backup_failure{code}"
-    json_body = ["-H", "content-type: application/json"]
+    json_body, notification = ["-H", "content-type: application/json"], ["-H", "aeg-event-type: Notification"]
     trusted = ["--cacert", str(stack.simulator.ready["ca"])]
     broken = f'{{"id": "{instance_id}"}}'
     request = f'{{"backupInstanceId": "{instance_id}"}}'
@@ -111,22 +109,8 @@ def print_guide(console: Console, stack: Stack, instance_id: str, event_file: st
     commands = {
         "heal an instance": [f"{host}/api/sync", *key, *json_body, "-d", request],
         "see how far it is": [f"{host}/api/remediations/ID", *key],
-        "another one's backup failed, says Event Grid": [
-            webhook,
-            *["-H", "aeg-event-type: Notification"],
-            *json_body,
-            "-d",
-            f"@{event_file}",
-        ],
-        "break an instance": [
-            f"{azure}/_simulator/instances",
-            *trusted,
-            "-X",
-            "PUT",
-            *json_body,
-            "-d",
-            broken,
-        ],
+        "another one's backup failed, says Event Grid": [webhook, *notification, *json_body, "-d", f"@{event_file}"],
+        "break an instance": [f"{azure}/_simulator/instances", *trusted, "-X", "PUT", *json_body, "-d", broken],
         "what Azure was asked": [f"{azure}/_simulator/requests", *trusted],
         "what was announced": [f"{azure}/_simulator/events?topic=outcomes", *trusted],
         "is all well": [f"{host}/api/health", *key],

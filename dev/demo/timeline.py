@@ -1,6 +1,4 @@
-"""What became of a signal, as seen from outside: by log lines, calls to Azure and events."""
-
-from __future__ import annotations
+"""The timeline of a heal, read from outside: from log lines, calls to Azure and outcome events."""
 
 import json
 from collections import Counter
@@ -16,8 +14,8 @@ _NOT_ARM = frozenset({"token", "topic"})
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of the story; `seconds` since the signal, None while it has not come."""
+class Milestone:
+    """One of the six stages of a heal; `seconds` since the signal, None while it is not reached."""
 
     title: str
     seconds: float | None
@@ -25,7 +23,7 @@ class Step:
 
 
 @dataclass
-class Story:
+class Timeline:
     """One signal for one backup instance, and all that followed."""
 
     instance_id: str
@@ -33,35 +31,35 @@ class Story:
     transitions: list[Json] = field(default_factory=list)
     """The app's `remediation.transition` log lines about the instance."""
     requests: list[Json] = field(default_factory=list)
-    """The simulated Azure's journal entries since the signal."""
+    """The entries of the simulated Azure's request log since the signal."""
     events: list[Json] = field(default_factory=list)
     """The CloudEvents on the outcome topic about the instance."""
 
     def read_log(self, lines: Iterable[str]) -> None:
-        """Take the transitions from new lines of the host's log; all other lines are passed over."""
+        """Add the transitions in new lines of the host's log; all other lines are skipped."""
         for line in lines:
             entry = _structured(line)
             if entry.get("event") == "remediation.transition" and self._is_mine(entry.get("backupInstanceId")):
                 self.transitions.append(entry)
 
     def read_azure(self, requests: Sequence[Json], events: Sequence[Json]) -> None:
-        """Take new journal entries, and all events that are on the topic."""
+        """Add new entries of the request log; `events` are all that are on the topic."""
         self.requests += requests
         self.events = [event for event in events if self._is_mine(event.get("subject"))]
 
     @property
     def remediation_id(self) -> str | None:
-        """Known from the first transition on."""
+        """The remediation's id, known from its first transition on."""
         return self.transitions[0]["remediationId"] if self.transitions else None
 
     @property
     def status(self) -> str | None:
-        """The newest one."""
+        """The newest status, None before the first transition."""
         return self.transitions[-1]["to"] if self.transitions else None
 
     @property
     def reason(self) -> str:
-        """Why it has this status."""
+        """The reason of the newest transition."""
         return str(self.transitions[-1].get("reason", "")) if self.transitions else ""
 
     @property
@@ -70,16 +68,16 @@ class Story:
         return self.status in _TERMINAL
 
     @property
-    def is_told(self) -> bool:
-        """Whether it has ended and the outcome event came: nothing follows.
+    def is_complete(self) -> bool:
+        """Whether the remediation has ended and the outcome event came: nothing follows.
 
-        Journal and events are two looks: the event may be seen before the call that brought it is.
+        Request log and events are read one after the other: the event may be seen before the call that brought it.
         """
-        return self.has_ended and self._announced().seconds is not None
+        return self.has_ended and self._published().seconds is not None
 
     @property
     def healed(self) -> bool:
-        """Whether the story went well: Healed, and announced as that."""
+        """Whether the remediation is Healed, and was published as that."""
         return self.status == "Healed" and any(
             event.get("type") == "BackupAutoheal.Remediation.Healed" for event in self.events
         )
@@ -88,15 +86,15 @@ class Story:
         """Calls to Resource Manager; tokens and topic are not."""
         return dict(Counter(entry["kind"] for entry in self.requests if entry["kind"] not in _NOT_ARM))
 
-    def steps(self) -> list[Step]:
-        """The six steps in their order, with the time of each that has come."""
+    def milestones(self) -> list[Milestone]:
+        """All six in their order, with the time of each that is reached."""
         return [
-            Step("signal", 0.0, "ResourceActionFailure event posted"),
+            Milestone("signal", 0.0, "ResourceActionFailure event posted"),
             self._queued(),
             self._accepted(),
             self._polled(),
             self._verified(),
-            self._announced(),
+            self._published(),
         ]
 
     def seconds_to_sync(self) -> float | None:
@@ -105,46 +103,46 @@ class Story:
 
     def seconds_to_outcome(self) -> float | None:
         """From the signal to the outcome event."""
-        return self._announced().seconds
+        return self._published().seconds
 
-    def _queued(self) -> Step:
-        opening = self._transition_to("Queued")
-        return self._step("queued", opening, f"remediation {self.remediation_id}")
+    def _queued(self) -> Milestone:
+        opened = self._transition_to("Queued")
+        return self._milestone("queued", opened, f"remediation {self.remediation_id}")
 
-    def _accepted(self) -> Step:
+    def _accepted(self) -> Milestone:
         calls = [entry for entry in self.requests if entry["kind"] == "sync"]
         accepted = next((entry for entry in calls if entry["status"] in (200, 202)), None)
         if accepted is None and calls:
-            return Step("sync accepted", None, f"answered with {calls[-1]['status']}, to be asked again")
+            return Milestone("sync accepted", None, f"answered with {calls[-1]['status']}, to be asked again")
         detail = f"POST .../sync: {accepted['status']}" if accepted else ""
-        return self._step("sync accepted", accepted, detail)
+        return self._milestone("sync accepted", accepted, detail)
 
-    def _polled(self) -> Step:
+    def _polled(self) -> Milestone:
         polls = [entry for entry in self.requests if entry["kind"] in _POLLS]
         if not polls:
-            return Step("polling", None)
+            return Milestone("polling", None)
         times = "once" if len(polls) == 1 else f"{len(polls)} times"
         followed = self._transition_to("Verifying") or (self.transitions[-1] if self.has_ended else None)
         outcome = followed["reason"] if followed else "still running"
-        return self._step("polling", followed, f"{times}: {outcome}")
+        return self._milestone("polling", followed, f"{times}: {outcome}")
 
-    def _verified(self) -> Step:
+    def _verified(self) -> Milestone:
         end = self.transitions[-1] if self.has_ended else None
         title = "verified" if self.status == "Healed" or end is None else "ended"
-        return self._step(title, end, f"{self.status}: {self.reason}")
+        return self._milestone(title, end, f"{self.status}: {self.reason}")
 
-    def _announced(self) -> Step:
+    def _published(self) -> Milestone:
         if not self.events:
-            return Step("outcome event", None)
+            return Milestone("outcome event", None)
         published = next(
             (entry for entry in self.requests if entry["kind"] == "topic" and entry["status"] == 200), None
         )
-        return self._step("outcome event", published, f"{self.events[0].get('type')}")
+        return self._milestone("outcome event", published, f"{self.events[0].get('type')}")
 
-    def _step(self, title: str, evidence: Json | None, detail: str) -> Step:
+    def _milestone(self, title: str, evidence: Json | None, detail: str) -> Milestone:
         if evidence is None:
-            return Step(title, None, detail if title == "polling" else "")
-        return Step(title, (datetime.fromisoformat(evidence["at"]) - self.signalled_at).total_seconds(), detail)
+            return Milestone(title, None, detail if title == "polling" else "")
+        return Milestone(title, (datetime.fromisoformat(evidence["at"]) - self.signalled_at).total_seconds(), detail)
 
     def _transition_to(self, status: str) -> Json | None:
         return next((entry for entry in self.transitions if entry["to"] == status), None)

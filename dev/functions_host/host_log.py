@@ -1,24 +1,10 @@
 """The host's output: stdout is for the ready line alone, everything else is a plain line on stderr."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
 from typing import TextIO
-
-# host.json's words (Microsoft Learn "Configure monitoring for Azure Functions: configure log levels").
-_LEVELS = {
-    "trace": logging.DEBUG,
-    "debug": logging.DEBUG,
-    "information": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-    "none": logging.CRITICAL + 10,
-}
 
 
 class LineFormatter(logging.Formatter):
@@ -43,15 +29,8 @@ def reserve_stdout() -> TextIO:
     return reserved
 
 
-def configure_logging(levels: Mapping[str, str]) -> None:
-    """Log to stderr at INFO; `levels` is host.json's logLevel: `default`, and categories of the host.
-
-    Other categories are the app's loggers, which Azure's worker does not filter by host.json either.
-    """
+def configure_logging() -> None:
+    """Log to stderr at INFO."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
-    default = _LEVELS.get(levels.get("default", "").lower(), logging.INFO)
-    logging.basicConfig(level=default, handlers=[handler])
-    for category, level in levels.items():
-        if category.split(".")[0] in ("Function", "Host"):
-            logging.getLogger(category).setLevel(_LEVELS.get(level.lower(), logging.INFO))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])

@@ -1,20 +1,16 @@
-"""Storage queues for the host: the official SDK, called from threads, in the host's message encoding.
+"""Storage queues for the host: the official SDK, called from threads.
 
 The SDK's own encoding policies are not used: they raise for a whole batch when one message is not base64.
 """
 
-from __future__ import annotations
-
 import asyncio
-import base64
-import binascii
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.core.pipeline.transport import RequestsTransport
@@ -22,31 +18,26 @@ from azure.storage.queue import LinearRetry, QueueClient
 from requests import Session
 from requests.adapters import HTTPAdapter
 
+from dev.functions_host.settings import ConfigurationError
+
 T = TypeVar("T")
 
-_AT_ONCE = 16
-"""Requests to the queues."""
+_MAX_CONNECTIONS = 16
+"""Requests to the queues at one time."""
 
 # The SDK logs every request at INFO; the host polls for ever, and an app's log must stay readable.
 _quiet = logging.getLogger("Host.Storage.requests")
 _quiet.setLevel(logging.ERROR)
 
 
-class UndecodableMessageError(Exception):
-    """A message whose text is not in the encoding of host.json."""
-
-
 @dataclass
 class Message:
-    """A received message; `text` is as stored, `pop_receipt` changes with each lease renewal."""
+    """A received message; `text` is as stored, `pop_receipt` changes with each change of its visibility."""
 
     id: str
     text: str
     dequeue_count: int
     pop_receipt: str
-    inserted_on: datetime | None
-    expires_on: datetime | None
-    next_visible_on: datetime | None
 
 
 class Queue:
@@ -62,33 +53,25 @@ class Queue:
 
     async def create(self) -> None:
         """Create the queue unless it exists."""
+        with contextlib.suppress(ResourceExistsError):
+            await self._call(self._client.create_queue)
 
-        def create() -> None:
-            with contextlib.suppress(ResourceExistsError):
-                self._client.create_queue()
-
-        await self._call(create)
-
-    async def receive(self, count: int, lease: timedelta) -> list[Message]:
-        """Up to `count` visible messages, invisible to others for `lease` from now."""
+    async def receive(self, count: int, lease: int) -> list[Message]:
+        """Up to `count` visible messages, invisible to others for `lease` seconds from now."""
 
         def receive() -> list[Message]:
-            pages = self._client.receive_messages(
-                messages_per_page=count, max_messages=count, visibility_timeout=round(lease.total_seconds())
-            )
-            return [_message(received) for received in pages]
+            pages = self._client.receive_messages(messages_per_page=count, max_messages=count, visibility_timeout=lease)
+            return [
+                Message(str(each.id), each.content, each.dequeue_count or 0, str(each.pop_receipt)) for each in pages
+            ]
 
         return await self._call(receive)
 
-    async def hide(self, message: Message, duration: timedelta) -> None:
-        """Make the message visible again after `duration` (0: now); renews its receipt."""
+    async def hide(self, message: Message, seconds: int) -> None:
+        """Make the message visible again after so many seconds (0: now); renews its receipt."""
 
         def update() -> Any:
-            return self._client.update_message(
-                message.id,
-                pop_receipt=message.pop_receipt,
-                visibility_timeout=round(duration.total_seconds()),
-            )
+            return self._client.update_message(message.id, pop_receipt=message.pop_receipt, visibility_timeout=seconds)
 
         message.pop_receipt = str((await self._call(update)).pop_receipt)
 
@@ -110,24 +93,31 @@ class Queue:
 
 
 class Queues:
-    """Opens queues by connection string and name, each once; they share a pool of threads for I/O."""
+    """Opens queues by the names of connection and queue, each once; they share a pool of threads for I/O."""
 
     def __init__(self) -> None:
-        # Pumps and settlements only wait here; the functions have their own threads.
-        self._pool = ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="queue-io")
+        # Listeners and settlements only wait here; the functions have their own threads.
+        self._pool = ThreadPoolExecutor(max_workers=_MAX_CONNECTIONS, thread_name_prefix="queue-io")
         self._session = Session()
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_AT_ONCE))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_MAX_CONNECTIONS))
         # The emulator is on this machine; asking the environment for a proxy costs a fifth of each call.
         self._session.trust_env = False
         self._queues: dict[tuple[str, str], Queue] = {}
 
     def open(self, connection: str, name: str) -> Queue:
-        """The queue, without asking the service for it."""
+        """The queue, without asking the service for it.
+
+        `connection` is the app setting that holds the connection string; identity-based connections
+        (`NAME__queueServiceUri`) are Azure's: a local host has an emulator and its connection string.
+        Raises ConfigurationError when it is not set.
+        """
+        if not os.environ.get(connection):
+            raise ConfigurationError(f"storage account connection string '{connection}' does not exist")
         key = (connection, name)
         if key not in self._queues:
             client = QueueClient.from_connection_string(
-                connection,
+                os.environ[connection],
                 name,
                 # One retry bridges a dropped connection; longer outages are the callers' to bridge.
                 retry_policy=LinearRetry(backoff=1, retry_total=1, random_jitter_range=0),
@@ -145,36 +135,3 @@ class Queues:
         for queue in self._queues.values():
             queue.close()
         self._session.close()
-
-
-def _message(received: Any) -> Message:
-    return Message(
-        id=received.id,
-        text=received.content,
-        dequeue_count=int(received.dequeue_count),
-        pop_receipt=received.pop_receipt,
-        inserted_on=received.inserted_on,
-        expires_on=received.expires_on,
-        next_visible_on=received.next_visible_on,
-    )
-
-
-def decode_text(text: str, encoding: Literal["base64", "none"]) -> str | bytes:
-    """A message's content: text where it is UTF-8, else bytes; raises UndecodableMessageError."""
-    if encoding == "none":
-        return text
-    try:
-        content = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise UndecodableMessageError(str(error)) from error
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content
-
-
-def encode_text(content: str | bytes, encoding: Literal["base64", "none"]) -> str:
-    """The text to store for a message's content; bytes that are no UTF-8 need base64 (UnicodeDecodeError)."""
-    if encoding == "base64":
-        return base64.b64encode(content.encode() if isinstance(content, str) else content).decode("ascii")
-    return content if isinstance(content, str) else content.decode("utf-8")

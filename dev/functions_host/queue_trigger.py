@@ -1,50 +1,51 @@
 """Queue triggers and queue outputs, with the life of a message as in Azure's queue listener.
 
-A received message is leased for ten minutes and the lease renewed at half of that. It is deleted when its
-function succeeds; when it fails it is visible again after `visibilityTimeout`, and at `maxDequeueCount` it
-moves to `<queue>-poison`. A message that is not in the queue's encoding moves there at once, text untouched.
-A poison queue has no poison queue of its own: what fails there stays leased until the lease runs out.
-Source: QueueListener, QueueProcessor and QueueServiceClientProvider of
-Microsoft.Azure.WebJobs.Extensions.Storage.Queues 5.
+A received message is leased for ten minutes. It is deleted when its function succeeds; when it fails it is visible
+again after `visibilityTimeout`, and at `maxDequeueCount` it moves to `<queue>-poison`. A message that is not base64
+moves there at once, text untouched. A poison queue has no poison queue of its own: what fails there stays leased
+until the lease runs out.
+Source: QueueListener, QueueProcessor and SharedQueueWatcher of Microsoft.Azure.WebJobs.Extensions.Storage.Queues 5.
 
-One thing is better than in Azure: the end of an invocation is written down however long storage is away, up
-to the lease's end, so that a local restart of the emulator does not cost ten minutes.
+Two things are different from Azure. A lease is not renewed: it is as long as the app's functionTimeout. And the end
+of an invocation is written down however long storage is away, up to the lease's end, so that a local restart of the
+emulator does not cost ten minutes.
 """
 
-from __future__ import annotations
-
 import asyncio
+import base64
 import contextlib
 import json
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.functions.meta import Datum
 
-from dev.functions_host.bindings import LocalFunction, Port
+from dev.functions_host.bindings import Binding, LocalFunction
 from dev.functions_host.invoker import Invoker
-from dev.functions_host.queue_client import Message, Queue, Queues, UndecodableMessageError, decode_text, encode_text
-from dev.functions_host.settings import QueueSettings, storage_connection
+from dev.functions_host.queue_client import Message, Queue, Queues
+from dev.functions_host.settings import QueueSettings, seconds
 
 T = TypeVar("T")
 
 _logger = logging.getLogger("Host.Queues")
-LEASE = timedelta(minutes=10)
-_SHORTEST_WAIT = 0.1  # seconds; the listener's minimum polling interval
-_LONGEST_OUTAGE_WAIT = 5.0  # seconds between two tries while storage is away
+LEASE = 600
+"""Seconds."""
+_MIN_POLL_INTERVAL = 0.1
+"""Seconds; the listener's minimum polling interval."""
+_MAX_OUTAGE_INTERVAL = 5.0
+"""Seconds between two tries while storage is away."""
 
 
 class Backoff:
     """Seconds between polls of an empty queue: doubling from 0.1 s, ±20 % at random, up to `longest`."""
 
     def __init__(self, longest: float) -> None:
-        self._longest = max(longest, _SHORTEST_WAIT)
+        self._longest = max(longest, _MIN_POLL_INTERVAL)
         self._tries = 0
 
     def reset(self) -> None:
@@ -55,11 +56,11 @@ class Backoff:
         """The next wait."""
         doubled: int = 2 ** min(self._tries, 20)
         self._tries += 1
-        return min(_SHORTEST_WAIT * doubled * random.uniform(0.8, 1.2), self._longest)
+        return min(_MIN_POLL_INTERVAL * doubled * random.uniform(0.8, 1.2), self._longest)
 
 
-class Nudges:
-    """Wakes the pumps of a queue when this host has put a message into it (the listener's shared watcher)."""
+class SharedQueueWatcher:
+    """Wakes the listeners of a queue when this host has put a message into it."""
 
     def __init__(self) -> None:
         self._events: dict[str, list[asyncio.Event]] = defaultdict(list)
@@ -70,8 +71,8 @@ class Nudges:
         self._events[queue].append(event)
         return event
 
-    def nudge(self, queue: str) -> None:
-        """Tell the queue's pumps to look now."""
+    def notify(self, queue: str) -> None:
+        """Have the queue's listeners poll now."""
         for event in self._events[queue]:
             event.set()
 
@@ -79,45 +80,25 @@ class Nudges:
 class QueueOutputs:
     """Sends the values of queue output bindings."""
 
-    def __init__(self, queues: Queues, settings: QueueSettings, nudges: Nudges, environment: Mapping[str, str]) -> None:
+    def __init__(self, queues: Queues, watcher: SharedQueueWatcher) -> None:
         self._queues = queues
-        self._settings = settings
-        self._nudges = nudges
-        self._environment = environment
+        self._watcher = watcher
 
-    async def send(self, port: Port, datum: Datum) -> None:
+    async def send(self, binding: Binding, datum: Datum) -> None:
         """Send one message per value; raises AzureError when storage does not take one."""
-        connection = storage_connection(str(port.properties["connection"]), self._environment)
-        queue = self._queues.open(connection, str(port.properties["queueName"]))
-        for content in outgoing_messages(datum):
-            await queue.send(encode_text(content, self._settings.message_encoding))
-        self._nudges.nudge(queue.name)
+        queue = self._queues.open(str(binding.properties["connection"]), str(binding.properties["queueName"]))
+        for text in outgoing_messages(datum):
+            await queue.send(encode(text))
+        self._watcher.notify(queue.name)
 
 
-def outgoing_messages(datum: Datum) -> list[str | bytes]:
-    """The messages of one output value: a JSON array is one message per element (the host's own rule).
-
-    Lists come from the library as JSON already; a text that happens to be a JSON array is split as well, as
-    in FunctionBinding.ReadAsEnumerable of the real host. Objects keep the function's own formatting here.
-    """
-    if datum.type == "bytes":
-        return [bytes(datum.value)]
-    text = str(datum.value)
-    if not text.strip().startswith("["):
-        return [_message_text(json.loads(text)) if datum.type == "json" else text]
-    try:
-        return [_message_text(item) for item in json.loads(text)]
-    except ValueError:
-        return [text]
+def outgoing_messages(datum: Datum) -> list[str]:
+    """The messages of one output value: a list of texts, which comes from the library as JSON, is one for each."""
+    texts: list[str] = json.loads(datum.value) if datum.type == "json" else [datum.value]
+    return texts
 
 
-def _message_text(item: Any) -> str:
-    if isinstance(item, dict) and set(item) == {"id", "body"}:  # the converter's form of a func.QueueMessage
-        return str(item["body"])
-    return item if isinstance(item, str) else json.dumps(item)
-
-
-class QueuePump:
+class QueueListener:
     """Moves messages from one queue into its function."""
 
     def __init__(
@@ -127,24 +108,22 @@ class QueuePump:
         poison: Queue | None,
         settings: QueueSettings,
         invoker: Invoker,
-        nudges: Nudges,
-        lease: timedelta = LEASE,
+        watcher: SharedQueueWatcher,
     ) -> None:
         self._function = function
         self._queue = queue
         self._poison = poison
         self._settings = settings
         self._invoker = invoker
-        self._nudges = nudges
-        self._nudged = nudges.subscribe(queue.name)
-        self._lease = lease
+        self._watcher = watcher
+        self._notified = watcher.subscribe(queue.name)
         self._in_flight: dict[asyncio.Task[None], Message] = {}
 
     async def run(self) -> None:
         """Receive and process until cancelled; survives outages of the queue service."""
-        idle = Backoff(self._settings.max_polling_interval.total_seconds())
+        idle = Backoff(seconds(self._settings.max_polling_interval))
         while True:
-            self._nudged.clear()
+            self._notified.clear()
             messages = await self._receive()
             for message in messages:
                 task = asyncio.create_task(self._process(message), name=f"{self._queue.name}/{message.id}")
@@ -154,12 +133,13 @@ class QueuePump:
                 idle.reset()
                 await self._wait_for_room()
             else:
-                await _happens_within(self._nudged, idle.next())
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._notified.wait(), idle.next())
 
     async def _receive(self) -> list[Message]:
         async def receive() -> list[Message]:
             try:
-                return await self._queue.receive(self._settings.batch_size, self._lease)
+                return await self._queue.receive(self._settings.batch_size, LEASE)
             except ResourceNotFoundError:
                 await self._queue.create()
                 return []
@@ -171,33 +151,23 @@ class QueuePump:
             await asyncio.wait(set(self._in_flight), return_when=asyncio.FIRST_COMPLETED)
 
     async def _process(self, message: Message) -> None:
-        try:
-            content = decode_text(message.text, self._settings.message_encoding)
-        except UndecodableMessageError:
-            _logger.warning("Message decoding has failed! Check messageEncoding. MessageId=%s", message.id)
+        content = _decode(message)
+        # A function that ended its host each time never failed: the count alone tells.
+        exhausted = self._poison is not None and message.dequeue_count > self._settings.max_dequeue_count
+        if content is None or exhausted:
             await self._settle(message, self._move_to_poison)
             return
-        if message.dequeue_count > self._settings.max_dequeue_count and self._poison is not None:
-            await self._settle(message, self._move_to_poison)
-            return
-        async with self._renewed(message):
-            outcome = await self._invoker.invoke(
-                self._function,
-                Datum(content, "string" if isinstance(content, str) else "bytes"),
-                reason=f"New queue message detected on '{self._queue.name}'.",
-                metadata=trigger_metadata(message, content),
-                details=f"MessageId: {message.id}, DequeueCount: {message.dequeue_count}, "
-                f"InsertionTime: {_iso(message.inserted_on)}",
-            )
+        reason = f"New queue message detected on '{self._queue.name}'."
+        outcome = await self._invoker.invoke(self._function, Datum(content, "bytes"), reason=reason)
         if outcome.succeeded:
             await self._settle(message, self._queue.delete)
-        elif message.dequeue_count >= self._settings.max_dequeue_count:
+        elif self._poison is not None and message.dequeue_count >= self._settings.max_dequeue_count:
             await self._settle(message, self._move_to_poison)
         elif self._poison is not None:
             await self._settle(message, self._release_after_failure)
 
     async def _release_after_failure(self, message: Message) -> None:
-        await self._queue.hide(message, self._settings.visibility_timeout)
+        await self._queue.hide(message, round(seconds(self._settings.visibility_timeout)))
 
     async def _move_to_poison(self, message: Message) -> None:
         if self._poison is None:
@@ -208,7 +178,7 @@ class QueuePump:
             self._poison.name,
         )
         await self._poison.send(message.text)
-        self._nudges.nudge(self._poison.name)
+        self._watcher.notify(self._poison.name)
         await self._queue.delete(message)
 
     async def _settle(self, message: Message, settlement: Callable[[Message], Awaitable[None]]) -> None:
@@ -222,27 +192,7 @@ class QueuePump:
                     raise
                 _logger.warning("Message %s is no longer ours: %s", message.id, error.reason)
 
-        await _until_reachable(settle, self._queue.name, give_up_after=self._lease.total_seconds())
-
-    @contextlib.asynccontextmanager
-    async def _renewed(self, message: Message) -> AsyncIterator[None]:
-        """Keep the message leased while its function runs."""
-        ended = asyncio.Event()
-
-        async def renew() -> None:
-            while not await _happens_within(ended, self._lease.total_seconds() / 2):
-                try:
-                    await self._queue.hide(message, self._lease)
-                except AzureError as error:
-                    _logger.warning("Lease of message %s not renewed: %s", message.id, type(error).__name__)
-
-        renewal = asyncio.create_task(renew())
-        try:
-            yield
-        finally:
-            ended.set()
-            # Not cancelled: a renewal cut off half-way would leave us with a receipt that is void.
-            await renewal
+        await _until_reachable(settle, self._queue.name, give_up_after=LEASE)
 
     async def stop(self) -> None:
         """Give the messages of unfinished invocations back: the next host need not wait for their leases."""
@@ -252,22 +202,14 @@ class QueuePump:
         for task, message in list(self._in_flight.items()):
             task.cancel()
             with contextlib.suppress(AzureError):
-                await self._queue.hide(message, timedelta(0))
-
-
-async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
+                await self._queue.hide(message, 0)
 
 
 async def _until_reachable(
     call: Callable[[], Awaitable[T]], queue: str, give_up_after: float | None = None
 ) -> T | None:
     """Repeat the call with growing waits while the queue service is away; None when given up."""
-    backoff, started, warned = Backoff(_LONGEST_OUTAGE_WAIT), monotonic(), False
+    backoff, started, warned = Backoff(_MAX_OUTAGE_INTERVAL), monotonic(), False
     while True:
         try:
             result = await call()
@@ -284,31 +226,22 @@ async def _until_reachable(
         return result
 
 
-def trigger_metadata(message: Message, content: str | bytes) -> dict[str, Datum]:
-    """The fields that the library reads for a func.QueueMessage; all but texts travel as JSON."""
-    fields = {
-        "QueueTrigger": Datum(content, "string" if isinstance(content, str) else "bytes"),
-        "Id": Datum(message.id, "string"),
-        "PopReceipt": Datum(message.pop_receipt, "string"),
-        "DequeueCount": Datum(json.dumps(message.dequeue_count), "json"),
-    }
-    times = {
-        "InsertionTime": message.inserted_on,
-        "ExpirationTime": message.expires_on,
-        "NextVisibleTime": message.next_visible_on,
-    }
-    known = {name: _iso(time) for name, time in times.items() if time is not None}
-    return fields | {name: Datum(json.dumps(time), "json") for name, time in known.items()}
+def encode(text: str) -> str:
+    """The text as it is stored."""
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def _decode(message: Message) -> bytes | None:
+    try:
+        return base64.b64decode(message.text, validate=True)
+    except ValueError:
+        _logger.warning("Message decoding has failed! Check messageEncoding. MessageId=%s", message.id)
+        return None
 
 
 def poison_queue_name(queue: str) -> str | None:
-    """`<queue>-poison`, or None where the real host has none: for a poison queue, for a name over 63."""
-    name = f"{queue}-poison"
-    return None if queue.endswith("-poison") or len(name) > 63 else name
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()
+    """`<queue>-poison`, or None for a poison queue, which has none in the real host either."""
+    return None if queue.endswith("-poison") else f"{queue}-poison"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,10 +1,8 @@
-"""HTTP route templates: `items/{id:int}/{rest?}` as ASP.NET Core matches them.
+"""HTTP route templates such as `items/{id}` and `{*path}`, as ASP.NET Core matches them.
 
-Source: Microsoft Learn "Azure Functions HTTP trigger: customize the HTTP endpoint" and "Routing in ASP.NET
-Core: route constraints". Literals match without case; a more literal template wins over a less literal one.
+Source: Microsoft Learn "Azure Functions HTTP trigger: customize the HTTP endpoint". Literals match without case;
+a more literal template wins over a less literal one.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,17 +12,7 @@ from urllib.parse import unquote
 from dev.functions_host.bindings import LocalFunction
 from dev.functions_host.settings import ConfigurationError
 
-_PARAMETER = re.compile(r"\{(\*{0,2})([A-Za-z_]\w*)(?::([^{}?]+))?(\?)?\}")
-_CONSTRAINTS = {
-    "alpha": r"[A-Za-z]+",
-    "bool": r"(?:true|false)",
-    "decimal": r"-?\d+(?:\.\d+)?",
-    "double": r"-?\d+(?:\.\d+)?",
-    "float": r"-?\d+(?:\.\d+)?",
-    "guid": r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}",
-    "int": r"-?\d+",
-    "long": r"-?\d+",
-}
+_PARAMETER = re.compile(r"\{(\*?)([A-Za-z_]\w*)\}")
 
 
 @dataclass(frozen=True)
@@ -68,8 +56,7 @@ def find_route(routes: Iterable[Route], method: str, path: str) -> tuple[Route, 
 
 def _route(function: LocalFunction, prefix: str) -> Route:
     properties: Mapping[str, object] = function.trigger.properties
-    own = properties.get("route")
-    template = (function.name if own is None else str(own)).strip("/")
+    template = str(properties.get("route") or function.name).strip("/")
     pattern, precedence = compile_template(f"{prefix}/{template}".strip("/"))
     methods = properties.get("methods")
     return Route(
@@ -85,26 +72,16 @@ def compile_template(template: str) -> tuple[re.Pattern[str], tuple[int, ...]]:
     """A pattern for whole paths and its precedence; raises ConfigurationError for what is not supported."""
     pattern, precedence = "", []
     for number, segment in enumerate(template.split("/")):
-        expression, rank, optional = _segment(segment, template)
-        # An optional segment takes its slash along; a catch-all may be empty.
         slash = "/" if number else ""
-        pattern += f"(?:{slash}{expression})?" if optional else f"{slash}{expression}"
+        parameter = _PARAMETER.fullmatch(segment)
+        if parameter is None and re.search("[{}]", segment):
+            raise ConfigurationError(f"route {template!r}: cannot read the segment {segment!r}")
+        if parameter is None:
+            pattern, rank = f"{pattern}{slash}{re.escape(segment)}", 0
+        elif parameter[1]:
+            # A catch-all may be empty, and then takes its slash along.
+            pattern, rank = f"{pattern}(?:{slash}(?P<{parameter[2]}>.*))?", 2
+        else:
+            pattern, rank = f"{pattern}{slash}(?P<{parameter[2]}>[^/]+)", 1
         precedence.append(rank)
     return re.compile(pattern, re.IGNORECASE), tuple(precedence)
-
-
-def _segment(segment: str, template: str) -> tuple[str, int, bool]:
-    expression, position, rank, optional = "", 0, 0, False
-    for match in _PARAMETER.finditer(segment):
-        stars, name, constraint, question = match.groups()
-        if constraint is not None and constraint not in _CONSTRAINTS:
-            raise ConfigurationError(f"route {template!r}: the local host has no constraint {constraint!r}")
-        value = ".*" if stars else _CONSTRAINTS.get(constraint or "", "[^/]+")
-        expression += f"{re.escape(segment[position : match.start()])}(?P<{name}>{value})"
-        rank = max(rank, 3 if stars else 1 if constraint else 2)
-        optional = optional or bool(question or stars)
-        position = match.end()
-    rest = segment[position:]
-    if "{" in rest or "}" in rest:
-        raise ConfigurationError(f"route {template!r}: cannot read the segment {segment!r}")
-    return expression + re.escape(rest), rank, optional

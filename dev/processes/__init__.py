@@ -1,0 +1,1 @@
+"""Child processes, signals and the error that commands end with. Stdlib only; imports no other room of dev."""

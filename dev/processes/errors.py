@@ -1,4 +1,4 @@
-"""What can be expected to go wrong on a developer's machine."""
+"""The error of everything that can be expected to go wrong on a developer's machine."""
 
 
 class Failure(Exception):

@@ -1,6 +1,4 @@
-"""Services as child processes: in sessions of their own, watched until ready, ended with all they started."""
-
-from __future__ import annotations
+"""Services as child processes: in sessions of their own, waited for until ready, ended with all they started."""
 
 import os
 import signal
@@ -17,10 +15,10 @@ from dev.processes.interrupts import held
 
 T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parents[2]
-_STOP_SECONDS = 8.0
-"""More than the Functions host gives its running invocations."""
-_TAIL_LINES = 25
-_LOOK_SECONDS = 0.02
+_STOP_TIMEOUT = 8.0
+"""Seconds; more than the Functions host gives its running invocations."""
+_MAX_TAIL_LINES = 25
+_POLL_INTERVAL = 0.02
 
 # prctl(2): PR_SET_PDEATHSIG is 1. It holds across exec, and is too late if the parent has ended before.
 _BIND_TO_PARENT = """
@@ -33,7 +31,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def bound_to_parent(command: Sequence[str]) -> list[str]:
-    """The command, so that it gets SIGTERM when its parent dies without a word. Only Linux can do this.
+    """The command, so that it gets SIGTERM when its parent is killed. Only Linux can do this (prctl(2)).
 
     It must be started by the main thread: the kernel means the thread when it says parent.
     """
@@ -49,14 +47,14 @@ def end_group(process: subprocess.Popen[bytes], number: int) -> None:
 
 
 class Service:
-    """One child process, its log file, and the lines that it says on stdout."""
+    """One child process, its log file, and its output on stdout."""
 
     def __init__(self, name: str, log: Path) -> None:
-        """`name` is for people; `log` gets everything that the process says (stdout only where asked for)."""
+        """`name` is for people; `log` gets all of stderr, and of stdout where `start` is told so."""
         self.name = name
         self.log = log
         self._process: subprocess.Popen[bytes] | None = None
-        self._said = b""
+        self._output = b""
         self._log_begins = 0
 
     @property
@@ -72,7 +70,7 @@ class Service:
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], *, log_stdout: bool = False) -> None:
         """Start it in the project's directory; `wait` tells when it is ready."""
-        self._said = b""
+        self._output = b""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log, held():
             self._log_begins = log.tell()
@@ -88,17 +86,17 @@ class Service:
         if self._process.stdout is not None:
             os.set_blocking(self._process.stdout.fileno(), False)
 
-    def said(self) -> str:
-        """What came on stdout since the start; with `log_stdout`, all that it said."""
+    def output(self) -> str:
+        """Everything that came on stdout since the start; with `log_stdout`, on stderr too."""
         stdout: IO[bytes] | None = self._process.stdout if self._process else None
         if stdout is not None:
-            self._said += stdout.read() or b""
+            self._output += stdout.read() or b""
         else:
-            self._said = self.log.read_bytes()[self._log_begins :]
-        return self._said.decode(errors="replace")
+            self._output = self.log.read_bytes()[self._log_begins :]
+        return self._output.decode(errors="replace")
 
     def wait(self, ready: Callable[[], T | None], seconds: float = 60) -> T:
-        """Look again and again until `ready` returns something; returns that.
+        """Call `ready` again and again until it returns something; returns that.
 
         Raises:
             Failure: the process has ended, or the time is over; with the end of its log.
@@ -113,10 +111,10 @@ class Service:
                 raise self.failure("has ended before it was ready")
             if time.monotonic() > deadline:
                 raise self.failure(f"is not ready after {seconds:.0f} s")
-            time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
+            time.sleep(_POLL_INTERVAL)  # the state of another process can only be polled
 
     def failure(self, what: str) -> Failure:
-        """An error that says what happened to this service, and shows the end of its log."""
+        """An error that names this service, `what` happened to it, and shows the end of its log."""
         code = self._process.poll() if self._process else None
         exit_code = "" if code is None else f" (exit code {code})"
         return Failure(f"{self.name} {what}{exit_code}. {tail(self.log)}")
@@ -139,14 +137,14 @@ class Service:
 
 
 def stop_all(services: Sequence[Service]) -> None:
-    """Ask all to end, wait for it side by side (8 s at most), and end whatever of their sessions is left."""
+    """Send all SIGTERM, wait for all together (8 s at most), and kill whatever is left of their sessions."""
     with held():
         started = [service for service in services if service._process is not None]
         for service in started:
             service._end(signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + _STOP_TIMEOUT
         while any(service.running for service in started) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)  # a look from outside: nothing tells when it is so
+            time.sleep(_POLL_INTERVAL)  # the state of another process can only be polled
         for service in started:
             service._end(signal.SIGKILL)
             service._close()
@@ -160,5 +158,5 @@ def tail(log: Path) -> str:
         return f"Its log cannot be read: {error}"
     if not lines:
         return f"It said nothing; its log is {log}"
-    shown = "\n".join(f"    {line}" for line in lines[-_TAIL_LINES:])
+    shown = "\n".join(f"    {line}" for line in lines[-_MAX_TAIL_LINES:])
     return f"The end of its log, {log}:\n{shown}"

@@ -1,10 +1,8 @@
-"""What the commands need, made where it is missing: `.venv` with all packages, Node.js, Azurite. Stdlib only.
+"""The environment of the commands, made where it is missing: `.venv` with all packages, Node.js, Azurite. Stdlib only.
 
 Everything lies in the checkout, in `.venv` and `.dev`. Stamp files hold a hash of what was installed from, so
 that a second start costs a few file reads.
 """
-
-from __future__ import annotations
 
 import asyncio
 import hashlib
@@ -19,7 +17,7 @@ from pathlib import Path
 from dev.processes.errors import Failure
 from dev.processes.service import PROJECT
 from dev.setup import node
-from dev.setup.node import LOGS, STATE, Node, Unusable
+from dev.setup.node import LOGS, PIP_OPTIONS, STATE, Node, Unusable
 from dev.setup.steps import Progress, Step, one_at_a_time, run_step, stderr_progress
 
 VENV = PROJECT / ".venv"
@@ -86,17 +84,8 @@ async def _install_packages(installed: bool, venv: asyncio.Event, progress: Prog
         await run_step(Step(".venv", command, LOGS / "install-venv.log", node.pip_environment()), progress)
     _UNFINISHED.touch()
     venv.set()
-    options = [
-        "--disable-pip-version-check",
-        "--no-input",
-        "--no-compile",
-        "--retries",
-        "2",
-        "--timeout",
-        "20",
-    ]
-    files = ["--requirement", str(PROJECT / _REQUIREMENTS[-1])]
-    command = [str(PYTHON), "-m", "pip", "install", *options, *files]
+    options = [*PIP_OPTIONS, "--retries", "2", "--timeout", "20"]
+    command = [str(PYTHON), "-m", "pip", "install", *options, "--requirement", str(PROJECT / _REQUIREMENTS[-1])]
     step = Step("Python packages", command, LOGS / "install-packages.log", node.pip_environment())
     await run_step(step, progress)
     _STAMP.write_text(json.dumps(_fingerprint()), encoding="utf-8")
@@ -136,7 +125,7 @@ def _packages_are_installed() -> bool:
 
 
 def _fingerprint() -> dict[str, str]:
-    """What an installation depends on; another one is needed when any of it differs."""
+    """Everything that an installation depends on; another one is needed when any of it differs."""
     requirements = hashlib.sha256()
     for name in _REQUIREMENTS:
         requirements.update((PROJECT / name).read_bytes())

@@ -1,7 +1,5 @@
 """Installation steps: hidden behind one line while they work, shown whole when they fail. Stdlib only."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import fcntl
@@ -19,7 +17,7 @@ from typing import TextIO
 from dev.processes.errors import Failure
 from dev.processes.service import bound_to_parent
 
-_REDRAW_SECONDS = 0.2
+_REDRAW_INTERVAL = 0.2
 _REASONS = (
     (
         r"NewConnectionError|NameResolutionError|Name or service not known|ConnectTimeout|ProxyError"
@@ -51,7 +49,7 @@ _REASONS = (
 
 
 class Progress:
-    """What is being installed, and for how long: a redrawn line, or plain lines without a terminal."""
+    """Shows which packages are being installed, and for how long: a redrawn line, or plain lines without a terminal."""
 
     def __init__(self, out: TextIO) -> None:
         """Writes to `out`, as a rule stderr."""
@@ -62,20 +60,20 @@ class Progress:
         self._began = time.monotonic()
 
     def begin(self, what: str) -> None:
-        """This is being installed from now on."""
+        """Show that the installation of `what` has begun."""
         self._running[what] = time.monotonic()
         if not self._live:
             self._line(f"Installing {what} ...")
 
     def end(self, what: str) -> None:
-        """This is installed."""
+        """Show that the installation of `what` has ended well."""
         seconds = time.monotonic() - self._running.pop(what)
         self._finished.append(what)
         if not self._live:
             self._line(f"Installed {what} in {seconds:.0f} s.")
 
     def say(self, text: str) -> None:
-        """Something worth a line of its own."""
+        """Show a line of its own."""
         self._clear()
         self._line(text)
 
@@ -96,9 +94,9 @@ class Progress:
         while True:
             now = time.monotonic()
             parts = [f"{what} ({now - since:.0f} s)" for what, since in self._running.items()]
-            self._out.write(f"\r\033[K{('Installing ' + ', '.join(parts))[: _columns() - 1]}")
+            self._out.write(f"\r\033[K{('Installing ' + ', '.join(parts))[: shutil.get_terminal_size().columns - 1]}")
             self._out.flush()
-            await asyncio.sleep(_REDRAW_SECONDS)
+            await asyncio.sleep(_REDRAW_INTERVAL)
 
     def _clear(self) -> None:
         if self._live:
@@ -106,10 +104,6 @@ class Progress:
 
     def _line(self, text: str) -> None:
         print(text, file=self._out, flush=True)
-
-
-def _columns() -> int:
-    return shutil.get_terminal_size().columns
 
 
 @dataclass(frozen=True)

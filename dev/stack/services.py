@@ -1,6 +1,4 @@
-"""The services of the local stack, each with what a test or the demo asks of it."""
-
-from __future__ import annotations
+"""The services of the local stack: Azurite, the simulated Azure and the Functions host, with calls to each."""
 
 import json
 import re
@@ -19,8 +17,8 @@ Json = dict[str, Any]
 _ACCOUNT = "devstoreaccount1"
 # Azurite's documented account, the same for everybody: no secret.
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-_ANSWER_SECONDS = 20
-_IDLE_CONNECTION_SECONDS = 120
+_REQUEST_TIMEOUT = 20
+_IDLE_CONNECTION_TIMEOUT = 120
 _LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at http://127\.0\.0\.1:(\d+)")
 
 
@@ -47,7 +45,7 @@ class Azurite:
         """Start it; `wait` tells when it is ready."""
         ports = [f"--{name.lower()}Port={self._ports.get(name, 0)}" for name in ("Blob", "Queue", "Table")]
         # Azure keeps idle connections for minutes; after Azurite's 5 s, now and then a request meets one that closes.
-        idle = [f"--{name}KeepAliveTimeout={_IDLE_CONNECTION_SECONDS}" for name in ("blob", "queue", "table")]
+        idle = [f"--{name}KeepAliveTimeout={_IDLE_CONNECTION_TIMEOUT}" for name in ("blob", "queue", "table")]
         options = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry"]
         command = [*self._command, "--location", str(self._data), *ports, *idle, *options]
         self._data.mkdir(parents=True, exist_ok=True)
@@ -57,7 +55,7 @@ class Azurite:
         """Return when all three services listen; raises Failure if they never do."""
 
         def ports() -> dict[str, int] | None:
-            found = {name: int(port) for name, port in _LISTENING.findall(self.service.said())}
+            found = {name: int(port) for name, port in _LISTENING.findall(self.service.output())}
             return found if len(found) == 3 else None
 
         self._ports = self.service.wait(ports)
@@ -87,9 +85,8 @@ class Simulator:
         return str(self.ready["url"])
 
     def start(self) -> None:
-        """Start it, on the port that it had before if it was ready once; `wait` tells when it is ready."""
-        port = self.url.rpartition(":")[2] if self.ready else "0"
-        options = ["--port", port, "--directory", str(self._directory)]
+        """Start it; `wait` tells when it is ready."""
+        options = ["--port", "0", "--directory", str(self._directory)]
         self.service.start([self._python, "-m", "dev.azure_simulator", *options], self._environment)
 
     def wait(self) -> None:
@@ -98,15 +95,15 @@ class Simulator:
         self._session.verify = self.ready["ca"]
 
     def stop(self) -> None:
-        """End it; certificates and secrets stay, what was registered is forgotten."""
+        """End it; its instances and events are forgotten."""
         self._session.close()
         self.service.stop()
 
     def put_instance(self, instance_id: str, **properties: object) -> None:
-        """Create or replace a backup instance (`protectionState`, `behaviour`, ...: simulated_control.py)."""
+        """Create or replace a backup instance; for its properties see dev/azure_simulator/control_plane.py."""
         self.control("PUT", "instances", {"id": instance_id, **properties})
 
-    def journal(self, since: int = 0) -> list[Json]:
+    def request_log(self, since: int = 0) -> list[Json]:
         """The requests that it was sent, numbered `since` and up."""
         entries: list[Json] = self.control("GET", f"requests?since={since}").json()["requests"]
         return entries
@@ -120,7 +117,7 @@ class Simulator:
         """One call to `/_simulator/...`; raises Failure when it is refused or not answered."""
         url = f"{self.url}/_simulator/{path}"
         try:
-            answer = self._session.request(method, url, json=body, timeout=_ANSWER_SECONDS)
+            answer = self._session.request(method, url, json=body, timeout=_REQUEST_TIMEOUT)
         except requests.RequestException as error:
             raise self.service.failure(f"does not answer {method} {path}: {error}") from error
         if not answer.ok:
@@ -131,13 +128,21 @@ class Simulator:
 class Host:
     """The Functions host with the app in it: dev/functions_host, or Core Tools."""
 
-    def __init__(self, python: str, func: str | None, environment: Mapping[str, str], directory: Path) -> None:
-        """`func` is the executable of Core Tools, None for the local host."""
+    def __init__(
+        self,
+        python: str,
+        func: str | None,
+        environment: Mapping[str, str],
+        directory: Path,
+        app: Path = PROJECT,
+    ) -> None:
+        """`func` is the executable of Core Tools, None for the local host; `app` the folder of function_app.py."""
         name = "The Functions host (func)" if func else "The Functions host"
         self.service = Service(name, directory / "logs" / "host.log")
         self.url = ""
         self._python = python
         self._func = func
+        self._app = app
         self._environment = environment
         self._keys_file = directory / "keys.json"
         self._session = requests.Session()
@@ -162,7 +167,7 @@ class Host:
             self.service.start(command, environment, log_stdout=True)
             return
         port_option = ["--port", self.url.rpartition(":")[2] or "0"]
-        options = ["--app", str(PROJECT), *port_option, "--keys", str(self._keys_file)]
+        options = ["--app", str(self._app), *port_option, "--keys", str(self._keys_file)]
         self.service.start([self._python, "-m", "dev.functions_host", *options], environment)
 
     def wait(self) -> None:
@@ -180,20 +185,25 @@ class Host:
         self._session.close()
         self.service.stop()
 
-    def post_event(self, event: Json, function: str = "on_backup_failure") -> requests.Response:
-        """Deliver an event as Event Grid does."""
-        query = {"functionName": function, "code": self.keys.get("system", "")}
-        headers = {"aeg-event-type": "Notification"}
-        return self._request("POST", "/runtime/webhooks/EventGrid", params=query, headers=headers, json=[event])
+    def post_event(self, *events: Json, timeout: float = _REQUEST_TIMEOUT) -> requests.Response:
+        """Deliver events to on_backup_failure, in one batch, as Event Grid does."""
+        return self._request(
+            "POST",
+            "/runtime/webhooks/EventGrid",
+            params={"functionName": "on_backup_failure", "code": self.keys.get("system", "")},
+            headers={"aeg-event-type": "Notification"},
+            json=events,
+            timeout=timeout,
+        )
 
     def call(self, method: str, path: str, body: object = None) -> requests.Response:
         """Call an HTTP function with its key; `path` begins with /api."""
         headers = {"x-functions-key": self.keys.get("function", "")}
         return self._request(method, path, headers=headers, json=body)
 
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _request(self, method: str, path: str, timeout: float = _REQUEST_TIMEOUT, **options: Any) -> requests.Response:
         try:
-            return self._session.request(method, self.url + path, timeout=_ANSWER_SECONDS, **options)
+            return self._session.request(method, self.url + path, timeout=timeout, **options)
         except requests.RequestException as error:
             raise self.service.failure(f"does not answer {method} {path}: {error}") from error
 
@@ -206,7 +216,7 @@ class Host:
 
 
 def _ready_line(service: Service) -> Json | None:
-    line, end, _ = service.said().partition("\n")
+    line, end, _ = service.output().partition("\n")
     if not end:
         return None
     ready: Json = json.loads(line)

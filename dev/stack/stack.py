@@ -1,19 +1,17 @@
 """The local stack: Azurite, the simulated Azure and a Functions host, for as long as one command runs."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from dev.processes.errors import Failure
 from dev.processes.service import Service, stop_all
 from dev.stack.services import Azurite, Host, Simulator
 
-_KEPT_RUNS = 4
+_MAX_KEPT_RUNS = 4
 
 
 class Stack:
@@ -26,21 +24,24 @@ class Stack:
         python: str,
         environment: Mapping[str, str],
         func: str | None = None,
+        **settings: str,
     ) -> None:
-        """Data, keys and logs go below `directory`; `azurite` is its command without options."""
+        """Data, keys and logs go below `directory`; `azurite` is its command without options.
+
+        `func` is the executable of Core Tools, None for the local host; `settings` go to the app besides its addresses.
+        """
         environment = {**environment, **_without_proxy(environment)}
         self.directory = directory
+        self._settings = settings
         self.azurite = Azurite(azurite, environment, directory)
         self.simulator = Simulator(python, environment, directory)
         self.host = Host(python, func, environment, directory)
 
-    def __enter__(self) -> Stack:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     @property
@@ -75,7 +76,7 @@ class Stack:
                 path.unlink()
 
     def app_settings(self) -> dict[str, str]:
-        """The settings that lead the app to this stack; everything else is its default."""
+        """The app's settings: the addresses of this stack, and those given; everything else is the app's default."""
         azure = self.simulator.ready
         return {
             "AzureWebJobsStorage": self.azurite.connection_string,
@@ -87,10 +88,11 @@ class Stack:
             "REQUESTS_CA_BUNDLE": azure["ca"],
             "OUTCOME_TOPIC_ENDPOINT": azure["topicEndpoint"],
             "POLL_SCHEDULE": "*/1 * * * * *",
-            # A sweep that happens to come by would heal what the story or a test is about.
+            # A sweep that happens to come by would heal the instance that the demo or a test is about.
             "SWEEP_SCHEDULE": "off",
             # Empty, so that neither the shell nor local.settings.json names an identity of its own.
             "AZURE_CLIENT_ID": "",
+            **self._settings,
         }
 
 
@@ -120,7 +122,7 @@ def new_directory(runs: Path, command: str) -> Path:
     """A fresh directory for one run. Those of ended runs go, but for the last few: logs may be wanted."""
     runs.mkdir(parents=True, exist_ok=True)
     ended = sorted(path for path in runs.iterdir() if not _is_alive(path.name.rpartition("-")[2]))
-    for path in ended[:-_KEPT_RUNS]:
+    for path in ended[:-_MAX_KEPT_RUNS]:
         shutil.rmtree(path, ignore_errors=True)
     directory = runs / f"{datetime.now():%Y%m%d-%H%M%S}-{command}-{os.getpid()}"
     directory.mkdir(mode=0o700)

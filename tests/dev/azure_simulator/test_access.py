@@ -1,4 +1,4 @@
-"""Who gets a token from the simulated Azure, what it opens, and what a topic takes."""
+"""Tokens of the simulated Azure, the calls that they open, and the events that a topic takes."""
 
 from datetime import UTC, datetime
 
@@ -20,13 +20,11 @@ def ask_for_token(simulator: Simulator, header: str | None = None, **params: str
 def test_when_a_token_is_asked_for_then_it_comes_with_its_expiry_resource_and_type(
     simulator: Simulator,
 ) -> None:
-    simulator.set(tokenLifetimeSeconds=600)
-
     answer = ask_for_token(simulator, **{"api-version": "2019-08-01", "resource": ARM_AUDIENCE}).json()
 
     assert answer["token_type"] == "Bearer"
     assert answer["resource"] == ARM_AUDIENCE
-    assert 590 < int(answer["expires_on"]) - datetime.now(UTC).timestamp() <= 600
+    assert 86_000 < int(answer["expires_on"]) - datetime.now(UTC).timestamp() <= 86_400
 
 
 @pytest.mark.parametrize(
@@ -71,14 +69,6 @@ def test_when_the_token_is_missing_forged_or_for_another_audience_then_arm_answe
     assert properties_of(simulator)["currentProtectionState"] == "ProtectionError"
 
 
-def test_given_an_expired_token_when_arm_is_called_then_it_answers_401(simulator: Simulator) -> None:
-    simulator.set(tokenLifetimeSeconds=0)
-
-    answer = simulator.read()
-
-    assert (answer.status_code, code_of(answer)) == (401, "ExpiredAuthenticationToken")
-
-
 def test_given_revoked_tokens_when_arm_is_called_then_only_a_new_one_opens(simulator: Simulator) -> None:
     simulator.put()
     old = {"Authorization": f"Bearer {simulator.token()}"}
@@ -94,10 +84,7 @@ def test_given_revoked_tokens_when_arm_is_called_then_only_a_new_one_opens(simul
 
 
 def test_when_cloud_events_are_published_then_they_are_kept_by_topic(simulator: Simulator) -> None:
-    batch = publish(simulator, [EVENT])
-    single = publish(simulator, EVENT, content_type="application/cloudevents+json")
-
-    assert (batch.status_code, single.status_code) == (200, 200)
+    assert publish(simulator, [EVENT, EVENT]).status_code == 200
     assert simulator.events() == [EVENT, EVENT]
     assert simulator.events("OUTCOMES") == [EVENT, EVENT]
     assert simulator.events("other") == []
@@ -107,7 +94,8 @@ def test_when_cloud_events_are_published_then_they_are_kept_by_topic(simulator: 
     ("events", "options", "status"),
     [
         ([EVENT], {"audience": ARM_AUDIENCE}, 401),
-        (EVENT, {"content_type": "application/json"}, 400),
+        ([EVENT], {"content_type": "application/json"}, 400),
+        (EVENT, {"content_type": "application/cloudevents+json"}, 400),
         ([EVENT, {**EVENT, "specversion": "0.3"}], {}, 400),
         ([{**EVENT, "source": ""}], {}, 400),
         (EVENT, {}, 400),

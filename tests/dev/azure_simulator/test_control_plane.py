@@ -1,4 +1,4 @@
-"""The simulator's control plane: what was asked, and how a wrong set-up is reported."""
+"""The simulator's control plane: the log of requests, and the report of a wrong set-up."""
 
 from datetime import UTC, datetime
 
@@ -7,7 +7,7 @@ import pytest
 from tests.support.simulator import API_VERSION, AT_ONCE, EVENT, INSTANCE, VAULT, Json, Simulator, code_of, publish
 
 
-def test_when_the_journal_is_read_then_it_tells_each_request_without_its_secrets(
+def test_when_the_request_log_is_read_then_it_has_each_request_without_its_secrets(
     simulator: Simulator,
 ) -> None:
     simulator.put(behaviour=AT_ONCE)
@@ -30,7 +30,7 @@ def test_when_the_journal_is_read_then_it_tells_each_request_without_its_secrets
     assert simulator.ready["identityHeader"] not in simulator.control("GET", "requests").text
 
 
-def test_when_the_journal_is_read_on_then_only_what_is_new_comes(simulator: Simulator) -> None:
+def test_when_the_request_log_is_read_on_then_only_what_is_new_comes(simulator: Simulator) -> None:
     simulator.put()
     simulator.read()
     following = simulator.control("GET", "requests").json()["next"]
@@ -52,6 +52,8 @@ def test_when_the_journal_is_read_on_then_only_what_is_new_comes(simulator: Simu
         ("settings", {"latency": 1}, "latency"),
         ("settings", {"latencySeconds": -1}, "latencySeconds"),
         ("settings", {"syncFaults": [{"status": 42}]}, "syncFaults"),
+        ("settings", {"syncFaults": [{}]}, "syncFaults"),
+        ("settings", {"syncFaults": [{"status": 503, "kind": "reset"}]}, "syncFaults"),
         ("settings", {"syncStatus": 204}, "syncStatus"),
         ("settings", {"omitAsyncHeader": 1}, "omitAsyncHeader"),
         ("settings", {"retryAfter": "soon"}, "retryAfter"),

@@ -79,29 +79,6 @@ def test_given_a_reset_when_a_sync_is_sent_then_the_connection_breaks_and_nothin
     assert simulator.sync().status_code == 202
 
 
-def test_given_a_time_out_when_the_client_has_less_patience_then_it_gives_up_first(
-    simulator: Simulator,
-) -> None:
-    simulator.put(behaviour={"syncFaults": [{"kind": "timeout", "seconds": 60}]})
-
-    with pytest.raises(requests.ReadTimeout):
-        simulator.sync(timeout=0.3)
-
-    assert simulator.sync().status_code == 202
-
-
-def test_given_a_time_out_when_the_client_has_more_patience_then_the_connection_breaks(
-    simulator: Simulator,
-) -> None:
-    simulator.put(behaviour={"syncFaults": [{"kind": "timeout", "seconds": 0.3}]})
-    before = time.monotonic()
-
-    with pytest.raises(requests.ConnectionError):
-        simulator.sync()
-
-    assert 0.3 <= time.monotonic() - before < 5
-
-
 def test_given_latency_when_many_call_at_once_then_each_waits_for_it_but_not_for_the_others(
     simulator: Simulator,
 ) -> None:

@@ -13,10 +13,9 @@ from tests.support.simulator import SUBSCRIPTION, VAULT, Simulator, code_of
 
 OTHER = SUBSCRIPTION.replace("0", "1")
 ELSEWHERE = VAULT.replace(SUBSCRIPTION, OTHER)
-TABLE = "recoveryservicesresources"
-INSTANCES = f"{TABLE} | where type =~ 'Microsoft.DataProtection/backupVaults/backupInstances'"
 BROKEN = (
-    f"{INSTANCES} | extend state = tostring(properties.currentProtectionState)"
+    "recoveryservicesresources | where type =~ 'Microsoft.DataProtection/backupVaults/backupInstances'"
+    " | extend state = tostring(properties.currentProtectionState)"
     " | where state in~ ('protectionerror', 'ConfiguringProtectionFailed') | project id, state | order by id asc"
 )
 
@@ -106,13 +105,10 @@ def test_every_answer_tells_the_quota(simulator: Simulator) -> None:
     "text",
     [
         "resources",
-        f"{TABLE} | summarize count()",
-        f"{TABLE} | where type contains 'x'",
-        f"{TABLE} | where type == 'a' or type == 'b'",
-        f"{TABLE} | where type in~ ('a' 'b')",
-        f"{TABLE} | take 5",
-        f"{TABLE} | project id, strcat(id, name)",
-        f"{TABLE} | order by id sideways",
+        BROKEN.replace("recoveryservicesresources", "resources"),
+        BROKEN.replace("state in~", "other in~"),
+        BROKEN.replace(" | order by id asc", ""),
+        f"{BROKEN} | take 5",
     ],
 )
 def test_given_a_query_that_it_does_not_understand_when_the_sdk_asks_then_it_is_refused(
@@ -139,12 +135,9 @@ def test_given_only_subscriptions_that_do_not_exist_when_the_sdk_asks_then_it_is
     assert "NoValidSubscriptionsInQueryRequest" in str(raised.value)
 
 
-def test_a_skip_token_goes_with_its_query_only(simulator: Simulator, client: ResourceGraphClient) -> None:
-    put(simulator, "a", "b")
-    token = query(client, BROKEN, top=1).skip_token
-
+def test_a_skip_token_that_was_not_given_out_is_refused(client: ResourceGraphClient) -> None:
     with pytest.raises(HttpResponseError, match="skipToken"):
-        query(client, INSTANCES, skip_token=token)
+        query(client, BROKEN, skip_token="other")
 
 
 def test_a_query_without_a_token_is_refused(simulator: Simulator) -> None:

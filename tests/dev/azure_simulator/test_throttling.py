@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dev.azure_simulator.throttling import Bucket, Kind, Limit, Throttling
+from dev.azure_simulator.throttling import Bucket, Limit, Throttling
 from tests.support.simulator import INSTANCE, SUBSCRIPTION, Json, Simulator, code_of
 
 WRITES_LEFT = "x-ms-ratelimit-remaining-subscription-writes"
 READS_LEFT = "x-ms-ratelimit-remaining-subscription-reads"
 AZURES = Limit(burst=200, per_second=10)
-SLOWEST = {"writeBurst": 2, "writesPerSecond": 0.001, "readBurst": 3, "readsPerSecond": 0.001}
+SLOWEST = {"writeBurst": 2, "writesPerSecond": 0.001}
 """So slow that no test sees a token come back."""
 
 
@@ -60,21 +60,20 @@ def test_no_stretch_of_time_sees_more_than_the_burst_and_the_refill(
             assert last - first + 1 <= burst + (admitted[last] - begin) * per_second + 1e-6
 
 
-def test_retry_after_is_whole_seconds_and_long_enough() -> None:
+@pytest.mark.parametrize(("per_second", "seconds"), [(0.4, 3), (100, 1)])
+def test_retry_after_is_whole_seconds_and_long_enough(per_second: float, seconds: int) -> None:
     throttling = Throttling()
-    throttling.set_limits({"write": Limit(1, 0.4), "read": Limit(1, 100)})
-    kinds: tuple[tuple[Kind, int], ...] = (("write", 3), ("read", 1))
-    for kind, seconds in kinds:
-        admitted, refused = (throttling.admit(kind, SUBSCRIPTION, 0) for _ in range(2))
-        assert admitted is not None
-        assert refused is not None
-        assert (admitted.retry_after, refused.retry_after) == (None, seconds)
+    throttling.set_limit(Limit(1, per_second))
+    admitted, refused = (throttling.admit(SUBSCRIPTION, 0) for _ in range(2))
+    assert admitted is not None
+    assert refused is not None
+    assert (admitted.retry_after, refused.retry_after) == (None, seconds)
 
 
 def test_unless_it_is_set_up_nothing_is_throttled(simulator: Simulator) -> None:
-    simulator.put()
-    answers = [simulator.read() for _ in range(5)]
-    assert {(answer.status_code, answer.headers[READS_LEFT]) for answer in answers} == {(200, "249")}
+    simulator.put(behaviour={"syncStatus": 200})
+    answers = [simulator.sync() for _ in range(5)]
+    assert {(answer.status_code, answer.headers[WRITES_LEFT]) for answer in answers} == {(200, "199")}
 
 
 def test_writes_are_counted_down_and_then_refused_with_the_time_to_wait(simulator: Simulator) -> None:
@@ -94,7 +93,7 @@ def test_writes_are_counted_down_and_then_refused_with_the_time_to_wait(simulato
     assert 900 < int(answers[2].headers["Retry-After"]) <= 1000
 
 
-def test_a_refused_sync_starts_nothing_and_is_in_the_journal(simulator: Simulator) -> None:
+def test_a_refused_sync_starts_nothing_and_is_in_the_request_log(simulator: Simulator) -> None:
     simulator.put(behaviour={"syncStatus": 200})
     simulator.put(f"{INSTANCE}2", behaviour={"syncFaults": [{"status": 503}]})
     simulator.set(**SLOWEST)
@@ -104,44 +103,35 @@ def test_a_refused_sync_starts_nothing_and_is_in_the_journal(simulator: Simulato
     assert statuses == [200, 200, 429]
     assert [entry["status"] for entry in simulator.journal("sync")] == statuses
     assert simulator.read(f"{INSTANCE}2").json()["properties"]["currentProtectionState"] == "ProtectionError"
-    simulator.set(writeBurst=None, writesPerSecond=None)
+    simulator.set(writeBurst=1, writesPerSecond=1)
     assert simulator.sync(f"{INSTANCE}2").status_code == 503
 
 
-def test_reads_have_a_bucket_of_their_own_and_polls_draw_from_it(simulator: Simulator) -> None:
+def test_reads_are_not_limited(simulator: Simulator) -> None:
     simulator.put()
     simulator.set(**SLOWEST)
-
-    accepted = simulator.sync()
-    answers = [simulator.arm("GET", accepted.headers["Azure-AsyncOperation"]), *(simulator.read() for _ in range(3))]
-
-    assert [(answer.status_code, answer.headers[READS_LEFT]) for answer in answers] == [
-        (200, "2"),
-        (200, "1"),
-        (200, "0"),
-        (429, "0"),
-    ]
-    assert simulator.sync().status_code == 409
+    answers = [simulator.read() for _ in range(3)]
+    assert [(answer.status_code, answer.headers[READS_LEFT]) for answer in answers] == [(200, "249")] * 3
 
 
-def test_each_subscription_has_its_own_buckets_in_any_casing(simulator: Simulator) -> None:
+def test_each_subscription_has_its_own_bucket_in_any_casing(simulator: Simulator) -> None:
     elsewhere = INSTANCE.replace(SUBSCRIPTION, SUBSCRIPTION.replace("0", "1"))
     for instance_id in (INSTANCE, elsewhere):
-        simulator.put(instance_id)
+        simulator.put(instance_id, behaviour={"syncStatus": 200})
     simulator.set(**SLOWEST)
 
-    same = [simulator.read(INSTANCE.replace(SUBSCRIPTION, SUBSCRIPTION.upper())).status_code for _ in range(2)]
+    same = [simulator.sync(INSTANCE.replace(SUBSCRIPTION, SUBSCRIPTION.upper())).status_code for _ in range(2)]
 
-    assert [*same, simulator.read().status_code, simulator.read().status_code] == [200, 200, 200, 429]
-    assert simulator.read(elsewhere).headers[READS_LEFT] == "2"
+    assert [*same, simulator.sync().status_code] == [200, 200, 429]
+    assert simulator.sync(elsewhere).headers[WRITES_LEFT] == "1"
 
 
 def test_a_request_without_a_good_token_is_not_counted(simulator: Simulator) -> None:
-    simulator.put()
+    simulator.put(behaviour={"syncStatus": 200})
     simulator.set(**SLOWEST)
     for _ in range(5):
-        assert simulator.read(headers={"Authorization": "Bearer junk"}).status_code == 401
-    assert simulator.read().headers[READS_LEFT] == "2"
+        assert simulator.sync(headers={"Authorization": "Bearer junk"}).status_code == 401
+    assert simulator.sync().headers[WRITES_LEFT] == "1"
 
 
 def test_a_token_comes_back_with_time(simulator: Simulator) -> None:
@@ -157,14 +147,14 @@ def test_a_token_comes_back_with_time(simulator: Simulator) -> None:
 
 
 def test_limits_that_are_set_anew_begin_with_full_buckets_and_a_reset_lifts_them(simulator: Simulator) -> None:
-    simulator.put()
-    simulator.set(readBurst=1, readsPerSecond=0.001)
-    assert [simulator.read().status_code for _ in range(2)] == [200, 429]
-    simulator.set(readBurst=2, readsPerSecond=0.001)
-    assert [simulator.read().status_code for _ in range(3)] == [200, 200, 429]
+    simulator.put(behaviour={"syncStatus": 200})
+    simulator.set(writeBurst=1, writesPerSecond=0.001)
+    assert [simulator.sync().status_code for _ in range(2)] == [200, 429]
+    simulator.set(**SLOWEST)
+    assert [simulator.sync().status_code for _ in range(3)] == [200, 200, 429]
     simulator.control("POST", "reset")
-    simulator.put()
-    assert [simulator.read().headers[READS_LEFT] for _ in range(3)] == ["249"] * 3
+    simulator.put(behaviour={"syncStatus": 200})
+    assert [simulator.sync().headers[WRITES_LEFT] for _ in range(3)] == ["199"] * 3
 
 
 @pytest.mark.parametrize(
@@ -174,9 +164,9 @@ def test_limits_that_are_set_anew_begin_with_full_buckets_and_a_reset_lifts_them
         ({"writesPerSecond": 10}, "writeBurst"),
         ({"writeBurst": 0, "writesPerSecond": 10}, "writeBurst"),
         ({"writeBurst": 1.5, "writesPerSecond": 10}, "writeBurst"),
-        ({"readBurst": 250, "readsPerSecond": 0}, "readsPerSecond"),
-        ({"readBurst": 250, "readsPerSecond": True}, "readsPerSecond"),
-        ({"readBurst": 250, "readsPerSecond": None}, "readsPerSecond"),
+        ({"writeBurst": 200, "writesPerSecond": 0}, "writesPerSecond"),
+        ({"writeBurst": 200, "writesPerSecond": True}, "writesPerSecond"),
+        ({"writeBurst": 200, "writesPerSecond": None}, "writesPerSecond"),
     ],
 )
 def test_limits_that_cannot_be_are_refused_by_name(simulator: Simulator, settings: Json, named: str) -> None:

@@ -37,7 +37,7 @@ def test_the_quick_benchmark_answers_every_question_in_json() -> None:
         assert found["callsEach"] == 1
 
 
-def test_a_tick_is_read_from_the_log_once_it_has_ended(tmp_path: Path) -> None:
+def test_a_poll_run_is_read_from_the_log_once_it_has_ended(tmp_path: Path) -> None:
     log = tmp_path / "host.log"
     log.touch()
     tail = LogTail(log)
@@ -47,5 +47,5 @@ def test_a_tick_is_read_from_the_log_once_it_has_ended(tmp_path: Path) -> None:
         file.write(begins.format(1) + "(Reason='Timer fired at 2026-01-01T00:00:01+00:00', Id=aa-1)\n")
         file.write(begins.format(2) + "(Reason='Timer fired at 2026-01-01T00:00:02+00:00', Id=bb-2)\n")
         file.write(ends + "(Succeeded, Id=aa-1, Duration=7750ms)\n")
-    ((began, milliseconds),) = tail.ticks()
+    ((began, milliseconds),) = tail.poll_runs()
     assert (began.isoformat(), milliseconds) == ("2026-01-01T00:00:01.250000+00:00", 7750)

@@ -1,0 +1,1 @@
+"""Tests of `dev/demo`, the commands run as a user runs them."""

@@ -63,9 +63,19 @@ def wait_for_services(process: "subprocess.Popen[str]", count: int) -> None:
         threading.Event().wait(0.1)
 
 
+def read_guide(process: "subprocess.Popen[str]") -> list[str]:
+    """The lines that `up` shows once everything runs."""
+    assert process.stdout is not None
+    lines = [""]
+    while "Ctrl-C" not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], "up has ended"
+    return lines
+
+
 @pytest.fixture(scope="module")
-def told() -> dict[str, Any]:
-    """The demo, once: its exit code, its output, and what was left."""
+def demo_run() -> dict[str, Any]:
+    """One run of the demo: its exit code, its output, and the processes and files that are left."""
     with command("demo", "--json") as process:
         output, errors = process.communicate(timeout=90)
         left = left_behind(process)
@@ -73,35 +83,35 @@ def told() -> dict[str, Any]:
     return {"code": process.returncode, "output": output, "errors": errors, "left": left, "files": files}
 
 
-def test_the_demo_ends_healed_with_json_as_the_last_line(told: dict[str, Any]) -> None:
-    assert told["code"] == 0, told["errors"]
-    result = json.loads(told["output"].splitlines()[-1])
+def test_the_demo_ends_healed_with_json_as_the_last_line(demo_run: dict[str, Any]) -> None:
+    assert demo_run["code"] == 0, demo_run["errors"]
+    result = json.loads(demo_run["output"].splitlines()[-1])
     assert result["status"] == "Healed"
     assert re.fullmatch(r"[0-9a-f-]+", result["remediationId"])
     assert 0 < result["signalToSyncSeconds"] < result["totalSeconds"]
 
 
-def test_the_demo_makes_no_call_too_many(told: dict[str, Any]) -> None:
-    result = json.loads(told["output"].splitlines()[-1])
+def test_the_demo_makes_no_call_too_many(demo_run: dict[str, Any]) -> None:
+    result = json.loads(demo_run["output"].splitlines()[-1])
     calls = result["armCallsByKind"]
-    # The operation takes 2 s and Azure asks for 1 s between looks; ticks come each second.
+    # The operation takes 2 s and Azure asks for 1 s between polls; poll runs come each second.
     assert calls == {"sync": 1, "operationStatus": calls["operationStatus"], "instance": 1}
     assert 1 <= calls["operationStatus"] <= 3
     assert result["armCalls"] == sum(calls.values())
 
 
-def test_the_demo_tells_each_step_in_its_order(told: dict[str, Any]) -> None:
-    steps = ["signal", "queued", "sync accepted", "polling", "verified", "outcome event"]
-    pattern = r"^ +\d+\.\d\d s  (" + "|".join(steps) + ") "
-    assert re.findall(pattern, told["errors"], re.MULTILINE) == steps
+def test_the_demo_shows_each_milestone_in_its_order(demo_run: dict[str, Any]) -> None:
+    milestones = ["signal", "queued", "sync accepted", "polling", "verified", "outcome event"]
+    pattern = r"^ +\d+\.\d\d s  (" + "|".join(milestones) + ") "
+    assert re.findall(pattern, demo_run["errors"], re.MULTILINE) == milestones
 
 
-def test_the_demo_leaves_its_logs_and_nothing_else(told: dict[str, Any]) -> None:
-    assert told["left"] == []
-    assert told["files"] == ["azurite.log", "host.log", "simulator.log"]
+def test_the_demo_leaves_its_logs_and_nothing_else(demo_run: dict[str, Any]) -> None:
+    assert demo_run["left"] == []
+    assert demo_run["files"] == ["azurite.log", "host.log", "simulator.log"]
 
 
-def test_no_key_or_token_is_in_a_log(told: dict[str, Any]) -> None:
+def test_no_key_or_token_is_in_a_log(demo_run: dict[str, Any]) -> None:
     logs = [path.read_text() for path in RUNS.glob("*-demo-*/logs/*.log")]
     assert not any(re.search(r"Bearer (?!<)|code=[\w-]{20}|eyJ[\w-]{20}", log) for log in logs)
 
@@ -118,13 +128,7 @@ def test_a_demo_that_is_ended_leaves_no_process(services: int) -> None:
 
 def test_up_serves_its_own_curl_lines_until_ctrl_c() -> None:
     with command("up") as process:
-        assert process.stdout is not None
-        shown = []
-        for line in process.stdout:
-            shown.append(line)
-            if "Ctrl-C" in line:
-                break
-        curls = [line for line in shown if line.startswith("curl ") and "/ID" not in line]
+        curls = [line for line in read_guide(process) if line.startswith("curl ") and "/ID" not in line]
         assert len(curls) == 6
         for curl in curls:
             made = [*shlex.split(curl), "--output", "/dev/null", "--write-out", "%{http_code}"]
@@ -138,11 +142,10 @@ def test_up_serves_its_own_curl_lines_until_ctrl_c() -> None:
 
 def test_a_service_that_dies_ends_the_command_with_the_reason() -> None:
     with command("up") as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Ctrl-C" in line:
-                break
-        host = subprocess.run(["pgrep", "-f", rf"dev\.host .*-{process.pid}/"], capture_output=True, text=True)
+        read_guide(process)
+        host = subprocess.run(
+            ["pgrep", "-f", rf"dev\.functions_host .*-{process.pid}/"], capture_output=True, text=True
+        )
         subprocess.run(["kill", "-KILL", *host.stdout.split()], check=True)
         _, errors = process.communicate(timeout=30)
         assert left_behind(process) == []

@@ -1,6 +1,4 @@
-"""Services and hosts for host tests."""
-
-from __future__ import annotations
+"""Hosts and storage for tests of the host."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +8,10 @@ from typing import Any
 import pytest
 
 from dev.stack.services import Azurite
-from tests.dev.functions_host.processes import Host
 from tests.support.azurite import azurite_command
+from tests.support.processes import AppHost
 
-HostFactory = Callable[..., Host]
+HostFactory = Callable[..., AppHost]
 
 
 @pytest.fixture
@@ -31,10 +29,10 @@ def own_azurite(tmp_path: Path) -> Iterator[Azurite]:
 @pytest.fixture
 def new_host(tmp_path: Path) -> Iterator[HostFactory]:
     """Makes a host (not started) that ends with the test."""
-    made: list[Host] = []
+    made: list[AppHost] = []
 
-    def make(source: str, host_json: Mapping[str, Any] | None = None) -> Host:
-        made.append(Host(tmp_path, source, host_json))
+    def make(source: str, host_json: Mapping[str, Any] | None = None) -> AppHost:
+        made.append(AppHost(tmp_path, source, host_json))
         return made[-1]
 
     yield make

@@ -34,8 +34,8 @@ def run(service: Service, code: str, *, log_stdout: bool = False) -> None:
     service.start([sys.executable, "-c", code], os.environ, log_stdout=log_stdout)
 
 
-def said(service: Service) -> str | None:
-    return service.said() if service.said().endswith("\n") else None
+def output(service: Service) -> str | None:
+    return service.output() if service.output().endswith("\n") else None
 
 
 def is_gone(process_id: int) -> bool:
@@ -56,16 +56,16 @@ def wait_until_gone(process_id: int) -> None:
 
 
 @pytest.mark.parametrize("log_stdout", [False, True])
-def test_what_a_service_says_is_heard(service: Service, log_stdout: bool) -> None:
+def test_what_a_service_writes_is_its_output(service: Service, log_stdout: bool) -> None:
     run(service, "print('ready', flush=True); import signal; signal.pause()", log_stdout=log_stdout)
-    assert service.wait(lambda: said(service)) == "ready\n"
+    assert service.wait(lambda: output(service)) == "ready\n"
     assert service.running
 
 
-def test_after_a_restart_only_the_new_words_are_heard(service: Service) -> None:
+def test_after_a_restart_only_the_new_output_is_there(service: Service) -> None:
     for words in ("one", "two"):
         run(service, f"print({words!r}, flush=True); import signal; signal.pause()", log_stdout=True)
-        assert service.wait(lambda: said(service)) == f"{words}\n"
+        assert service.wait(lambda: output(service)) == f"{words}\n"
         service.stop()
     assert service.log.read_text() == "one\ntwo\n"
 
@@ -73,7 +73,7 @@ def test_after_a_restart_only_the_new_words_are_heard(service: Service) -> None:
 def test_a_service_that_ends_too_soon_is_explained_by_its_log(service: Service) -> None:
     run(service, "import sys; print('port 1 is taken', file=sys.stderr); sys.exit(3)")
     with pytest.raises(Failure) as failure:
-        service.wait(lambda: said(service))
+        service.wait(lambda: output(service))
     for part in ("The service", "exit code 3", "port 1 is taken", str(service.log)):
         assert part in str(failure.value)
 
@@ -81,20 +81,20 @@ def test_a_service_that_ends_too_soon_is_explained_by_its_log(service: Service) 
 def test_a_service_that_never_gets_ready_is_named(service: Service) -> None:
     run(service, "import signal; signal.pause()")
     with pytest.raises(Failure, match=r"The service is not ready after 0 s\. It said nothing"):
-        service.wait(lambda: said(service), seconds=0.1)
+        service.wait(lambda: output(service), seconds=0.1)
 
 
 def test_last_words_before_the_end_count_as_ready(service: Service) -> None:
     run(service, "print('done', flush=True)")
-    assert service.wait(lambda: said(service)) == "done\n"
+    assert service.wait(lambda: output(service)) == "done\n"
 
 
 def test_what_does_not_end_when_asked_is_ended_with_all_that_it_started(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dev.processes.service._STOP_SECONDS", 0.2)
+    monkeypatch.setattr("dev.processes.service._STOP_TIMEOUT", 0.2)
     run(service, PARENT_OF_ANOTHER)
-    grandchild = int(service.wait(lambda: said(service)))
+    grandchild = int(service.wait(lambda: output(service)))
     child = service.process.pid
     stop_all([service])
     wait_until_gone(child)
@@ -113,7 +113,7 @@ def test_when_the_command_is_killed_then_its_services_end(tmp_path: Path) -> Non
         "service = Service('x', Path(sys.argv[1]))\n"
         "waiting = 'print(1, flush=True); import signal; signal.pause()'\n"
         "service.start([sys.executable, '-c', waiting], os.environ)\n"
-        "service.wait(lambda: service.said() or None)\n"
+        "service.wait(lambda: service.output() or None)\n"
         "print(service.process.pid, flush=True); signal.pause()"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "log")]

@@ -1,17 +1,15 @@
-"""The tick: many remediations in flight, all due at one moment, and none due; and the host's memory with them.
+"""The poll run: many remediations in flight, all due at one moment, and none due; and the host's memory with them.
 
-The limit is what latency leaves: in flight x latency / concurrency. Each look of "all due" reads the
-remediation, asks Azure about its operation and stores when to look next.
+The limit is set by latency: in flight x latency / concurrency. Each poll of "all due" reads the remediation, asks
+Azure about its operation and stores when to poll next.
 """
-
-from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dev.bench.context import LATENCY_SECONDS, UNPACED, Context, Json, Part, Row, median_of, memory_mib
+from dev.bench.context import LATENCY_SECONDS, UNPACED, Context, Json, Part, ResultRow, median_of, memory_mib
 from dev.bench.seeding import Seeding
 from dev.bench.workload import LogTail, next_request, wait_until
 from dev.processes.errors import Failure
@@ -20,11 +18,11 @@ from dev.stack.stack import Stack
 _CONCURRENCY = 32
 _SIZES = (100, 1_000, 10_000)
 _QUICK_SIZES = (200,)
-_IDLE_TICKS = 6
-_PATIENCE = 300
+_IDLE_RUNS = 6
+_TIMEOUT = 300
 """Seconds."""
-_SHARE_GOAL = 0.8
-_IDLE_GOAL_MS = 100
+_MIN_SHARE = 0.8
+_MAX_IDLE_MS = 100
 _SETTINGS = {"POLL_CONCURRENCY": str(_CONCURRENCY), **UNPACED}
 
 
@@ -43,7 +41,7 @@ def measure(context: Context) -> Json:
 def _run(context: Context, size: int, run: int) -> Json:
     # All are to be due at one moment, and how long it takes to write them, the machine decides.
     for seconds_each in (0.004, 0.012, 0.036):
-        context.say(f"tick with {size:,} in flight, run {run} of {context.runs}")
+        context.say(f"poll run with {size:,} in flight, run {run} of {context.runs}")
         with context.stack(**_SETTINGS) as stack:
             measured = _measured(stack, size, timedelta(seconds=6 + size * seconds_each))
         if measured is not None:
@@ -61,15 +59,15 @@ def _measured(stack: Stack, size: int, time_to_write: timedelta) -> Json | None:
     seeding.add(size, due_at)
     if datetime.now(UTC) > due_at - timedelta(seconds=1):
         return None
-    wait_until(stack, lambda: next_request(stack.simulator) - first >= size, f"looked at {size}", _PATIENCE)
+    wait_until(stack, lambda: next_request(stack.simulator) - first >= size, f"polled {size}", _TIMEOUT)
     ended = datetime.now(UTC)
-    # Who looked last is still storing what was seen: the timer's tick, or the shards that it handed over.
-    wait_until(stack, lambda: _is_over(log, ended), "ended the tick", _PATIENCE)
-    began = min(at for at, _ in log.ticks() if at >= due_at)
-    work = [(at, ms) for at, ms in log.ticks() + log.ticks("poll_shard") if began <= at <= ended]
+    # The answers to the last polls are still being stored: by the timer's run, or by the shards that it handed over.
+    wait_until(stack, lambda: _is_over(log, ended), "ended the poll run", _TIMEOUT)
+    began = min(at for at, _ in log.poll_runs() if at >= due_at)
+    work = [(at, ms) for at, ms in log.poll_runs() + log.poll_runs("poll_shard") if began <= at <= ended]
     stored = max(at + timedelta(milliseconds=ms) for at, ms in work)
-    looks = [entry for entry in stack.simulator.journal(first) if entry["kind"] == "operationStatus"]
-    last = max(datetime.fromisoformat(entry["at"]) for entry in looks)
+    polls = [entry for entry in stack.simulator.request_log(first) if entry["kind"] == "operationStatus"]
+    last = max(datetime.fromisoformat(entry["at"]) for entry in polls)
     seconds = (last - began).total_seconds() + LATENCY_SECONDS
     limit = size * LATENCY_SECONDS / _CONCURRENCY
     return {
@@ -77,57 +75,57 @@ def _measured(stack: Stack, size: int, time_to_write: timedelta) -> Json | None:
         "limitSeconds": round(limit, 3),
         "shareOfLimit": round(limit / seconds, 3),
         "storedSeconds": round((stored - began).total_seconds(), 3),
-        "callsEach": len(looks) / size,
+        "callsEach": len(polls) / size,
         "noneDueMs": _none_due(stack),
         "idleMiB": idle_mib,
         "memoryMiB": memory_mib(pid),
     }
 
 
-def _is_over(log: LogTail, looked_at: datetime) -> bool:
-    return any(began > looked_at for began, _ in log.ticks()) and not log.is_running("poll_shard")
+def _is_over(log: LogTail, polled_at: datetime) -> bool:
+    return any(began > polled_at for began, _ in log.poll_runs()) and not log.is_running("poll_shard")
 
 
 def _none_due(stack: Stack) -> float:
-    """Milliseconds of a tick that finds nothing to do, as the host logs them."""
+    """Milliseconds of a poll run that finds nothing to do, as the host logs them."""
     log = LogTail(stack.host.service.log)
-    wait_until(stack, lambda: len(log.ticks()) >= _IDLE_TICKS, "ticked", _PATIENCE)
-    return statistics.median(ms for _, ms in log.ticks())
+    wait_until(stack, lambda: len(log.poll_runs()) >= _IDLE_RUNS, "polled", _TIMEOUT)
+    return statistics.median(ms for _, ms in log.poll_runs())
 
 
-def rows(numbers: Json) -> Iterable[Row]:
+def rows(numbers: Json) -> Iterable[ResultRow]:
     """For the table; the goals are for the largest size of a whole run."""
     for size, found in numbers["inFlight"].items():
         graded, share = int(size) == _SIZES[-1], found["shareOfLimit"]
-        yield Row(
-            f"tick, {int(size):,} due: until all are looked at",
+        yield ResultRow(
+            f"poll run, {int(size):,} due: until all are polled",
             f"{found['seconds']:.2f} s",
             f"limit {found['limitSeconds']:.2f} s",
         )
-        yield Row("  until all is stored", f"{found['storedSeconds']:.2f} s")
-        yield Row(
+        yield ResultRow("  until all is stored", f"{found['storedSeconds']:.2f} s")
+        yield ResultRow(
             "  share of the limit",
             f"{share:.0%}",
-            goal=f"{_SHARE_GOAL:.0%}" if graded else "",
-            reached=share >= _SHARE_GOAL if graded else None,
+            goal=f"{_MIN_SHARE:.0%}" if graded else "",
+            reached=share >= _MIN_SHARE if graded else None,
         )
-        yield Row(
-            f"tick, {int(size):,} in flight, none due",
+        yield ResultRow(
+            f"poll run, {int(size):,} in flight, none due",
             f"{found['noneDueMs']:.0f} ms",
-            goal=f"{_IDLE_GOAL_MS} ms" if graded else "",
-            reached=found["noneDueMs"] <= _IDLE_GOAL_MS if graded else None,
+            goal=f"{_MAX_IDLE_MS} ms" if graded else "",
+            reached=found["noneDueMs"] <= _MAX_IDLE_MS if graded else None,
         )
-        yield Row(
+        yield ResultRow(
             "  memory of the host with them", f"{found['memoryMiB']:.0f} MiB", f"before {found['idleMiB']:.0f} MiB"
         )
 
 
 def plot(numbers: Json, figure: Any) -> None:
-    """How the time of a tick grows with what is due, beside the limit; and with what is not due."""
+    """The time of a poll run by the number that is due, beside the limit; and by the number that is not due."""
     sizes = [int(size) for size in numbers["inFlight"]]
     found = list(numbers["inFlight"].values())
     due, idle, memory = figure.subplots(1, 3)
-    due.loglog(sizes, [one["seconds"] for one in found], "o-", label="all looked at")
+    due.loglog(sizes, [one["seconds"] for one in found], "o-", label="all polled")
     due.loglog(sizes, [one["limitSeconds"] for one in found], "--", label="limit of the latency")
     due.set_title("all due: seconds")
     due.legend()
@@ -141,4 +139,4 @@ def plot(numbers: Json, figure: Any) -> None:
         axes.set_xlabel("in flight")
 
 
-PART = Part("tick", measure, rows, plot)
+PART = Part("tick", measure, rows, plot)  # the name that earlier bench.json files have
