@@ -1,4 +1,4 @@
-// What a person should hear of. Each rule is a query of docs/kql and has a paragraph in docs/operations.md.
+// What operators are alerted to. Each rule is a query of docs/kql and has a paragraph in docs/operations.md.
 param location string
 param tags object
 param workspaceId string
@@ -79,7 +79,7 @@ var rules = [
   {
     name: 'late-due-entry'
     displayName: 'The oldest due entry is more than 10 minutes late'
-    description: 'The tick does not keep up: remediations end late, and outcomes are told late.'
+    description: 'Polling does not keep up: remediations end late, and outcomes are published late.'
     severity: 2
     query: loadTextContent('../../docs/kql/oldest-due.kql')
     frequency: 'PT5M'
@@ -94,7 +94,7 @@ var rules = [
   }
   {
     name: 'no-tick'
-    displayName: 'No tick for 10 minutes'
+    displayName: 'No poll run for 10 minutes'
     description: 'The app does not run, or cannot reach its storage: nothing is followed to its end.'
     severity: 1
     query: loadTextContent('../../docs/kql/missing-ticks.kql')
@@ -112,7 +112,7 @@ var rules = [
     name: 'forbidden'
     displayName: 'Resource Manager refuses the app'
     // Attempts follow each other after 5 and 30 minutes: the third is in the second window after the first.
-    description: 'The identity lacks the role in a subscription, or a new assignment does not act yet.'
+    description: 'The identity lacks the role in a subscription, or a new assignment is not in force yet.'
     severity: 2
     query: loadTextContent('../../docs/kql/forbidden.kql')
     frequency: 'PT15M'

@@ -1,4 +1,4 @@
-// Plan and app (Flex Consumption, Python 3.13). Runtime and scale stand in functionAppConfig: Flex Consumption refuses
+// Plan and app (Flex Consumption, Python 3.13). Runtime and scale are in functionAppConfig: Flex Consumption refuses
 // the settings that say so elsewhere (FUNCTIONS_WORKER_RUNTIME, FUNCTIONS_EXTENSION_VERSION, WEBSITE_RUN_FROM_PACKAGE...).
 param name string
 param planName string
@@ -66,7 +66,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   // checkov:skip=CKV_AZURE_222:Event Grid and Azure Monitor deliver from outside; a key is needed, and allowedIpRanges closes the rest
   // checkov:skip=CKV_AZURE_17:Event Grid and Azure Monitor present no client certificate
   // checkov:skip=CKV_AZURE_212:Flex Consumption scales by itself; it has no fixed number of instances
-  // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check of its own; alerts watch the tick instead
+  // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check of its own; alerts watch the poller instead
   name: name
   location: location
   tags: union(tags, {

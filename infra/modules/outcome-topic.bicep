@@ -1,4 +1,4 @@
-// The topic that hears of every outcome, as CloudEvents. Only the app's identity may publish.
+// The topic that receives every outcome, as CloudEvents. Only the app's identity may publish.
 param name string
 param location string
 param tags object

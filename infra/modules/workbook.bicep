@@ -42,7 +42,7 @@ var charts = [
   }
   {
     name: 'oldest-due'
-    title: 'How late the tick is, minutes'
+    title: 'How late polling is, minutes'
     query: loadTextContent('../../docs/kql/oldest-due.kql')
     visualization: 'timechart'
   }
