@@ -73,8 +73,8 @@ def test_quick_leaves_out_all_tests_but_the_unit_tests(
 
 @pytest.fixture
 def run_with_workers(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Two workers and their services, all in a process group of their own as a terminal has it."""
-    tests = ["tests/integration/test_remediation_store.py", "tests/integration/test_poller.py"]
+    """Two workers, each with a simulated Azure, all in a process group of their own as a terminal has it."""
+    tests = ["tests/dev/azure_simulator/test_access.py", "tests/dev/azure_simulator/test_data_protection.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", f"--basetemp={tmp_path / 'run'}", *tests]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, process_group=0) as run:
         try:
@@ -89,7 +89,7 @@ def test_a_run_that_is_ended_leaves_no_process(
     run_with_workers: "subprocess.Popen[str]", tmp_path: Path, end: Callable[["subprocess.Popen[str]"], None]
 ) -> None:
     deadline = time.monotonic() + 100
-    while len(services_in(tmp_path)) < 3:  # at most two of one worker
+    while len(services_in(tmp_path)) < 2:
         assert run_with_workers.poll() is None, run_with_workers.communicate()
         assert time.monotonic() < deadline, "the services did not start"
         time.sleep(0.1)  # between two looks from outside, never instead of one
