@@ -1,6 +1,6 @@
 """Backup Autoheal: the triggers. Names, schedules and bindings are here; the use cases behind them are in `shared/`."""
 
-from typing import List  # noqa: UP035 # of lists, the queue binding of azure-functions takes this spelling only
+import typing
 
 import azure.functions as func
 
@@ -13,7 +13,7 @@ SETTINGS = composition.settings()
 """Read at start: a setting that cannot be used stops the app here, with one message that lists every such one."""
 
 READ = ["GET", "HEAD"]
-Jobs = List[str]  # noqa: UP006 # as above
+Jobs = typing.List[str]  # noqa: UP006 # of lists, the queue binding of azure-functions takes this spelling only
 """Several queue messages."""
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

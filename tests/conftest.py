@@ -33,7 +33,7 @@ _workers: list[int] = []
 """Their process ids, in the process that hands out the tests."""
 
 
-class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist comes without types
+class FileScheduling(LoadFileScheduling):  # type: ignore[misc] # pytest-xdist comes without types, so mypy takes its classes for Any
     """Gives each worker whole files, for the sake of their fixtures, in the order in which they are collected."""
 
     def _split_scope(self, nodeid: str) -> str:
@@ -74,6 +74,7 @@ def pytest_xdist_newgateway(gateway: Gateway) -> None:
     _workers.append(gateway.remote_exec("import os; channel.send(os.getpid())").receive())
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_keyboard_interrupt() -> None:
     """Tell the workers at once: left to pytest-xdist, they would go on for 5 s, and be killed after 10 s."""
     for process_id in _workers:

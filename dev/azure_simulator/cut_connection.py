@@ -18,7 +18,7 @@ _open: dict[tuple[str, int], asyncio.Transport] = {}
 class CuttableHttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which also remembers its transport so that `CutConnection` can find it."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in the base class
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio's BaseTransport, narrowed by uvicorn
         """Remember the transport of a connection that opens."""
         super().connection_made(transport)
         if self.client:

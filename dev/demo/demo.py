@@ -152,7 +152,7 @@ def _serve(console: Console, stack: Stack) -> None:
         _guide(console, stack)
         while True:
             _check(stack)
-            time.sleep(1)  # until a signal interrupts it
+            time.sleep(1)  # a service that ends by itself is noticed within a second, and a signal ends the wait
     except Interrupted:
         # After SIGHUP there is no terminal any more.
         with suppress(OSError):

@@ -143,8 +143,9 @@ def stop_all(services: Sequence[Service]) -> None:
         for service in started:
             service._end(signal.SIGTERM)
         deadline = time.monotonic() + _STOP_TIMEOUT
-        while any(service.running for service in started) and time.monotonic() < deadline:
-            time.sleep(_POLL_INTERVAL)  # the state of another process can only be polled
+        for service in started:
+            with suppress(subprocess.TimeoutExpired):
+                service.process.wait(max(0, deadline - time.monotonic()))
         for service in started:
             service._end(signal.SIGKILL)
             service._close()

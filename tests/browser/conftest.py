@@ -65,6 +65,7 @@ def chromium() -> Iterator[Browser]:
     """One Chromium for all browser tests. It ends with them: Playwright's event loop would be in the way of others."""
     executable = find_chromium()
     if executable is None:
+        # All other tests are worth running without a browser.
         pytest.skip(f"no Chromium on PATH ({', '.join(NAMES)}): the browser tests need one")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=_OPTIONS)

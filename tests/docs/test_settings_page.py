@@ -68,7 +68,7 @@ def iso(duration: timedelta) -> str:
 
 
 def expected(setting: Field[Any]) -> str:
-    """What the setting's reader says when it meets nonsense; those that take every text are lists or texts."""
+    """The expected form of a setting, from the error of its reader; those that take every text are lists or texts."""
     try:
         setting.metadata["read"](_NONSENSE)
     except ValueError as refusal:

@@ -53,6 +53,6 @@ def values(node: object) -> Iterator[Any]:
 
 
 def body(declared: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a resource or module says, without its loop or condition."""
+    """The body of a resource or module, without its loop or condition."""
     config: Mapping[str, Any] = declared["config"]
     return body(config) if "loop_type" in config or "condition" in config else config

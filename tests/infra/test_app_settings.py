@@ -14,7 +14,7 @@ REFUSED = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_R
 
 
 def of_the_template() -> dict[str, Any]:
-    """What the function app gets besides the operator's settings."""
+    """The app settings that the template sets itself, besides the operator's."""
     properties = resource("Microsoft.Web/sites/config")["properties"]
     assert properties["function"]["type"] == "union"
     own: dict[str, Any] = properties["function"]["parameters"]["arg_2"]
@@ -22,7 +22,7 @@ def of_the_template() -> dict[str, Any]:
 
 
 def of_the_operator() -> dict[str, str]:
-    """What azd passes on, from variables of the same names."""
+    """The parameter `settings`: app settings that azd fills from variables of the same names."""
     parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
     settings: dict[str, str] = parameters["settings"]["value"]
     return settings

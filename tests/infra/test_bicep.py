@@ -1,4 +1,4 @@
-"""What the templates promise: parts that fit together, nothing open that need not be, names that exist in the code."""
+"""The Bicep templates: parts that fit together, nothing open that need not be, names that exist in the code."""
 
 import ast
 import re

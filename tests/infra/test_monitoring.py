@@ -48,7 +48,7 @@ def loaded_by(path: Path) -> dict[str, Path]:
 
 @cache
 def logged_fields() -> dict[str, set[str]]:
-    """What the app's lines hold, by event, as the calls in its code say."""
+    """The fields of the app's log lines, by event, as the calls in its code give them."""
     fields: dict[str, set[str]] = {}
     for path in (PROJECT / "shared").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):

@@ -72,7 +72,7 @@ SAMPLES: dict[Any, list[Any]] = {
     OperationUrls: [OperationUrls(ARM + path, None) for path in OPERATIONS],
     str: ["text"],
 }
-"""What the client's methods can be called with, by the types that they ask for."""
+"""Arguments for the client's methods, by the types of their parameters."""
 
 
 def samples(hint: Any) -> list[Any]:

@@ -7,12 +7,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dev.processes.errors import Failure
 from dev.processes.service import Service, end_group, stop_all
@@ -21,14 +21,13 @@ from dev.stack.stack import Stack
 from tests.support.azurite import azurite_command
 from tests.support.simulator import Simulator
 
-T = TypeVar("T")
 Json = dict[str, Any]
 _LOCAL = "localhost,127.0.0.1"
 _POSTING = 8
 """Events that are under way at once."""
 _BETWEEN_DELIVERIES = 0.5
-_BETWEEN_LOOKS = 1.0
-"""A look from outside may list all that was announced so far."""
+BETWEEN_POLLS = 1.0
+"""Seconds, for conditions that list all that was announced so far."""
 
 
 class KillableHost:
@@ -158,13 +157,3 @@ def instance_of(entry: Json) -> str:
 def moment(text: str) -> datetime:
     """A time of the journal or of a remediation."""
     return datetime.fromisoformat(text)
-
-
-def until(condition: Callable[[], T], what: str | Callable[[], str], seconds: float) -> T:
-    """What the condition answers once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds:.0f} s still not: {what if isinstance(what, str) else what()}")
-        time.sleep(_BETWEEN_LOOKS)  # between two looks from outside, never instead of one
-    return answer

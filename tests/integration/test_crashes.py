@@ -13,6 +13,7 @@ import pytest
 
 from dev.stack.failure_event import failure_event
 from tests.integration.hosts import (
+    BETWEEN_POLLS,
     Json,
     KillableHost,
     delivering,
@@ -21,8 +22,8 @@ from tests.integration.hosts import (
     moment,
     put_all,
     two_hosts,
-    until,
 )
+from tests.support.processes import until
 from tests.support.simulator import SUBSCRIPTION, Simulator
 
 SIGNALS = 300
@@ -36,7 +37,7 @@ HEALED = "BackupAutoheal.Remediation.Healed"
 
 @dataclass(frozen=True)
 class Story:
-    """What was seen from outside when all was over."""
+    """Outcome events and sync calls, as the simulated Azure had received them when every remediation had ended."""
 
     ids: list[str]
     events: list[Json]
@@ -61,7 +62,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         with delivering(hosts, [failure_event(instance_id) for instance_id in ids], seconds=60):
             kills = kill_and_restart(hosts, chance)
         print(f"\nall delivered, {kills} kills after {time.monotonic() - began:.1f} s")
-        until(lambda: announced(azure) == set(ids), lambda: missing(azure, ids), seconds=120)
+        until(lambda: announced(azure) == set(ids), lambda: missing(azure, ids), 120, BETWEEN_POLLS)
         cut_off = sum(host.cut_off("submit_sync") for host in hosts)
         story = Story(ids, azure.events(), azure.journal("sync"), cut_off, kills)
         print(f"all announced after {time.monotonic() - began:.1f} s; {summary(story)}")

@@ -1,4 +1,4 @@
-"""What goes wrong on the way: each fault by its name, and what becomes of the remediation."""
+"""Faults of Azure and of storage during a heal: each by its name, and how the remediation ends."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta

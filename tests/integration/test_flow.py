@@ -1,8 +1,7 @@
 """The app in a host of its own, as in Azure: events, queues, timer and HTTP from outside, on real storage."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,20 +13,12 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from dev.stack.failure_event import failure_event
 from dev.stack.stack import Stack
 from tests.support.alert_bodies import backup_failure
+from tests.support.processes import until
 from tests.support.simulator import SUBSCRIPTION, Simulator
 
 VAULT = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/flowRG/providers/Microsoft.DataProtection/backupVaults/flow"
 FAST = {"operationSeconds": 0.2, "retryAfter": 0}
 Json = dict[str, Any]
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 40) -> Any:
-    """What the condition answers once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"after {seconds} s still not: {what}"
-        time.sleep(0.1)  # between two looks from outside, never instead of one
-    return answer
 
 
 @pytest.fixture
@@ -44,8 +35,7 @@ def outcome_of(azure: Simulator, instance_id: str) -> Json:
     def found() -> Json | None:
         return next((event for event in azure.events() if event["subject"] == instance_id), None)
 
-    outcome: Json = until(found, f"an outcome of {instance_id}")
-    return outcome
+    return until(found, f"an outcome of {instance_id}", 40)
 
 
 def calls_about(azure: Simulator, instance_id: str) -> list[str]:
@@ -98,7 +88,7 @@ def test_a_request_heals_and_its_location_shows_how_far_it_is(
     answer = stack.host.call("POST", "/api/sync", {"backupInstanceId": instance, "reason": "by hand"})
     assert (answer.status_code, answer.headers["Retry-After"]) == (202, "15")
     location = answer.headers["Location"]
-    until(lambda: stack.host.call("GET", location).json()["status"] == "Healed", "healed")
+    until(lambda: stack.host.call("GET", location).json()["status"] == "Healed", "healed", 40)
     assert stack.host.call("GET", location).json()["reason"] == "by hand"
 
 
@@ -203,7 +193,7 @@ def test_a_job_that_the_queue_gave_up_ends_its_remediation(
 ) -> None:
     simulator.put(instance, behaviour={"syncFaults": [{"status": 429, "headers": {"Retry-After": "3000"}}] * 9})
     opened = accepted(stack, {"backupInstanceId": instance})
-    until(lambda: syncs_of(simulator, instance), "the first call")
+    until(lambda: syncs_of(simulator, instance), "the first call", 40)
     poison_queue.send_message(json.dumps({"v": 1, "remediationId": opened["id"], "attempt": 1}))
     assert outcome_of(simulator, instance)["type"] == "BackupAutoheal.Remediation.Failed"
 
@@ -221,9 +211,9 @@ def test_storage_that_stops_in_the_middle_delays_a_heal_and_doubles_nothing(
 ) -> None:
     simulator.put(instance, behaviour={"operationSeconds": 4, "retryAfter": 1})
     opened = accepted(stack, {"backupInstanceId": instance})
-    until(lambda: syncs_of(simulator, instance), "the sync call")
+    until(lambda: syncs_of(simulator, instance), "the sync call", 40)
     stack.azurite.stop()
-    until(lambda: health(stack).status_code == 503, "the app notices")
+    until(lambda: health(stack).status_code == 503, "the app notices", 40)
     answer = stack.host.call("GET", f"/api/remediations/{opened['id']}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "StorageUnavailable")
     stack.azurite.start()

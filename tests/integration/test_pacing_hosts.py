@@ -14,6 +14,7 @@ import pytest
 
 from dev.stack.failure_event import failure_event
 from tests.integration.hosts import (
+    BETWEEN_POLLS,
     Json,
     SyncCalls,
     accepted,
@@ -23,8 +24,8 @@ from tests.integration.hosts import (
     moment,
     put_all,
     two_hosts,
-    until,
 )
+from tests.support.processes import until
 from tests.support.simulator import SUBSCRIPTION
 
 FAILURES = 320
@@ -39,7 +40,7 @@ ELSEWHERE = SUBSCRIPTION.replace("0", "1")
 
 @dataclass(frozen=True)
 class Story:
-    """What was seen from outside when the last sync was accepted."""
+    """The sync calls that the simulated Azure had received when the last of them was accepted."""
 
     many: list[str]
     single: str
@@ -67,6 +68,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
             lambda: len(accepted(calls())) > FAILURES,
             lambda: f"{FAILURES + 1} accepted, but {len(accepted(calls()))}",
             seconds=110,
+            interval=BETWEEN_POLLS,
         )
         story = Story(many, single, calls(), before)
         print(f"\n{FAILURES} failures delivered in {delivered:.1f} s, {before} accepted by then; {summary(story)}")

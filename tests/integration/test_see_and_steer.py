@@ -1,4 +1,4 @@
-"""What can be seen and steered over HTTP, in a host with the app in it: lists, cancelling, health, keys, methods."""
+"""The HTTP API in a host with the app in it: lists, cancelling, health, keys, methods."""
 
 import json
 from pathlib import Path

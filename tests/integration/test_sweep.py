@@ -18,7 +18,8 @@ from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.storage.bucket_store import BucketStore
 from tests.integration.conftest import FAST, App, AppMaker
-from tests.integration.hosts import KillableHost, until
+from tests.integration.hosts import KillableHost
+from tests.support.processes import until
 from tests.support.simulator import ARM_AUDIENCE, SUBSCRIPTION, VAULT, Json, Simulator
 
 OTHER = SUBSCRIPTION.replace("0", "1")

@@ -4,26 +4,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
+from typing import Any
 from unittest.mock import Mock
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import azure.functions as func
+from msgspec import structs
 
 from shared.dashboard.forms import FORM_CONTENT_TYPE
 from shared.dashboard.page import Dashboard
+from shared.domain import arm_results, state_machine
 from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.state_machine import Moment
 from shared.domain.summary import Summary
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
 from shared.healing.recorder import Recorder
 from shared.settings import Settings
+from tests.support import remediations as episodes
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
-from tests.support.remediations import INSTANCE, NOW
+from tests.support.remediations import INSTANCE, LATER, NOW, instance_named
 
 KEY = "a+key/with==signs"
+MARKUP = "<script>alert(1)<script>\"'&amp;<img src=x onerror=alert(1)>"
 _REFERENCES = {"href", "src", "action", "formaction", "data", "poster"}
 
 
@@ -131,3 +137,31 @@ class Page:
         return page.answer(
             func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.append)
         )
+
+
+REMEDIATION_ID = episodes.queued().id
+SYNC = {"do": "sync", "backupInstanceId": str(INSTANCE)}
+MANY = newest_first([summary(name=f"bi{number}") for number in range(60)])
+"""More than fit on one page."""
+
+
+def failed(error: Any, name: str = INSTANCE.name) -> Remediation:
+    """A remediation whose only attempt ended with this error of Azure's."""
+    running = structs.replace(episodes.running(), instance=instance_named(name))
+    lost = arm_results.OperationFailed("Failed", error, "job-1")
+    return state_machine.on_operation_status(running, lost, Moment(LATER, 0.0, None))
+
+
+def detail_page(remediation: Remediation, **query: str) -> ParsedPage:
+    page = Page(now=LATER + timedelta(minutes=5))
+    # The id is that of INSTANCE, whatever the remediation's instance is called.
+    page.keep(structs.replace(remediation, id=REMEDIATION_ID))
+    parsed = page.open(id=REMEDIATION_ID, **query)
+    assert parsed.status == 200
+    return parsed
+
+
+def with_queued_remediation() -> Page:
+    page = Page()
+    page.keep(episodes.queued())
+    return page

@@ -113,7 +113,7 @@ def failed(kind: type[Exception], status: int) -> Any:
 
 
 def condition(query: str) -> Callable[[Row], bool]:
-    """What a filter of `eq`, `ge`, `gt`, `le`, `lt` on texts, `and`, `or` and parentheses says of a row."""
+    """The predicate of an OData filter: `eq`, `ge`, `gt`, `le`, `lt` on texts, `and`, `or` and parentheses."""
     tokens = _TOKEN.findall(query)
     matches = _either(tokens)
     assert not tokens, query

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +18,9 @@ T = TypeVar("T")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
+def until(
+    condition: Callable[[], T | None], what: str | Callable[[], str], seconds: float = 15.0, interval: float = 0.05
+) -> T:
     """Poll until the condition gives something true, and return that; fails the test at the deadline."""
     deadline = time.monotonic() + seconds
     while True:
@@ -27,8 +28,8 @@ def until(condition: Callable[[], T], what: str, seconds: float = 15.0) -> T:
         if found:
             return found
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {seconds:.0f} s: {what}")
-        threading.Event().wait(0.05)
+            pytest.fail(f"not within {seconds:.0f} s: {what if isinstance(what, str) else what()}")
+        time.sleep(interval)  # the state of another process can only be polled
 
 
 def free_ports(count: int) -> list[int]:

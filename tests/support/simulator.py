@@ -36,7 +36,7 @@ class Simulator:
         self.control("PUT", "settings", settings)
 
     def journal(self, *kinds: str) -> list[Json]:
-        """What was asked so far, of these kinds or of all."""
+        """The requests received so far, of these kinds or of all."""
         entries: list[Json] = self.control("GET", "requests").json()["requests"]
         return [entry for entry in entries if not kinds or entry["kind"] in kinds]
 

@@ -1,6 +1,5 @@
-"""The wall between app and development, a cold start's imports, and the settings that there are."""
+"""The app as it lies in its folder: the imports of a cold start, the size of the triggers, the sample settings."""
 
-import ast
 import json
 import os
 import subprocess
@@ -23,35 +22,6 @@ HEAVY = [
     "jinja2",
     "msgspec",
 ]
-
-
-def imports_of(path: Path) -> set[str]:
-    """The modules that a file names in its imports."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-def packages_of(path: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imports_of(path)}
-
-
-@pytest.mark.parametrize(
-    "path", sorted((PROJECT / "shared").rglob("*.py")), ids=lambda path: str(path.relative_to(PROJECT))
-)
-def test_the_app_knows_nothing_of_development(path: Path) -> None:
-    assert not packages_of(path) & {"dev", "tests"}
-
-
-@pytest.mark.parametrize(
-    "path", sorted((PROJECT / "dev").rglob("*.py")), ids=lambda path: str(path.relative_to(PROJECT))
-)
-def test_development_drives_the_app_from_outside(path: Path) -> None:
-    assert not packages_of(path) & {"shared", "function_app"}
 
 
 def test_a_cold_start_loads_no_library_before_it_is_needed() -> None:

@@ -18,6 +18,8 @@ SHARED = [
 ]
 DEV = ["processes functions_host azure_simulator", "setup stack quality", "demo bench", "cli", "__main__"]
 PURE = ("domain", "sources", "rate_limits")
+FOREIGN = {"shared": {"dev", "tests"}, "dev": {"shared", "function_app"}}
+"""The app knows nothing of development, which drives it from outside."""
 DOES_IO = {"azure", "requests", "logging", "os", "random", "socket", "time"}
 
 
@@ -54,6 +56,12 @@ def test_a_room_imports_only_from_the_rooms_below(layers: list[str], path: Path)
     rank = {room: rank for rank, layer in enumerate(layers) for room in layer.split()}
     others = {full.split(".")[1] for full in imports(path) if full.split(".")[0] == root} - {room}
     assert {other for other in others if rank[other] >= rank[room]} == set()
+
+
+@pytest.mark.parametrize("path", [*files("shared"), *files("dev")], ids=name)
+def test_app_and_development_do_not_import_each_other(path: Path) -> None:
+    root = path.relative_to(PROJECT).parts[0]
+    assert {full.split(".")[0] for full in imports(path)} & FOREIGN[root] == set()
 
 
 @pytest.mark.parametrize("path", [path for room in PURE for path in files(f"shared/{room}")], ids=name)

@@ -72,7 +72,7 @@ def _protos() -> SimpleNamespace:
 
 @dataclass(frozen=True)
 class Invocation:
-    """What the worker answered: `outputs` by binding name, `returned` the $return value, `error` a text."""
+    """The worker's response: `outputs` by binding name, `returned` the $return value, `error` a text."""
 
     succeeded: bool
     outputs: Mapping[str, Message]

@@ -11,7 +11,7 @@ from azure.functions.meta import Datum
 from azure.storage.queue import QueueClient
 
 from dev.functions_host.bindings import Binding, LocalFunction
-from dev.functions_host.invoker import Outcome
+from dev.functions_host.invoker import Invoker, Outcome
 from dev.functions_host.queue_client import Queue, Queues
 from dev.functions_host.queue_trigger import (
     Backoff,
@@ -188,8 +188,8 @@ def test_host_starts_while_storage_is_away(own_azurite: Azurite, new_host: HostF
     until(lambda: Storage(own_azurite.connection_string).exists("incoming"), "the queue is created")
 
 
-class Invocations:
-    """In place of an invoker: invocations that last until they are released, and how many run at once."""
+class Invocations(Invoker):
+    """Runs no function: invocations that last until they are released, and how many run at once."""
 
     def __init__(self) -> None:
         self.running = self.max_running = self.started = 0
@@ -212,7 +212,7 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 def listener(queue: Queue, invocations: Invocations, settings: QueueSettings) -> QueueListener:
     function = LocalFunction("unused", print, Binding("message", "queueTrigger", {}, None), {}, None)
-    return QueueListener(function, queue, None, settings, invocations, SharedQueueWatcher())  # type: ignore[arg-type] # an invoker to the listener
+    return QueueListener(function, queue, None, settings, invocations, SharedQueueWatcher())
 
 
 def test_no_more_than_batch_size_and_threshold_run_at_once(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:

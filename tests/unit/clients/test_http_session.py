@@ -1,4 +1,4 @@
-"""What a session takes from the environment, and what it does not."""
+"""HTTP sessions: the variables for proxies and certificates that they read, and those that they ignore."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is removed once a day."""
+"""Retention: the daily purge of remediations that ended long ago."""
 
 from datetime import datetime, timedelta
 
