@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
 
-from shared import logs
 from shared.domain.remediation_json import CorruptDocument
 from shared.healing.poll_cache import POLLED, PollCache
+from shared.healing.shard_failures import ShardFailures
 from shared.storage.remediation_store import BATCH_SIZE, RemediationStore
-from shared.storage.table_rows import SHARDS, Change, DueEntry, Stored
+from shared.storage.table_rows import SHARDS, Change, DueEntry, Stored, shard_of
 
 _MAX_DUE_PER_SHARD = 4_000
 _MAX_CACHED_WAIT = timedelta(seconds=20)
@@ -41,14 +41,19 @@ class DueReader:
     now: Callable[[], datetime]
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(len(SHARDS)), init=False)
 
-    def due(self, shards: Sequence[str], until: datetime) -> Due:
+    def due(self, shards: Sequence[str], until: datetime, failures: ShardFailures) -> Due:
         """The entries of these shards that are really due; those that wait in the cache for a later time are not.
 
-        Raises:
-            azure.core.exceptions.AzureError: storage cannot be reached.
+        A shard that cannot be read is left out, and noted among the failures.
         """
-        found = self._threads.map(lambda shard: self.store.due(shard, until, _MAX_DUE_PER_SHARD), shards)
-        return {shard: self._really_due(shard, entries, until) for shard, entries in zip(shards, found, strict=True)}
+        reads = {shard: self._threads.submit(self.store.due, shard, until, _MAX_DUE_PER_SHARD) for shard in shards}
+        due = {}
+        for shard, read in reads.items():
+            try:
+                due[shard] = self._really_due(shard, read.result(), until)
+            except AzureError as failure:
+                failures.add("shard.unreadable", shard, failure)
+        return due
 
     def due_at(self, entry: DueEntry) -> datetime:
         """When it is due really: what is cached may be due later than its entry says."""
@@ -59,17 +64,19 @@ class DueReader:
         """When the first of these was due; None if there are none."""
         return min((self.due_at(entries[0]) for entries in due.values() if entries), default=None)
 
-    def rows(self, due: Due, deadline: datetime) -> Iterator[DueRow]:
+    def rows(self, due: Due, deadline: datetime, failures: ShardFailures) -> Iterator[DueRow]:
         """Each entry with its remediation while there is time; those that storage does not give stay due."""
         for batch in self._batches(due):
             if self.now() > deadline:
                 return
-            try:
-                rows = self._read(batch)
-            except AzureError as failure:
-                logs.error("tick.cut_short", reason=logs.describe_exception(failure))
-                return
-            yield from rows
+            shard = shard_of(batch[0].remediation_id)
+            if shard not in failures:
+                try:
+                    rows = self._read(batch)
+                except AzureError as failure:
+                    failures.add("tick.cut_short", shard, failure)
+                else:
+                    yield from rows
 
     def _really_due(self, shard: str, entries: Sequence[DueEntry], until: datetime) -> list[DueEntry]:
         self.cache.forget_others(shard, {entry.remediation_id for entry in entries})

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 
+from azure.core.exceptions import AzureError
+
 from shared import logs
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import state_machine
 from shared.healing.ports import Topic
+from shared.healing.shard_failures import ShardFailures
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import Change, Stored
+from shared.storage.table_rows import Change, Stored, shard_of
 
 _BATCH_SIZE = 20
 """Events in a call."""
@@ -26,15 +29,17 @@ class OutcomePublisher:
     now: Callable[[], datetime]
     random: Callable[[], float]
 
-    def publish(self, ended: Sequence[Stored], deadline: datetime) -> None:
+    def publish(self, ended: Sequence[Stored], deadline: datetime, failures: ShardFailures) -> None:
         """Announce these, a batch at a time, while there is time.
 
-        Raises:
-            azure.core.exceptions.AzureError: storage cannot be reached; what was announced is announced again.
+        A shard that does not take the record of it is noted among the failures: what was announced is announced
+        again by a later run, and of what is left nothing is announced that could not be recorded either.
         """
         batches = deque(ended[start : start + _BATCH_SIZE] for start in range(0, len(ended), _BATCH_SIZE))
         while batches and self.now() < deadline:
-            batch = batches.popleft()
+            batch = [stored for stored in batches.popleft() if shard_of(stored.remediation.id) not in failures]
+            if not batch:
+                continue
             try:
                 self.topic.publish([stored.remediation for stored in batch])
             except PublishFailed as failure:
@@ -47,16 +52,26 @@ class OutcomePublisher:
                     batches.clear()
                 logs.warning("outcome.not_published", count=len(batch), reason=str(failure))
                 self._save(
-                    Change(stored, state_machine.on_publish_failed(stored.remediation, self.now(), self.random()))
-                    for stored in batch
+                    (
+                        Change(stored, state_machine.on_publish_failed(stored.remediation, self.now(), self.random()))
+                        for stored in batch
+                    ),
+                    failures,
                 )
             else:
                 for stored in batch:
                     logs.info("outcome.published", remediationId=stored.remediation.id)
                 self._save(
-                    Change(stored, state_machine.on_published(stored.remediation, self.now())) for stored in batch
+                    (Change(stored, state_machine.on_published(stored.remediation, self.now())) for stored in batch),
+                    failures,
                 )
 
-    def _save(self, changes: Iterable[Change]) -> None:
-        for _ in self.store.save_all(changes):
-            pass
+    def _save(self, changes: Iterable[Change], failures: ShardFailures) -> None:
+        by_shard: dict[str, list[Change]] = {}
+        for change in changes:
+            by_shard.setdefault(shard_of(change.after.id), []).append(change)
+        for shard, of_shard in by_shard.items():
+            try:
+                deque(self.store.save_all(of_shard), maxlen=0)
+            except AzureError as failure:
+                failures.add("shard.not_stored", shard, failure)

@@ -1,15 +1,15 @@
 """The poller: polls what is due and nothing else, stores what came of it, announces what ended.
 
 Polls run side by side within a time budget; what is not reached stays due. An exception about one remediation is
-that remediation's alone. Results are stored before anybody is told about them.
+that remediation's alone, and a shard that storage refuses keeps no other from going on. Results are stored before
+anybody is told about them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain, groupby
 from threading import Semaphore
 from typing import NamedTuple
 
@@ -17,19 +17,21 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.domain import state_machine
-from shared.domain.remediation import Remediation, Status
+from shared.domain.remediation import Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.healing.due_reader import Due, DueReader, DueRow, may_wait_in_cache
 from shared.healing.next_step import NextStep
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.ports import JobQueue, Shards
+from shared.healing.run_writer import RunWriter
+from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
 from shared.logs import LogRelay
 from shared.storage.conflicts import WriteConflict
-from shared.storage.queues import InvalidJob, ShardJob, SyncJob
+from shared.storage.queues import InvalidJob, ShardJob
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import SHARDS, Change, DueEntry, Saved, Stored, shard_of
+from shared.storage.table_rows import SHARDS, Change, DueEntry
 
 _POLL_TIMEOUT = timedelta(seconds=25)
 """New polls are made for so long; below the default schedule of 30 s, so that the next run is on time."""
@@ -87,26 +89,29 @@ class Poller:
         self._max_due_per_host = max_due_per_host
         self._max_read_ahead = _READ_AHEAD * concurrency
         self._due = DueReader(store, cache, now)
-        self._storage_threads = ThreadPoolExecutor(len(SHARDS))
+        self._writer = RunWriter(store, jobs)
         self._poll_threads = ThreadPoolExecutor(concurrency)
 
     def run(self) -> None:
         """One run over all shards, by the timer.
 
         Raises:
-            azure.core.exceptions.AzureError: storage cannot be reached; everything stays due.
+            azure.core.exceptions.AzureError: storage refused every shard; what is not stored stays due.
         """
-        started = self._now()
-        due = self._due.due([shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()], started)
+        started, failures = self._now(), ShardFailures()
+        shards = [shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()]
+        due = self._due.due(shards, started, failures)
         oldest = self._due.oldest(due)
         mine = due if sum(map(len, due.values())) <= self._max_due_per_host else self._hand_over(due)
-        self._report(started, due, oldest, polled=self._work(mine, started))
+        polled = self._work(mine, started, failures)
+        failures.raise_if_all(shards)
+        self._report(started, due, oldest, polled)
 
     def run_shard(self, message: str) -> None:
         """A run over one shard, by the queue.
 
         Raises:
-            azure.core.exceptions.AzureError: storage cannot be reached; everything stays due.
+            azure.core.exceptions.AzureError: storage refused the shard; what is not stored stays due.
         """
         try:
             job = ShardJob.from_message(message)
@@ -114,10 +119,12 @@ class Poller:
             logs.error("shard.invalid", reason=str(invalid))
             return
         if not self._cache.shard_lock(job.shard).locked():
-            started = self._now()
-            due = self._due.due([job.shard], started)
+            started, failures = self._now(), ShardFailures()
+            due = self._due.due([job.shard], started, failures)
             oldest = self._due.oldest(due)
-            self._report(started, due, oldest, polled=self._work(due, started))
+            polled = self._work(due, started, failures)
+            failures.raise_if_all([job.shard])
+            self._report(started, due, oldest, polled)
 
     def _hand_over(self, due: Due) -> Due:
         """Ask other hosts for help. This one keeps the shard that waits longest, and what it cannot hand over."""
@@ -132,13 +139,13 @@ class Poller:
                 kept.append(shard)
         return {shard: due[shard] for shard in kept}
 
-    def _work(self, due: Due, started: datetime) -> int:
+    def _work(self, due: Due, started: datetime, failures: ShardFailures) -> int:
         """Poll what is due, store and announce it; returns how many were polled."""
         with self._locked(due) as mine:
-            polled = self._poll_all({shard: due[shard] for shard in mine}, started + _POLL_TIMEOUT)
-            ended = self._store_all([each.change for each in polled if each.change])
+            polled = self._poll_all({shard: due[shard] for shard in mine}, started + _POLL_TIMEOUT, failures)
+            ended = self._writer.write([each.change for each in polled if each.change], failures)
             if self._publisher is not None:
-                self._publisher.publish(ended, started + _POLL_TIMEOUT + _PUBLISH_TIMEOUT)
+                self._publisher.publish(ended, started + _POLL_TIMEOUT + _PUBLISH_TIMEOUT, failures)
         return sum(each.in_time for each in polled)
 
     @contextmanager
@@ -151,7 +158,7 @@ class Poller:
             for shard in mine:
                 self._cache.shard_lock(shard).release()
 
-    def _poll_all(self, due: Due, deadline: datetime) -> list[_Polled]:
+    def _poll_all(self, due: Due, deadline: datetime, failures: ShardFailures) -> list[_Polled]:
         """Poll everything, each as soon as it is read."""
         polls: list[Future[_Polled]] = []
         # Read just ahead of the polls: what is read sooner takes processor time from them, and grows stale.
@@ -160,7 +167,7 @@ class Poller:
         poll = relay.wrap(partial(self._poll, deadline=deadline))
         try:
             # Read by this thread alone: shards that are worked on side by side then get on at the same pace.
-            for row in self._due.rows(due, deadline):
+            for row in self._due.rows(due, deadline, failures):
                 room.acquire()
                 polls.append(self._poll_threads.submit(poll, row))
                 polls[-1].add_done_callback(lambda _: room.release())
@@ -225,40 +232,6 @@ class Poller:
         is_on_its_way = after.status is Status.QUEUED and after == before and wait <= state_machine.JOB_TIMEOUT
         return None if is_on_its_way else change
 
-    def _store_all(self, changes: Sequence[Change]) -> list[Stored]:
-        """Store what changed; returns what has ended and is still to be announced."""
-        waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
-        to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
-        by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
-        relay = LogRelay()
-        store = relay.wrap(self._store_shard)
-        stored = [self._storage_threads.submit(store, list(group)) for _, group in by_shard]
-        wait(stored)
-        relay.flush()
-        ended = chain(waiting, *(shard.result() for shard in stored))
-        return [each for each in ended if each.remediation.due_at is not None]
-
-    def _store_shard(self, changes: Sequence[Change]) -> list[Stored]:
-        ended = []
-        for saved in self._store.save_all(changes):
-            _log(saved)
-            self._enqueue(saved.before, saved.stored.remediation)
-            if saved.stored.remediation.status.is_terminal:
-                ended.append(saved.stored)
-        return ended
-
-    def _enqueue(self, before: Remediation, after: Remediation) -> None:
-        """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
-        if after.status is not Status.QUEUED or after.due_at == before.due_at:
-            return
-        if after.history == before.history:
-            logs.warning("job.requeued", remediationId=after.id, attempt=after.attempt.number)
-        try:
-            self._jobs.send(SyncJob(after.id, after.attempt.number))
-        except AzureError as failure:
-            reason = logs.describe_exception(failure)
-            logs.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=reason)
-
     def _report(self, started: datetime, due: Due, oldest: datetime | None, polled: int) -> None:
         count = sum(map(len, due.values()))
         logs.info(
@@ -269,18 +242,3 @@ class Poller:
             oldestDueAt=oldest,
             seconds=round((self._now() - started).total_seconds(), 3),
         )
-
-
-def _only_waits_for_its_announcement(change: Change) -> bool:
-    return change.after is change.stored.remediation and change.after.status.is_terminal
-
-
-def _shard(change: Change) -> str:
-    return shard_of(change.after.id)
-
-
-def _log(saved: Saved) -> None:
-    after = saved.stored.remediation
-    log_transitions(saved.before, after)
-    if after.deferrals > saved.before.deferrals:
-        logs.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)

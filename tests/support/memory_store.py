@@ -18,7 +18,8 @@ class MemoryStore(RemediationStore):
     def __init__(self, boundary: Callable[[], None] = nothing) -> None:
         self._tells = boundary
         self._is_quiet = False
-        super().__init__(cast(TableClient, MemoryTable(self._tell)))
+        self.table = MemoryTable(self._tell)
+        super().__init__(cast(TableClient, self.table))
 
     @property
     def buckets(self) -> BucketStore:

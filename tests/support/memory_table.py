@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 
 Row = Mapping[str, Any]
@@ -34,6 +34,10 @@ class MemoryTable:
         self._rows: dict[Key, dict[str, Any]] = {}
         self._etags: dict[Key, str] = {}
         self._last = 0
+        self.unreadable: set[str] = set()
+        """Partitions whose server refuses to read."""
+        self.unwritable: set[str] = set()
+        """Partitions whose server refuses transactions."""
 
     def create_entity(self, entity: Row, **_: object) -> dict[str, str]:
         return self._carry_out("create", entity)
@@ -52,8 +56,11 @@ class MemoryTable:
     def submit_transaction(self, operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
         self._boundary()
         rows, etags = dict(self._rows), dict(self._etags)
+        wanted = list(operations)
+        if wanted[0][1]["PartitionKey"] in self.unwritable:
+            raise failed(HttpResponseError, 503)
         try:
-            answers = [self._change(kind, entity, *options) for kind, entity, *options in operations]
+            answers = [self._change(kind, entity, *options) for kind, entity, *options in wanted]
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as failure:
             self._rows, self._etags = rows, etags
             error = TableTransactionError(message=str(failure))
@@ -72,6 +79,8 @@ class MemoryTable:
         self, query: str, select: Sequence[str] | None = None, results_per_page: int | None = None
     ) -> Iterator[TableEntity]:
         self._boundary()
+        if any(f"PartitionKey eq '{partition}'" in query for partition in self.unreadable):
+            raise failed(HttpResponseError, 503)
         matches = condition(query)
         for key in [key for key, row in sorted(self._rows.items()) if matches(row)]:
             yield self._entity(key, select)

@@ -1,0 +1,80 @@
+"""Stores what a poll run has found out, queues the jobs that follow from it, and says what is to be announced."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
+from itertools import chain, groupby
+
+from azure.core.exceptions import AzureError
+
+from shared import logs
+from shared.domain.remediation import Remediation, Status
+from shared.healing.ports import JobQueue
+from shared.healing.shard_failures import ShardFailures
+from shared.healing.transition_log import log_transitions
+from shared.logs import LogRelay
+from shared.storage.queues import SyncJob
+from shared.storage.remediation_store import RemediationStore
+from shared.storage.table_rows import SHARDS, Change, Saved, Stored, shard_of
+
+
+class RunWriter:
+    """Writes the changes of poll runs, the shards side by side; each shard fails alone."""
+
+    def __init__(self, store: RemediationStore, jobs: JobQueue) -> None:
+        """Threads are started when they are first needed, and kept."""
+        self._store = store
+        self._jobs = jobs
+        self._threads = ThreadPoolExecutor(len(SHARDS))
+
+    def write(self, changes: Sequence[Change], failures: ShardFailures) -> list[Stored]:
+        """Store what changed; returns what has ended, is stored, and is still to be announced."""
+        waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
+        to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
+        by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
+        relay = LogRelay()
+        write = relay.wrap(partial(self._write_shard, failures))
+        written = [self._threads.submit(write, list(group)) for _, group in by_shard]
+        wait(written)
+        relay.flush()
+        ended = chain(waiting, *(shard.result() for shard in written))
+        return [each for each in ended if each.remediation.due_at is not None]
+
+    def _write_shard(self, failures: ShardFailures, changes: Sequence[Change]) -> list[Stored]:
+        ended: list[Stored] = []
+        try:
+            for saved in self._store.save_all(changes):
+                _log(saved)
+                self._enqueue(saved.before, saved.stored.remediation)
+                if saved.stored.remediation.status.is_terminal:
+                    ended.append(saved.stored)
+        except AzureError as failure:
+            failures.add("shard.not_stored", _shard(changes[0]), failure)
+        return ended
+
+    def _enqueue(self, before: Remediation, after: Remediation) -> None:
+        """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
+        if after.status is not Status.QUEUED or after.due_at == before.due_at:
+            return
+        if after.history == before.history:
+            logs.warning("job.requeued", remediationId=after.id, attempt=after.attempt.number)
+        try:
+            self._jobs.send(SyncJob(after.id, after.attempt.number))
+        except AzureError as failure:
+            reason = logs.describe_exception(failure)
+            logs.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=reason)
+
+
+def _only_waits_for_its_announcement(change: Change) -> bool:
+    return change.after is change.stored.remediation and change.after.status.is_terminal
+
+
+def _shard(change: Change) -> str:
+    return shard_of(change.after.id)
+
+
+def _log(saved: Saved) -> None:
+    after = saved.stored.remediation
+    log_transitions(saved.before, after)
+    if after.deferrals > saved.before.deferrals:
+        logs.warning("remediation.deferred", remediationId=after.id, dueAt=after.due_at, error=after.error)

@@ -1,0 +1,111 @@
+"""Resource Manager, topic and shard queue in memory, for a host on a table in memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from shared.domain import arm_results
+from shared.domain.arm_results import OperationUrls
+from shared.domain.remediation import Remediation
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
+from shared.healing.intake import Dropped
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+from shared.settings import Settings
+from shared.storage.queues import ShardJob
+from shared.storage.table_rows import shard_of
+from tests.support.clock import Clock
+from tests.support.host import Host
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
+from tests.support.remediations import instance_named, read
+
+
+class HealingArm:
+    """Takes each sync call, and heals at the first poll."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.polled: arm_results.OperationResult = arm_results.OperationSucceeded("job")
+
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
+        self.calls.append("sync")
+        return arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
+
+    def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
+        self.calls.append("operation")
+        return self.polled
+
+    def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
+        self.calls.append("read")
+        return read("ProtectionConfigured")
+
+
+class MemoryTopic:
+    """Remembers what was announced."""
+
+    def __init__(self) -> None:
+        self.announced: list[str] = []
+
+    def publish(self, ended: Sequence[Remediation]) -> None:
+        self.announced += [remediation.id for remediation in ended]
+
+
+class NoShards:
+    """Hands over to nobody."""
+
+    def send(self, job: ShardJob) -> None:
+        raise AssertionError(job)
+
+
+class MemoryApp:
+    """One host on storage, queue, topic and Resource Manager in memory, with a clock to be set."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.clock = Clock()
+        self.store = MemoryStore()
+        self.jobs = MemoryQueue()
+        self.topic = MemoryTopic()
+        self.arm = HealingArm()
+        plenty = Gcra(burst=100_000, rate=100_000)
+        self.host = Host(
+            store=self.store,
+            arm=self.arm,
+            write_limit=RateLimiter("writes", plenty, self.store.buckets, self.clock),
+            read_limit=RateLimiter("reads", plenty, self.store.buckets, self.clock),
+            jobs=self.jobs,
+            shards=NoShards(),
+            topic=self.topic,
+            settings=Settings(**settings),
+            clock=self.clock,
+        )
+
+    def open(self, name: str) -> Remediation:
+        """The instance of this name has failed; its job is still to be carried out."""
+        result = self.host.intake.accept(Signal(instance_named(name), "Event", "backup failed", self.clock()))
+        assert not isinstance(result, Dropped)
+        return result.remediation
+
+    def start(self, name: str) -> Remediation:
+        """The instance of this name has failed, and its sync call was accepted; its operation is due in a second."""
+        opened = self.open(name)
+        self.host.submit.run(f'{{"v":1,"remediationId":"{opened.id}","attempt":1}}')
+        return opened
+
+    def start_many(self, count: int) -> dict[str, list[Remediation]]:
+        """So many have failed and are due a minute later; by shard."""
+        by_shard: dict[str, list[Remediation]] = {}
+        for number in range(count):
+            started = self.start(f"bi-{number}")
+            by_shard.setdefault(shard_of(started.id), []).append(started)
+        self.clock.advance(minutes=1)
+        return by_shard
+
+    def now(self, remediation: Remediation) -> Remediation:
+        """How it stands in storage."""
+        stored = self.store.load(remediation.id)
+        assert stored is not None
+        return stored.remediation
+
+    def row(self, remediation: Remediation) -> dict[str, Any]:
+        """Its row."""
+        return dict(self.store.table.get_entity(shard_of(remediation.id), f"r:{remediation.id}"))
