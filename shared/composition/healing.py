@@ -5,11 +5,10 @@ import random
 import time
 
 from azure.data.tables import TableClient
-from azure.identity import ManagedIdentityCredential
 
 from shared.clients.arm import ArmClient
 from shared.clients.arm_transport import ArmTransport
-from shared.clients.credential import TokenCache, managed_identity
+from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
 from shared.clients.http_session import pooled_session
 from shared.clients.resource_graph import ResourceGraph
 from shared.clock import utc_now
@@ -189,5 +188,5 @@ def _write_limit() -> Gcra:
     return Gcra(settings().arm_write_burst, settings().arm_writes_per_second)
 
 
-def _credential() -> ManagedIdentityCredential:
+def _credential() -> ManagedIdentity:
     return managed_identity(settings().client_id)

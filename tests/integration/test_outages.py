@@ -18,6 +18,7 @@ from shared.domain.remediation import Remediation, Status
 from shared.storage import connection
 from shared.storage.remediation_store import RemediationStore
 from tests.integration.conftest import FAST, INSTANCE, App
+from tests.support.scripted_server import scripted_server
 from tests.support.silence import BusyStorage, busy_storage, silent_port, unreachable_port
 from tests.support.simulator import ARM_AUDIENCE
 
@@ -85,6 +86,18 @@ def test_an_identity_endpoint_that_keeps_silent_holds_no_job_for_long(
         patch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{port}/msi/token")
         patch.setattr(credential, "_CLIENT_OPTIONS", {**credential._CLIENT_OPTIONS, "read_timeout": 0.2})
         with_azure_at(app, urlsplit(app.azure.url).port or 443, (5, 5)).submit(opened)
+    assert app.now(opened).status is Status.QUEUED
+    assert "TokenUnavailable" in error_of(app, opened)
+    assert_heals_later(app, opened)
+
+
+def test_an_identity_endpoint_that_answers_with_a_web_page_decides_nothing(
+    app: App, opened: Remediation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted_server() as gateway, monkeypatch.context() as patch:
+        gateway.script([{"status": 502, "headers": {"Content-Type": "text/html"}, "text": "<h1>Bad Gateway</h1>"}])
+        patch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{gateway.port}/msi/token")
+        with_azure_at(app, urlsplit(app.azure.url).port or 443).submit(opened)
     assert app.now(opened).status is Status.QUEUED
     assert "TokenUnavailable" in error_of(app, opened)
     assert_heals_later(app, opened)
