@@ -3,12 +3,48 @@
 targetScope = 'subscription'
 
 @minLength(1)
-@maxLength(40)
+@maxLength(64)
 @description('Name of the environment: goes into the name of the resource group, and as a hash into all others.')
 param environmentName string
 
+// Regions with Flex Consumption. Another one that has it by now (az functionapp list-flexconsumption-locations) is
+// added here; azd offers no others.
 @minLength(1)
-@description('Region of all resources; one that has Flex Consumption (az functionapp list-flexconsumption-locations).')
+@allowed([
+  'australiaeast'
+  'australiasoutheast'
+  'brazilsouth'
+  'canadacentral'
+  'centralindia'
+  'centralus'
+  'eastasia'
+  'eastus'
+  'eastus2'
+  'eastus2euap'
+  'francecentral'
+  'germanywestcentral'
+  'italynorth'
+  'japaneast'
+  'koreacentral'
+  'northcentralus'
+  'northeurope'
+  'norwayeast'
+  'southafricanorth'
+  'southcentralus'
+  'southeastasia'
+  'southindia'
+  'spaincentral'
+  'swedencentral'
+  'uaenorth'
+  'uksouth'
+  'ukwest'
+  'westcentralus'
+  'westeurope'
+  'westus'
+  'westus2'
+  'westus3'
+])
+@description('Region of all resources.')
 @metadata({
   azd: {
     type: 'location'
@@ -24,9 +60,10 @@ param settings object = {}
 @description('Instances of the queue trigger that are kept warm. 0: the first sync after a quiet time waits for a cold start.')
 param alwaysReadyInstances int = 0
 
-@minValue(1)
+// Flex Consumption's least was 40 for a long time, and some regions refuse less.
+@minValue(40)
 @maxValue(1000)
-@description('The most instances that each function may scale out to. Resource Manager throttles long before many are of use.')
+@description('The most instances that the app may scale out to. Resource Manager throttles long before many are of use.')
 param maximumInstanceCount int = 40
 
 @allowed([
@@ -34,7 +71,7 @@ param maximumInstanceCount int = 40
   2048
   4096
 ])
-@description('Memory of an instance.')
+@description('Memory of an instance. 512 is not offered in every region.')
 param instanceMemoryMB int = 2048
 
 @allowed([
@@ -172,11 +209,11 @@ module functionApp 'modules/function-app.bicep' = {
     deploymentContainerName: storage.outputs.deploymentContainerName
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     settings: settings
-    outcomeTopicEndpoint: outcomeTopicEnabled ? outcomeTopic.outputs.endpoint : ''
+    outcomeTopicEndpoint: outcomeTopicEnabled ? outcomeTopic!.outputs.endpoint : ''
     alwaysReadyInstances: alwaysReadyInstances
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
-    subnetId: vnetEnabled ? network.outputs.appSubnetId : ''
+    subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     allowedIpRanges: allowedIpRanges
   }
 }

@@ -94,7 +94,7 @@ module events 'modules/event-subscription.bicep' = {
   name: 'event-subscription'
   scope: resourceGroup(empty(existingSystemTopicId) ? resourceGroupName : split(existingSystemTopicId, '/')[4])
   params: {
-    systemTopicName: empty(existingSystemTopicId) ? systemTopic.outputs.name : last(split(existingSystemTopicId, '/'))
+    systemTopicName: empty(existingSystemTopicId) ? systemTopic!.outputs.name : last(split(existingSystemTopicId, '/'))
     functionAppId: functionAppId
     storageAccountId: storageAccountId
     deadLetterIdentityId: deadLetterIdentityId

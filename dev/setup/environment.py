@@ -25,7 +25,7 @@ PYTHON = VENV / "bin" / "python"
 _STAMP = VENV / "installed.json"
 _UNFINISHED = VENV / "unfinished"
 """There while packages are being installed: a venv in which that was cut off is made anew."""
-_REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+_REQUIREMENTS = "requirements-dev.txt"
 
 
 def is_active() -> bool:
@@ -85,7 +85,7 @@ async def _install_packages(installed: bool, venv: asyncio.Event, progress: Prog
     _UNFINISHED.touch()
     venv.set()
     options = [*PIP_OPTIONS, "--retries", "2", "--timeout", "20"]
-    command = [str(PYTHON), "-m", "pip", "install", *options, "--requirement", str(PROJECT / _REQUIREMENTS[-1])]
+    command = [str(PYTHON), "-m", "pip", "install", *options, "--requirement", str(PROJECT / _REQUIREMENTS)]
     step = Step("Python packages", command, LOGS / "install-packages.log", node.pip_environment())
     await run_step(step, progress)
     _STAMP.write_text(json.dumps(_fingerprint()), encoding="utf-8")
@@ -126,9 +126,7 @@ def _packages_are_installed() -> bool:
 
 def _fingerprint() -> dict[str, str]:
     """Everything that an installation depends on; another one is needed when any of it differs."""
-    requirements = hashlib.sha256()
-    for name in _REQUIREMENTS:
-        requirements.update((PROJECT / name).read_bytes())
+    requirements = hashlib.sha256((PROJECT / _REQUIREMENTS).read_bytes())
     return {"python": _version(), "requirements": requirements.hexdigest()}
 
 

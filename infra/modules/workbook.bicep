@@ -119,7 +119,8 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   properties: {
     displayName: 'Backup Autoheal'
     category: 'workbook'
-    sourceId: workspaceId
+    // Where the portal lists it: Azure Monitor > Workbooks.
+    sourceId: 'azure monitor'
     serializedData: string({
       version: 'Notebook/1.0'
       items: concat([

@@ -1,12 +1,13 @@
 """The settings in the templates are those of the app."""
 
-import json
-import re
 from dataclasses import fields, replace
 from typing import Any
 
+import pytest
+
 from shared.settings import STORAGE_CONNECTION, Settings
-from tests.infra.bicep import INFRA, resource
+from tests.infra import azd
+from tests.infra.bicep import resource
 
 SETTINGS = {setting.metadata["variable"] for setting in fields(Settings)}
 REFUSED = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE", "AzureWebJobsStorage"}
@@ -21,10 +22,9 @@ def of_the_template() -> dict[str, Any]:
     return own
 
 
-def of_the_operator() -> dict[str, str]:
-    """The parameter `settings`: app settings that azd fills from variables of the same names."""
-    parameters = json.loads((INFRA / "main.parameters.json").read_text())["parameters"]
-    settings: dict[str, str] = parameters["settings"]["value"]
+def of_the_operator(**environment: str) -> dict[str, str]:
+    """The parameter `settings`: app settings that azd fills from its environment."""
+    settings: dict[str, str] = azd.filled(environment)["settings"]
     return settings
 
 
@@ -33,14 +33,42 @@ def test_every_setting_can_be_given_and_nothing_else() -> None:
     assert not set(of_the_operator()) & set(of_the_template())
 
 
-def test_a_setting_is_given_by_the_variable_of_its_name() -> None:
-    named = {name: re.fullmatch(r"\$\{(\w+)(?:=(.*))?\}", text) for name, text in of_the_operator().items()}
-    assert {name: match and match[1] for name, match in named.items()} == {name: name for name in named}
+@pytest.mark.parametrize("name", sorted(of_the_operator()))
+def test_a_setting_is_given_by_the_variable_of_its_name_with_a_prefix(name: str) -> None:
+    given = of_the_operator(**{f"AUTOHEAL_{name}": "given"})
+    assert given[name] == "given"
+    assert {other for other in given if given[other] == "given"} == {name}
+
+
+def test_variables_of_a_developers_shell_are_not_taken_for_settings() -> None:
+    visual_studio = {"INCLUDE": r"C:\Program Files\VC\include;", "EXCLUDE": "*.obj", "RETENTION_DAYS": "1"}
+    assert of_the_operator(**visual_studio) == of_the_operator()
+
+
+def test_all_other_parameters_have_the_prefix_as_well() -> None:
+    own_to_azd = {"AZURE_ENV_NAME", "AZURE_LOCATION"}
+    assert {name for name in azd.variables() if not name.startswith("AUTOHEAL_")} == own_to_azd
 
 
 def test_a_setting_that_nobody_gives_has_the_default_of_the_app() -> None:
-    defaults = {name: re.sub(r"^\$\{\w+=?|\}$", "", text) for name, text in of_the_operator().items()}
-    assert Settings.from_environment(defaults) == Settings()
+    assert Settings.from_environment(of_the_operator()) == Settings()
+
+
+def test_the_sweep_is_turned_off_by_a_word_because_azd_takes_an_empty_value_for_none() -> None:
+    assert of_the_operator(AUTOHEAL_SWEEP_SCHEDULE="") == of_the_operator()
+    off = Settings.from_environment(of_the_operator(AUTOHEAL_SWEEP_SCHEDULE="off"))
+    assert off == Settings.from_environment({"SWEEP_SCHEDULE": ""})
+
+
+@pytest.mark.parametrize("value", ["off", "0 0 6 * * 1-5", "/subscriptions/*/resourceGroups/rg-[ab]?/*", "Grüße, $x"])
+def test_ordinary_values_arrive_as_they_are(value: str) -> None:
+    assert of_the_operator(AUTOHEAL_EXCLUDE=value)["EXCLUDE"] == value
+
+
+@pytest.mark.parametrize("value", ['say "no"', "rg\\d", "two\nlines"])
+def test_what_json_would_have_to_escape_stops_azd(value: str) -> None:
+    with pytest.raises(ValueError, match=r"Expecting|Invalid"):
+        of_the_operator(AUTOHEAL_EXCLUDE=value)
 
 
 def test_the_template_sets_what_it_alone_can_know() -> None:

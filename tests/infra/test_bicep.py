@@ -11,6 +11,13 @@ from tests.infra.bicep import INFRA, PROJECT, TEMPLATES, body, parsed, resource,
 
 STORAGE = "Microsoft.Storage/storageAccounts"
 SITE = "Microsoft.Web/sites"
+REFUSED_SITE_SETTINGS = {
+    *("alwayson", "autohealenabled", "ftpsstate", "functionappscalelimit", "functionsruntimescalemonitoringenabled"),
+    *("linuxfxversion", "minimumelasticinstancecount", "netframeworkversion", "powershellversion"),
+    *("prewarmedinstancecount", "pythonversion", "use32bitworkerprocess", "windowsfxversion"),
+}
+"""In lower case. Flex Consumption answers 51021, "The following site configuration property … is invalid"
+(terraform-azurerm-avm-res-web-site 283 and 345, azure-pipelines-tasks 21032, azure-cli 31414), or has another place."""
 FUNCTIONS = {
     node.name for node in ast.parse((PROJECT / "function_app.py").read_text()).body if isinstance(node, ast.FunctionDef)
 }
@@ -31,8 +38,15 @@ def test_modules_are_files_beside_the_template_and_get_the_parameters_that_they_
 @each_template
 def test_outputs_of_modules_are_there(path: Path) -> None:
     modules = parsed(path).get("modules", {})
-    for module, output in re.findall(r"\b(\w+)\.outputs\.(\w+)", path.read_text()):
+    for module, output in re.findall(r"\b(\w+)!?\.outputs\.(\w+)", path.read_text()):
         assert output in parsed(path.parent / modules[module]["detail"]["path"])["outputs"], f"{module}.{output}"
+
+
+@each_template
+def test_outputs_of_a_module_with_a_condition_are_asked_for_as_of_one_that_may_be_absent(path: Path) -> None:
+    modules = {name: "condition" in module["config"] for name, module in parsed(path).get("modules", {}).items()}
+    asked = {(module, mark == "!") for module, mark in re.findall(r"\b(\w+)(!?)\.outputs\.", path.read_text())}
+    assert asked <= set(modules.items()), "Bicep warns: the module may be null"
 
 
 @each_template
@@ -61,13 +75,34 @@ def test_storage_takes_no_keys_no_anonymous_readers_and_no_old_tls() -> None:
     assert properties["minimumTlsVersion"] == "TLS1_2"
 
 
-def test_the_app_takes_neither_http_nor_old_tls_nor_ftp_nor_passwords() -> None:
+def test_the_app_takes_neither_http_nor_old_tls_nor_passwords_of_ftp_and_scm() -> None:
     properties = resource(SITE)["properties"]
     assert properties["httpsOnly"] is True
     assert properties["siteConfig"]["minTlsVersion"] == properties["siteConfig"]["scmMinTlsVersion"] == "1.2"
-    assert properties["siteConfig"]["ftpsState"] == "Disabled"
     policies = resources(f"{SITE}/basicPublishingCredentialsPolicies")
     assert {policy["name"]: policy["properties"]["allow"] for policy in policies} == {"ftp": False, "scm": False}
+
+
+def test_the_app_has_no_site_setting_that_flex_consumption_refuses() -> None:
+    given = {name.lower() for name in resource(SITE)["properties"]["siteConfig"]}
+    assert given & REFUSED_SITE_SETTINGS == set()
+
+
+def test_only_regions_are_offered_that_have_flex_consumption() -> None:
+    decorators = parsed(INFRA / "main.bicep")["parameters"]["location"]["decorators"]
+    (regions,) = [one["argument"] for one in decorators if one["type"] == "allowed"]
+    assert {"westeurope", "eastus2", "swedencentral"} <= set(regions)
+    assert not {"switzerlandnorth", "qatarcentral", "polandcentral"} & set(regions)
+    assert regions == sorted(regions)
+
+
+def test_the_name_of_an_environment_may_be_as_long_as_azd_allows() -> None:
+    decorators = parsed(INFRA / "main.bicep")["parameters"]["environmentName"]["decorators"]
+    assert [one["argument"] for one in decorators if one["type"] == "max_length"] == [64]
+
+
+def test_the_portal_lists_the_workbook_where_the_docs_say() -> None:
+    assert resource("Microsoft.Insights/workbooks")["properties"]["sourceId"] == "azure monitor"
 
 
 def test_telemetry_and_topic_take_identities_only() -> None:

@@ -1,6 +1,7 @@
 """The files that other tools read: well-formed, in the shape that those tools expect, and without secrets."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,21 @@ def test_the_tests_run_on_every_python_that_the_app_supports() -> None:
 def test_azd_finds_the_app_that_the_template_tags() -> None:
     (name,) = yaml.safe_load((PROJECT / "azure.yaml").read_text())["services"]
     assert f"'azd-service-name': '{name}'" in (PROJECT / "infra/modules/function-app.bicep").read_text()
+
+
+def test_azd_is_new_enough_to_leave_out_what_is_not_the_app() -> None:
+    # azure-dev, release notes of 1.18.0: "Add support for .webappignore and .funcignore files".
+    assert yaml.safe_load((PROJECT / "azure.yaml").read_text())["requiredVersions"] == {"azd": ">= 1.18.0"}
+
+
+def test_no_variable_gets_into_a_deployments_environment_but_settings() -> None:
+    text = (PROJECT / ".github/workflows/deploy.yml").read_text()
+    (allowed, again) = re.findall(r'select\(\.key \| test\("([^"]+)"\)\)', text)
+    assert allowed == again
+    taken = {"AUTOHEAL_COOLDOWN", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID", "AZURE_LOCATION"}
+    left = {"PATH", "LD_PRELOAD", "BASH_ENV", "AZURE_CONFIG_DIR", "GITHUB_TOKEN", "XAUTOHEAL_A", "AUTOHEAL_A\nPATH"}
+    assert {name for name in taken | left if re.search(allowed, name)} == taken
+    assert text.count("toJSON(vars)") == 2
 
 
 def test_no_secret_is_in_the_repository() -> None:

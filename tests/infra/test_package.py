@@ -78,6 +78,25 @@ def requirements() -> list[Requirement]:
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
+def development() -> list[Requirement]:
+    lines = (PROJECT / "requirements-dev.txt").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def test_what_azure_installs_does_not_depend_on_the_python_that_builds() -> None:
+    assert [str(one) for one in requirements() if one.marker] == []
+    names = [one.name for one in requirements()]
+    assert len(names) == len(set(names))
+
+
+def test_development_has_the_versions_that_azure_installs() -> None:
+    on_azures_python = {"python_version": "3.13"}
+    chosen = [one for one in development() if not one.marker or one.marker.evaluate(on_azures_python)]
+    versions = {one.name: str(one.specifier) for one in chosen}
+    assert {one.name: str(one.specifier) for one in requirements()}.items() <= versions.items()
+    assert len(versions) == len(chosen)
+
+
 def closure(wanted: list[Requirement]) -> set[str]:
     """The names of these distributions and all that they need, here and now."""
     found: set[str] = set()

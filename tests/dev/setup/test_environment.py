@@ -16,8 +16,7 @@ from dev.setup import environment, node
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project whose packages come from a folder: no network, and Azurite is there."""
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        (tmp_path / name).write_text("")
+    (tmp_path / "requirements-dev.txt").write_text("")
     monkeypatch.setattr(environment, "PROJECT", tmp_path)
     monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(environment, "PYTHON", tmp_path / ".venv" / "bin" / "python")
@@ -42,7 +41,7 @@ def test_the_environment_is_made_once_and_made_anew_when_it_must_be(
     environment.prepare()
     assert capfd.readouterr().err == ""
 
-    (project / "requirements.txt").write_text("# changed\n")
+    (project / "requirements-dev.txt").write_text("# changed\n")
     environment.prepare()
     told = capfd.readouterr().err
     assert "Installing Python packages" in told
