@@ -17,7 +17,7 @@ from shared.api.requests import KEY_PARAMETERS, read_body, read_query
 from shared.api.responses import api_errors, conditional_response, json_response
 from shared.clock import from_iso
 from shared.domain.remediation import Status, is_remediation_id, opened_at_of
-from shared.domain.remediation_json import to_document
+from shared.domain.remediation_json import shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.healing.cancel import Cancel
@@ -115,7 +115,7 @@ class RemediationsApi:
         """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it, newest first."""
         query = read_query(request, RemediationsQuery)
         page = self.reader().page(query.filters(), query.top, query.continuation)
-        value = [to_document(stored.remediation) for stored in page.items]
+        value = [shown_document(stored.remediation) for stored in page.items]
         next_link = _next_link(request, page.after) if page.after else None
         return conditional_response(request, {"value": value, "nextLink": next_link})
 
@@ -126,7 +126,7 @@ class RemediationsApi:
         stored = self.store().load(remediation_id)
         if stored is None:
             raise _not_found(remediation_id)
-        response = conditional_response(request, to_document(stored.remediation))
+        response = conditional_response(request, shown_document(stored.remediation))
         if not stored.remediation.status.is_terminal:
             response.headers["Retry-After"] = str(int(DEFAULT_POLL_INTERVAL.total_seconds()))
         return response
@@ -141,7 +141,7 @@ class RemediationsApi:
             raise _not_found(remediation_id)
         if cancelled.status is not Status.CANCELLED:
             raise ApiError(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
-        return json_response(200, to_document(cancelled))
+        return json_response(200, shown_document(cancelled))
 
 
 def _id(request: func.HttpRequest) -> str:

@@ -16,7 +16,7 @@ from shared.api.errors import ApiError, dropped, storage_unavailable
 from shared.api.requests import CLIENT_REQUEST_ID, DryRunQuery, client_request_id, read_object, read_query, validated
 from shared.api.responses import api_errors, json_response, log_error
 from shared.domain.policy import Coalesce, Drop, Open
-from shared.domain.remediation_json import Document, to_document
+from shared.domain.remediation_json import Document, shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType, read_sync_type
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
@@ -138,7 +138,7 @@ class SyncApi:
             case Opened(remediation, job) | Coalesced(remediation, job):
                 if job:
                     opened.append(job.to_message())
-                return 202, {"remediation": to_document(remediation)}
+                return 202, {"remediation": shown_document(remediation)}
 
     def _preview(self, signal: Signal) -> Result:
         """The action that `_accept` would take, why, and the active remediation to which the request would be added."""
@@ -148,7 +148,7 @@ class SyncApi:
             case Drop(code, reason):
                 action = "Drop"
             case Coalesce(active):
-                remediation = to_document(active)
+                remediation = shown_document(active)
                 action, code, reason = "Coalesce", "AlreadyActive", f"remediation {active.id} is {active.status}"
             case Open():
                 action, code, reason = "Open", "Admitted", "in scope, and nobody heals the instance now"

@@ -13,6 +13,7 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from shared.clients.credential import TokenCache
+from shared.domain.arm_error import advice_of
 from shared.domain.arm_results import ArmError, TransientFailure, new_error
 from shared.logs import describe_exception
 
@@ -113,7 +114,8 @@ def arm_error(value: object, code: str, message: str) -> ArmError:
     error["code"], error["message"] = str(error["code"]), str(error["message"])
     if len(json.dumps(error)) <= _MAX_ERROR_CHARS:
         return error
-    return new_error(error["code"][:200], f"{error['message'][:4000]} [the error was too large to keep whole]")
+    cut = new_error(error["code"][:200], f"{error['message'][:4000]} [the error was too large to keep whole]")
+    return {**cut, "recommendedAction": advice_of(error)}
 
 
 def json_object(response: requests.Response) -> Mapping[str, Any]:

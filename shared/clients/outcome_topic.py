@@ -9,7 +9,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid import EventGridPublisherClient
 
 from shared.domain.remediation import Remediation
-from shared.domain.remediation_json import Document, to_document
+from shared.domain.remediation_json import Document, shown_document
 from shared.logs import describe_exception
 
 _SOURCE = "/backup-autoheal"
@@ -58,6 +58,6 @@ def outcome_event(remediation: Remediation) -> CloudEvent[Document]:
         id=remediation.id,
         subject=str(remediation.instance),
         time=remediation.ended_at,
-        data=to_document(remediation),
+        data=shown_document(remediation),
         datacontenttype="application/json",
     )

@@ -1,9 +1,11 @@
 """Reads errors of Azure for display. Pure; what Azure sends may have any shape and any depth."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+from shared.domain.arm_error import advice_of
 
 _MAX_DEPTH = 6
 _NAMED_FIELDS = frozenset({"code", "message", "target", "recommendedaction", "details", "innererror"})
@@ -17,14 +19,22 @@ class AzureErrorDetail:
     message: str = ""
     target: str = ""
     recommended_actions: tuple[str, ...] = ()
+    """At the top: all advice, wherever it came from."""
     causes: tuple["AzureErrorDetail", ...] = ()
     """`details`, then `innerError`."""
     other_fields: str = ""
     """All remaining fields, as JSON."""
 
 
-def read_azure_error(error: object, depth: int = 1) -> AzureErrorDetail:
+def read_azure_error(error: object) -> AzureErrorDetail:
     """Read an error in ARM's shape or in that of a backup instance; any other value becomes the message."""
+    advice = advice_of(error)
+    detail = _read(error, 1, advice)
+    return replace(detail, recommended_actions=(*advice, *detail.recommended_actions))
+
+
+def _read(error: object, depth: int, advice: Sequence[str]) -> AzureErrorDetail:
+    """`advice` is shown at the top, and not once more where it came from."""
     if not isinstance(error, Mapping):
         return AzureErrorDetail(message=_text(error))
     # Azure's services differ in how they case these names.
@@ -39,8 +49,10 @@ def read_azure_error(error: object, depth: int = 1) -> AzureErrorDetail:
         code=_text(by_name.get("code")),
         message=_text(by_name.get("message")),
         target=_text(by_name.get("target")),
-        recommended_actions=tuple(filter(None, map(_text, _list(by_name.get("recommendedaction"))))),
-        causes=tuple(read_azure_error(cause, depth + 1) for cause in causes),
+        recommended_actions=tuple(
+            action for action in map(_text, _list(by_name.get("recommendedaction"))) if action and action not in advice
+        ),
+        causes=tuple(_read(cause, depth + 1, advice) for cause in causes),
         other_fields=_text(others or None),
     )
 

@@ -14,6 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 from msgspec import Meta, Struct, field
 
 from shared.clock import from_millis, to_millis
+from shared.domain.arm_error import MAX_ADVICE, MAX_ADVICE_CHARS
 from shared.domain.arm_results import ArmError, OperationUrls
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -31,9 +32,20 @@ Time = Annotated[datetime, Meta(tz=True)]
 Error = Annotated[
     ArmError,
     Meta(
-        description="Resource Manager's error as it came: `code`, `message`, and whatever else it told.",
+        description="Resource Manager's error as it came: `code`, `message`, and whatever else it told. Where it tells,"
+        " in whatever part, what can be done about it or which permission is missing, `advice` lists that.",
         extra_json_schema={
-            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "advice": {
+                    "type": "array",
+                    "items": {"type": "string", "minLength": 1, "maxLength": MAX_ADVICE_CHARS},
+                    "minItems": 1,
+                    "maxItems": MAX_ADVICE,
+                    "description": "What can be done about it, in Azure's words.",
+                },
+            },
             "required": ["code", "message"],
         },
     ),

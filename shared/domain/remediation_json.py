@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from shared.domain.arm_error import with_advice
 from shared.domain.remediation import UNKNOWN, Attempt, Remediation, Transition
 from shared.domain.resource_ids import BackupInstanceId
 
@@ -36,7 +37,7 @@ def to_json(remediation: Remediation) -> str:
 
 
 def to_document(remediation: Remediation) -> Document:
-    """The document as a JSON object, of such types as `json.loads` gives: not every encoder knows tuples."""
+    """The stored document as a JSON object, of such types as `json.loads` gives: not every encoder knows tuples."""
     document: Document = msgspec.to_builtins(remediation, enc_hook=str)
     document["attempts"], document["history"] = list(document["attempts"]), list(document["history"])
     _finish(Remediation, document)
@@ -44,6 +45,15 @@ def to_document(remediation: Remediation) -> Document:
         _finish(Attempt, attempt)
     for transition in document["history"]:
         _finish(Transition, transition)
+    return document
+
+
+def shown_document(remediation: Remediation) -> Document:
+    """The document as the API and the outcome event show it: its errors have `advice`, which is not stored."""
+    document = to_document(remediation)
+    for part in (document, *document["attempts"]):
+        if part["error"]:
+            part["error"] = with_advice(part["error"])
     return document
 
 

@@ -3,7 +3,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clients.arm_transport import retry_after
+from shared.clients.arm_transport import arm_error, retry_after
 
 
 def seconds_of(header: str | None) -> float | None:
@@ -32,3 +32,10 @@ def test_retry_after_is_read_as_seconds_or_a_date_up_to_an_hour(header: str | No
 def test_any_retry_after_is_within_an_hour_or_none(header: str) -> None:
     seconds = seconds_of(header)
     assert seconds is None or 0 <= seconds <= 3600
+
+
+def test_an_error_that_is_too_large_is_cut_but_keeps_its_advice() -> None:
+    details = [{"message": "x" * 40_000}, {"recommendedAction": ["Grant it."]}]
+    cut = arm_error({"code": "C", "message": "m", "details": details}, "-", "-")
+    assert (cut["code"], cut["recommendedAction"]) == ("C", ["Grant it."])
+    assert "details" not in cut

@@ -125,6 +125,13 @@ def test_recommended_actions_are_list_items() -> None:
     assert "Grant the role." in with_actions.text
 
 
+def test_advice_from_anywhere_in_the_error_stands_at_its_top_and_once() -> None:
+    nested = {"details": [{"message": "b", "innerError": {"recommendedAction": ["Grant the role."]}}]}
+    page = detail_page(failed({"code": "A", "message": "b", **nested}))
+    assert page.text.count("Grant the role.") == 2  # the remediation's error, and the attempt's
+    assert page.text.index("Grant the role.") < page.text.index("Details")
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -135,6 +142,7 @@ def test_recommended_actions_are_list_items() -> None:
         {"details": ["needle"]},
         {"additionalInfo": [{"type": "T", "info": {"why": "needle"}}]},
         {"recommendedAction": "needle"},
+        {"recommendedAction": {"text": "needle"}},
         {"message": {"value": "needle"}},
         {"target": "needle"},
         json.loads('{"details": [' * 60 + '"needle"' + "]}" * 60),

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from shared.domain.remediation_json import CorruptDocument, from_json, to_document, to_json
-from tests.support.remediations import healed, queued, rejected, running, verifying
+from shared.domain import arm_results
+from shared.domain.remediation_json import CorruptDocument, from_json, shown_document, to_document, to_json
+from tests.support.remediations import after, healed, queued, rejected, running, verifying
 
 STORED_BY_0_1_0 = (
     '{"id":"fe6483567071-20dafcb78b82790e","backupInstanceId":"/subscriptions/6d1f0e2a-0000-4000-8000-000000000001'
@@ -55,6 +56,14 @@ def test_a_field_that_a_later_version_added_survives_being_read_and_written(wher
     part = later if where == "remediation" else later[where][0]
     part["recovery"] = {"point": None, "steps": [1, 2]}
     assert to_document(from_json(json.dumps(later))) == later
+
+
+def test_errors_are_shown_with_advice_that_is_not_stored() -> None:
+    error = {"code": "x", "message": "y", "details": [{"recommendedAction": "Grant it."}]}
+    failed = after(queued(), arm_results.Refused(400, error))
+    shown, stored = shown_document(failed), to_document(failed)
+    assert shown["error"]["advice"] == shown["attempts"][0]["error"]["advice"] == ["Grant it."]
+    assert stored["error"] == stored["attempts"][0]["error"] == error
 
 
 def test_times_are_written_to_the_millisecond_in_utc() -> None:
