@@ -36,7 +36,7 @@ def submit_sync(message: func.QueueMessage) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name="sync-jobs-poison", connection=STORAGE_CONNECTION)
 def on_poison_job(message: func.QueueMessage) -> None:
-    """End the remediation of a sync job that failed too often."""
+    """Log a sync job that the queue gave up on; the remediation's due entry queues another."""
     composition.healing.submit().give_up(message.get_body().decode(errors="replace"))
 
 

@@ -173,7 +173,10 @@ class Settings:
         "and validation never do.",
     )
     operation_timeout: timedelta = _setting(
-        "OPERATION_TIMEOUT", timedelta(hours=6), _positive_duration, "An attempt that lasts longer ends as TimedOut."
+        "OPERATION_TIMEOUT",
+        timedelta(hours=6),
+        _positive_duration,
+        "Counted from when Azure accepts a sync: what lasts longer ends as TimedOut, unless the instance is healed.",
     )
     poll_schedule: str = _setting(
         "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When operations are polled (NCRONTAB with six fields)."

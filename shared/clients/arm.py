@@ -91,7 +91,7 @@ class ArmClient:
         if isinstance(response, TransientFailure):
             return response
         match response.status_code:
-            case 404:
+            case 404 | 410:
                 return arm_results.OperationUnknown()
             case 200 | 202 | 204 if operation.status_url:
                 return _operation_status(response)

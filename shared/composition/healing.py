@@ -20,6 +20,7 @@ from shared.healing.next_step import NextStep
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
+from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.retention import Retention
 from shared.healing.submit import Submit
@@ -56,7 +57,6 @@ def submit() -> Submit:
         cache=_cache(),
         recorder=_recorder(),
         policy=settings().policy(),
-        operation_timeout=settings().operation_timeout,
         now=utc_now,
         random=random.random,
     )
@@ -75,6 +75,7 @@ def poller() -> Poller:
         store=store(),
         next_step=NextStep(
             arm=arm(),
+            queue_front=QueueFront(jobs(), utc_now),
             read_limit=_read_limiter(),
             policy=settings().policy(),
             operation_timeout=settings().operation_timeout,

@@ -16,7 +16,7 @@ _STATUS_MEANINGS = {
     Status.UNHEALTHY: "The sync completed, but the instance is still not protected.",
     Status.FAILED: "The sync failed and will not be retried.",
     Status.REJECTED: "Azure Resource Manager rejected the request, and it will not be retried.",
-    Status.TIMED_OUT: "The attempt did not finish within the operation timeout (OPERATION_TIMEOUT).",
+    Status.TIMED_OUT: "The operation did not end in time (OPERATION_TIMEOUT), or Azure gave no answer for days.",
     Status.CANCELLED: "An operator cancelled this remediation.",
 }
 _DROP_REASONS = {

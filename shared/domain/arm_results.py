@@ -93,7 +93,7 @@ class OperationFailed:
 
 @dataclass(frozen=True, slots=True)
 class OperationUnknown:
-    """ARM no longer knows the operation, or never named one: read the instance instead."""
+    """`404` or `410`, or ARM never named a URL: its record is not there yet, or expired. The instance tells more."""
 
 
 OperationResult = OperationRunning | OperationSucceeded | OperationFailed | OperationUnknown | TransientFailure

@@ -109,6 +109,7 @@ class Transition(Struct, frozen=True, kw_only=True, rename="camel"):
     before: Status | None = field(name="from")
     after: Status = field(name="to")
     reason: str
+    times: Annotated[int, Meta(ge=1, description="How often it happened in turn; `at` is the last time.")] = 1
     unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
 
 
@@ -127,6 +128,9 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
     signals: Annotated[int, Meta(ge=1, description="How many signals came for it.")]
     opened_at: Time
+    not_before: Annotated[
+        Time | None, Meta(description="While it is queued: from when on its sync call may be made.")
+    ] = None
     due_at: Annotated[Time | None, Meta(description="When it is polled next; null once all is done.")] = None
     ended_at: Time | None = None
     published_at: Annotated[Time | None, Meta(description="When the outcome event was taken by the topic.")] = None

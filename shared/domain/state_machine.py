@@ -16,23 +16,45 @@ from msgspec.structs import replace
 
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
+from shared.domain.back_off import MAX_PUBLISH_BACK_OFF, back_off, call_delay
 from shared.domain.remediation import Attempt, Remediation, Status, Transition, new_id
 from shared.domain.signal import Signal, SyncType
 
 JOB_TIMEOUT = timedelta(seconds=60)
-"""How long a sync job may stay unanswered before it is taken for lost."""
+"""How long a sync job may stay unanswered before somebody looks after it."""
 DEFAULT_POLL_INTERVAL = timedelta(seconds=15)
 """Between two polls when ARM names no `Retry-After`."""
+MAX_DEFERRALS = 60
+"""Calls in a row without a verdict, after which ARM is asked no more: two days, as each back-off is up to an hour."""
+MAX_HISTORY = 100
+"""Transitions kept; a transition that repeats is kept once, with how often it happened."""
 _CLOCK_TOLERANCE = timedelta(seconds=1)
 """Queue Storage counts its delays in whole seconds, by a clock of its own."""
-_MIN_BACK_OFF = timedelta(seconds=5)
-_MAX_BACK_OFF = timedelta(minutes=5)
+_UNKNOWN_OPERATION_TIMEOUT = timedelta(minutes=15)
+"""How long ARM may not know an operation that it has accepted: status URLs were seen to answer 404 for minutes."""
+_MAX_JOB_WAIT = timedelta(hours=1)
+"""Between two looks at a sync job that waits in a long queue."""
+_MIN_DEFERRALS_BESIDE = 3
+"""Polls in a row without a verdict, after which the instance is read beside the operation."""
 _VALID = "ProtectionConfigured"
 _CHANGING = frozenset({"UpdatingProtection", "ConfiguringProtection"})
 _INTENDED = frozenset(
-    {"ProtectionStopped", "BackupSchedulesSuspended", "RetentionSchedulesSuspended", "SoftDeleting", "SoftDeleted"}
+    {
+        "ProtectionStopped",
+        "BackupsSuspended",
+        "BackupSchedulesSuspended",
+        "RetentionSchedulesSuspended",
+        "SoftDeleting",
+        "SoftDeleted",
+    }
 )
 """Somebody wants the instance as it is; no sync changes that, nor should it."""
+_BROKEN = frozenset({"ProtectionError", "ConfiguringProtectionFailed", "NotProtected", "Invalid"})
+KNOWN_STATES = frozenset({_VALID}) | _CHANGING | _INTENDED | _BROKEN
+"""`currentProtectionState` (REST reference, "Backup Instances - Get"; `BackupsSuspended` as real answers have it).
+
+A state that is not among them counts as broken: it is not the proof of a heal, and nobody is known to intend it.
+"""
 _PERMANENT = frozenset({400, 404, 405, 422})
 """Refusals that the same call will meet again. Of the others, 401 and 403 pass once a new role assignment acts."""
 
@@ -46,6 +68,8 @@ class Moment:
     """0 to 1: spreads back-offs, so that hosts do not march in step."""
     retry_in: timedelta | None
     """How long to wait for the next attempt, should this one fail; None if it is the last."""
+    is_expired: bool = False
+    """Whether the operation time-out has passed since ARM accepted the sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +89,7 @@ class SlotAhead:
     slot_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The attempt has lasted longer than the operation time-out."""
-
-    attempt: int
-    timeout: timedelta
-    now: datetime
-
-
-SubmitResult = SyncResponse | SlotAhead | Expired
+SubmitResult = SyncResponse | SlotAhead
 """The result of carrying out the sync job of one attempt, which is given by its number."""
 
 
@@ -93,6 +108,7 @@ def open_remediation(signal: Signal, sync_type: SyncType, now: datetime) -> Reme
         client_request_id=signal.client_request_id,
         signals=1,
         opened_at=now,
+        not_before=begins,
         due_at=begins + JOB_TIMEOUT,
         attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
         history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
@@ -104,14 +120,20 @@ def count_signal(remediation: Remediation) -> Remediation:
     return replace(remediation, signals=remediation.signals + 1)
 
 
+def job_visible_at(remediation: Remediation) -> datetime:
+    """From when the sync job of a queued remediation can be carried out."""
+    due_at = remediation.due_at or remediation.opened_at
+    # An earlier version of the app wrote no such field.
+    return remediation.not_before or due_at - JOB_TIMEOUT
+
+
 def job_delay(remediation: Remediation, now: datetime) -> timedelta:
     """How long the sync job of a queued remediation is to stay invisible in the queue."""
-    due_at = remediation.due_at or now
-    return max(due_at - JOB_TIMEOUT - now, timedelta())
+    return max(job_visible_at(remediation) - now, timedelta())
 
 
 def is_too_early(remediation: Remediation, now: datetime) -> bool:
-    """Whether a sync job came before its time: then it repeats one that still waits in the queue."""
+    """Whether a sync job came before its time: it is a repeat, or this host's clock is behind another's."""
     return job_delay(remediation, now) > _CLOCK_TOLERANCE
 
 
@@ -123,7 +145,7 @@ def waits_for_sweep_slot(remediation: Remediation, now: datetime) -> bool:
 
 def expedite(remediation: Remediation, now: datetime) -> Remediation:
     """Begin at once instead of at the sweep slot; its sync job is to be queued again."""
-    return replace(_change_attempt(remediation, queued_at=now), due_at=now + JOB_TIMEOUT)
+    return _await_job(_change_attempt(remediation, queued_at=now), now)
 
 
 def resume(opening: Remediation, now: datetime) -> Remediation:
@@ -140,23 +162,33 @@ def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datet
     """The next attempt begins; its sync job is to be queued."""
     attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
     begun = replace(remediation, attempts=(*remediation.attempts, attempt))
-    return _move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now + JOB_TIMEOUT)
+    return _await_job(_move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
 
 
 def job_lost(remediation: Remediation, now: datetime) -> Remediation:
-    """Nobody answered for the sync job in time: perhaps the call was made, so the instance is asked."""
-    return _move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
+    """Nobody answered for the sync job, and the queue has none so old: perhaps the call was made, so ask the instance.
+
+    That ARM has not yet given a verdict on the call stays on record, so that asking does not begin anew.
+    """
+    lost = _move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
+    return replace(lost, deferrals=remediation.deferrals)
+
+
+def wait_in_queue(remediation: Remediation, now: datetime) -> Remediation:
+    """The sync job still waits in a long queue: look after it again when it has waited as long once more."""
+    waited = now - job_visible_at(remediation)
+    return replace(remediation, due_at=now + min(max(waited, JOB_TIMEOUT), _MAX_JOB_WAIT))
 
 
 def requeue(remediation: Remediation, now: datetime) -> Remediation:
-    """The sync job was put into the queue once more, because nobody answered for it in time."""
+    """The sync job was put into the queue once more, because it got lost."""
     # A slot that it had is long past: others have taken the rate limit since.
-    return replace(remediation, slot_at=None, due_at=now + JOB_TIMEOUT)
+    return _await_job(replace(remediation, slot_at=None), now)
 
 
 def wait_for_write_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
     """The write limit has no slot before then: the job goes back to the queue until its slot."""
-    return replace(remediation, slot_at=slot_at, due_at=slot_at + JOB_TIMEOUT)
+    return _await_job(replace(remediation, slot_at=slot_at), slot_at)
 
 
 def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
@@ -177,8 +209,6 @@ def on_submit(remediation: Remediation, submitted: SubmitResult) -> Remediation 
             return on_sync_response(remediation, result, at)
         case SlotAhead(_, slot_at):
             return wait_for_write_slot(remediation, slot_at) if remediation.status is Status.QUEUED else None
-        case Expired(_, timeout, now):
-            return time_out_if_expired(remediation, timeout, now)
 
 
 def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, at: Moment) -> Remediation:
@@ -194,22 +224,23 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
             )
             return _move(accepted, Status.RUNNING, now, "sync accepted", due_at=now + _poll_interval(retry_after))
         case arm_results.SyncDone():
-            done = _change_attempt(remediation, submitted_at=now, ended_at=now)
+            done = _end_attempt(remediation, now, submitted_at=now)
             return _move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
         case arm_results.Refused(status, error):
-            refused = _change_attempt(remediation, submitted_at=now, ended_at=now, error=error)
+            refused = _end_attempt(remediation, now, submitted_at=now, error=error)
             reason = f"ARM refused the sync call with {status}"
             if status in _PERMANENT:
                 return _end(refused, Status.REJECTED, now, reason, error)
             return _retry_or_end(refused, Status.REJECTED, at, reason, error)
         case arm_results.SyncConflict(error, retry_after):
             reason = "another operation runs on the instance: asking the instance"
-            delay = _delay(retry_after, remediation.deferrals, at.jitter)
+            delay = call_delay(retry_after, remediation.deferrals, at.jitter)
             conflicting = _move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
-            return replace(conflicting, deferrals=remediation.deferrals + 1, error=error)
-        case arm_results.TransientFailure():
+            return _defer(replace(conflicting, deferrals=remediation.deferrals), error, at)
+        case arm_results.TransientFailure(error, retry_after):
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
-            return _ask_again(remediation, result, at, job_timeout=JOB_TIMEOUT)
+            delay = call_delay(retry_after, remediation.deferrals, at.jitter)
+            return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
 
 
 def on_operation_status(remediation: Remediation, result: arm_results.OperationResult, at: Moment) -> Remediation:
@@ -220,35 +251,60 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
             running = _change_attempt(remediation, operation_status=status)
             return replace(running, due_at=now + _poll_interval(retry_after), slot_at=None, deferrals=0)
         case arm_results.OperationSucceeded(job_id):
-            succeeded = _change_attempt(remediation, operation_status="Succeeded", job_id=job_id, ended_at=now)
+            succeeded = _end_attempt(remediation, now, operation_status="Succeeded", job_id=job_id)
             return _move(succeeded, Status.VERIFYING, now, "operation succeeded", due_at=now)
         case arm_results.OperationFailed(status, error, job_id):
-            failed = _change_attempt(remediation, operation_status=status, job_id=job_id, ended_at=now, error=error)
+            failed = _end_attempt(remediation, now, operation_status=status, job_id=job_id, error=error)
             return _retry_or_end(failed, Status.FAILED, at, f"operation {status}", error)
+        case arm_results.OperationUnknown() if _may_become_known(remediation, at):
+            delay = max(DEFAULT_POLL_INTERVAL, back_off(remediation.deferrals, at.jitter))
+            unknown = replace(remediation, due_at=now + delay, slot_at=None)
+            return replace(unknown, deferrals=remediation.deferrals + 1)
         case arm_results.OperationUnknown():
-            ended = _change_attempt(remediation, ended_at=now)
             reason = "ARM does not know the operation: asking the instance"
-            return _move(ended, Status.VERIFYING, now, reason, due_at=now)
+            return _move(_end_attempt(remediation, now), Status.VERIFYING, now, reason, due_at=now)
         case arm_results.TransientFailure():
             return _ask_again(remediation, result, at)
+
+
+def needs_instance(polled: Remediation, result: arm_results.OperationResult, at: Moment) -> bool:
+    """Whether the instance is to be read beside a running operation, because its status does not tell how it goes."""
+    tells_nothing = isinstance(result, arm_results.OperationUnknown) or polled.deferrals >= _MIN_DEFERRALS_BESIDE
+    return polled.status is Status.RUNNING and (tells_nothing or at.is_expired)
+
+
+def on_instance_read_beside(remediation: Remediation, result: arm_results.InstanceResult, at: Moment) -> Remediation:
+    """ARM answered a read of the instance while its operation cannot be followed, or takes longer than the time-out."""
+    now = at.now
+    match result:
+        case arm_results.InstanceRead(state, error):
+            read = replace(remediation, protection_state=state)
+            if state == _VALID:
+                return _end(_end_attempt(read, now), Status.HEALED, now, f"the instance is {state}", None)
+            return _time_out(read, error, now) if at.is_expired else read
+        case arm_results.Refused(status, error):
+            reason = f"ARM refused to show the instance with {status}"
+            return _end(_end_attempt(remediation, now), Status.REJECTED, now, reason, error)
+        case arm_results.TransientFailure():
+            return remediation
 
 
 def on_instance_read(remediation: Remediation, result: arm_results.InstanceResult, at: Moment) -> Remediation:
     """ARM answered a read of the instance, the only proof of a heal."""
     now = at.now
     match result:
-        case arm_results.InstanceRead(state, _) if state in _CHANGING:
-            return replace(remediation, protection_state=state, due_at=now + DEFAULT_POLL_INTERVAL, slot_at=None)
         case arm_results.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
             if state == _VALID:
                 return _end(read, Status.HEALED, now, f"the instance is {state}", None)
-            if remediation.attempt.submitted_at is None:
-                # The other operation is over and was not the heal: the attempt itself is still to be made.
-                queued = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now + JOB_TIMEOUT)
-                return replace(queued, deferrals=remediation.deferrals)
+            if state in _CHANGING:
+                return _time_out(read, error, now) if at.is_expired else _watch_change(read, at)
             if state in _INTENDED:
                 return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
+            if remediation.attempt.submitted_at is None:
+                # The other operation is over and was not the heal: the attempt itself is still to be made.
+                queued = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now)
+                return _await_job(replace(queued, deferrals=remediation.deferrals), now)
             return _retry_or_end(read, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
         case arm_results.Refused(status, error):
             return _end(remediation, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
@@ -256,27 +312,17 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
             return _ask_again(remediation, result, at)
 
 
-def time_out_if_expired(remediation: Remediation, timeout: timedelta, now: datetime) -> Remediation | None:
-    """The timed-out remediation when its attempt has lasted too long, None when it may go on."""
-    is_waiting = remediation.status.is_terminal or remediation.status is Status.WAITING_TO_RETRY
-    if is_waiting or now - remediation.attempt.queued_at < timeout:
-        return None
-    error = new_error("OperationTimedOut", f"no end after {timeout}; last seen {remediation.status}")
-    ended = _change_attempt(remediation, ended_at=now, error=error)
-    return _end(ended, Status.TIMED_OUT, now, error["message"], remediation.error or error)
+def is_expired(remediation: Remediation, timeout: timedelta, now: datetime) -> bool:
+    """Whether ARM accepted the sync so long ago. Waiting for a slot, a turn or an answer of ARM does not count."""
+    submitted_at = remediation.attempt.submitted_at
+    is_polled = remediation.status in (Status.RUNNING, Status.VERIFYING)
+    return is_polled and submitted_at is not None and now - submitted_at >= timeout
 
 
 def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
     """An operator ends it; an operation that runs goes on in Azure, unwatched."""
-    ended = _change_attempt(remediation, ended_at=remediation.attempt.ended_at or now)
+    ended = _end_attempt(remediation, remediation.attempt.ended_at or now)
     return _end(ended, Status.CANCELLED, now, reason, remediation.error)
-
-
-def on_poison_message(remediation: Remediation, message: str, now: datetime) -> Remediation:
-    """The sync job failed so often that the queue gave up on it; its text is kept as evidence."""
-    error = new_error("PoisonMessage", f"the sync job was given up by the queue: {message}")
-    ended = _change_attempt(remediation, ended_at=now, error=error)
-    return _end(ended, Status.FAILED, now, "the sync job was given up by the queue", error)
 
 
 def on_published(remediation: Remediation, now: datetime) -> Remediation:
@@ -286,7 +332,7 @@ def on_published(remediation: Remediation, now: datetime) -> Remediation:
 
 def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) -> Remediation:
     """The outcome could not be delivered; try again after a back-off."""
-    delay = _back_off(remediation.deferrals, jitter)
+    delay = back_off(remediation.deferrals, jitter, MAX_PUBLISH_BACK_OFF)
     return replace(remediation, due_at=now + delay, deferrals=remediation.deferrals + 1)
 
 
@@ -305,10 +351,31 @@ def _change_attempt(remediation: Remediation, **changes: Any) -> Remediation:
     return replace(remediation, attempts=(*remediation.attempts[:-1], replace(remediation.attempt, **changes)))
 
 
+def _end_attempt(remediation: Remediation, now: datetime, **changes: Any) -> Remediation:
+    """The attempt is over. Its operation is followed no more, and operation URLs are 3 kB each: they go."""
+    return _change_attempt(remediation, ended_at=now, operation_status_url=None, operation_result_url=None, **changes)
+
+
+def _await_job(remediation: Remediation, not_before: datetime) -> Remediation:
+    """A sync job is on its way, visible from then on; the due entry looks after it should it get lost."""
+    return replace(remediation, not_before=not_before, due_at=not_before + JOB_TIMEOUT)
+
+
 def _move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:
     step = Transition(at=now, before=remediation.status, after=status, reason=reason)
-    history = (*remediation.history, step)
-    return replace(remediation, status=status, due_at=due_at, history=history, slot_at=None, deferrals=0, error=None)
+    history = _with_step(remediation.history, step)
+    moved = replace(remediation, status=status, due_at=due_at, history=history, slot_at=None, deferrals=0, error=None)
+    return replace(moved, not_before=None)
+
+
+def _with_step(history: tuple[Transition, ...], step: Transition) -> tuple[Transition, ...]:
+    """The history and one step more; a step that is one of the last two again replaces it, and counts the times."""
+    for known in history[-2:]:
+        if (known.before, known.after, known.reason) == (step.before, step.after, step.reason):
+            others = tuple(each for each in history if each is not known)
+            return (*others, replace(step, times=known.times + 1))
+    extended = (*history, step)
+    return extended if len(extended) <= MAX_HISTORY else (extended[0], *extended[2:])
 
 
 def _retry_or_end(
@@ -326,33 +393,45 @@ def _end(remediation: Remediation, status: Status, now: datetime, reason: str, e
     return replace(_move(remediation, status, now, reason, due_at=now), error=error, ended_at=now)
 
 
-def _ask_again(
-    remediation: Remediation, failure: arm_results.TransientFailure, at: Moment, job_timeout: timedelta = timedelta()
-) -> Remediation:
+def _time_out(remediation: Remediation, error: ArmError | None, now: datetime) -> Remediation:
+    """The operation has lasted longer than the time-out, and the instance, which was asked, is not healed."""
+    seen = f"the instance is {remediation.protection_state}"
+    reason = f"no end within the operation time-out; last seen {remediation.status}, {seen}"
+    timed_out = new_error("OperationTimedOut", reason)
+    ended = _end_attempt(remediation, now, error=timed_out)
+    return _end(ended, Status.TIMED_OUT, now, reason, error or remediation.error or timed_out)
+
+
+def _watch_change(read: Remediation, at: Moment) -> Remediation:
+    """The instance is in the middle of a change: read it again."""
+    if read.attempt.submitted_at is not None:
+        return replace(read, due_at=at.now + DEFAULT_POLL_INTERVAL, slot_at=None)
+    # No operation time-out ends this wait for another's change: so it is a deferral like others.
+    error = new_error("InstanceChanging", f"the instance is {read.protection_state}")
+    delay = max(DEFAULT_POLL_INTERVAL, back_off(read.deferrals, at.jitter))
+    return _defer(replace(read, due_at=at.now + delay, slot_at=None), error, at)
+
+
+def _may_become_known(remediation: Remediation, at: Moment) -> bool:
+    """Whether ARM accepted the operation so lately that its record may not be there yet."""
+    submitted_at = remediation.attempt.submitted_at or at.now
+    return at.now - submitted_at < _UNKNOWN_OPERATION_TIMEOUT and not at.is_expired
+
+
+def _ask_again(remediation: Remediation, failure: arm_results.TransientFailure, at: Moment) -> Remediation:
     """No verdict: ask again when ARM said so, else after a back-off."""
-    delay = _delay(failure.retry_after, remediation.deferrals, at.jitter)
-    return replace(
-        remediation,
-        due_at=at.now + delay + job_timeout,
-        slot_at=None,
-        deferrals=remediation.deferrals + 1,
-        error=failure.error,
-    )
+    delay = call_delay(failure.retry_after, remediation.deferrals, at.jitter)
+    return _defer(replace(remediation, due_at=at.now + delay, slot_at=None), failure.error, at)
+
+
+def _defer(remediation: Remediation, error: ArmError, at: Moment) -> Remediation:
+    """One more call in a row had no verdict; after too many of them it is over."""
+    deferred = replace(remediation, deferrals=remediation.deferrals + 1, error=error)
+    if deferred.deferrals < MAX_DEFERRALS:
+        return deferred
+    reason = f"no verdict of ARM in {deferred.deferrals} calls"
+    return _end(_end_attempt(deferred, at.now, error=error), Status.TIMED_OUT, at.now, reason, error)
 
 
 def _poll_interval(retry_after: float | None) -> timedelta:
     return DEFAULT_POLL_INTERVAL if retry_after is None else timedelta(seconds=retry_after)
-
-
-def _delay(retry_after: float | None, deferrals: int, jitter: float) -> timedelta:
-    """As long as ARM asked for, but ever longer when it keeps asking: `Retry-After: 0` must not spin."""
-    if retry_after is None:
-        return _back_off(deferrals, jitter)
-    at_least = timedelta(seconds=(1 << min(deferrals, 10)) - 1)
-    return max(_poll_interval(retry_after), min(at_least, _MAX_BACK_OFF))
-
-
-def _back_off(deferrals: int, jitter: float) -> timedelta:
-    """Doubles with each deferral in a row."""
-    doubled: timedelta = _MIN_BACK_OFF * (1 << min(deferrals, 10))
-    return min(doubled, _MAX_BACK_OFF) * (0.5 + jitter / 2)

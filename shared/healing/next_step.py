@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from shared import logs
 from shared.domain import state_machine
+from shared.domain.arm_results import InstanceRead, InstanceResult
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
 from shared.domain.state_machine import Moment
 from shared.healing.ports import Arm
+from shared.healing.queue_front import QueueFront
 from shared.rate_limits.rate_limiter import RateLimiter
 
 
@@ -18,6 +21,7 @@ class NextStep:
     """Takes one step of one remediation; stores nothing."""
 
     arm: Arm
+    queue_front: QueueFront
     read_limit: RateLimiter
     policy: Policy
     operation_timeout: timedelta
@@ -33,22 +37,21 @@ class NextStep:
         is_waiting = current.due_at is not None and current.due_at > self.now()
         if is_waiting or current.status.is_terminal:
             return current
-        timed_out = state_machine.time_out_if_expired(current, self.operation_timeout, self.now())
-        if timed_out is not None:
-            return timed_out
         if current.status is Status.WAITING_TO_RETRY:
             sync_type = self.policy.sync_type(current.attempt.number + 1, current.attempts[0].sync_type)
             return state_machine.start_next_attempt(current, sync_type, self.now())
         if current.status is Status.QUEUED:
-            return self._job_lost(current)
+            return self._look_after_job(current)
         if current.status is Status.RUNNING:
             current = self._wait_for_slot(current) or self._poll_operation(current)
         if current.status is Status.VERIFYING:
             current = self._wait_for_slot(current) or self._read_instance(current)
         return current
 
-    def _job_lost(self, current: Remediation) -> Remediation:
-        """Its sync job got lost; or a crash took the record of its call, and the instance shows what came of it."""
+    def _look_after_job(self, current: Remediation) -> Remediation:
+        """Its sync job waits in a long queue, or got lost; or a crash took the record of its call."""
+        if not self.queue_front.has_passed(state_machine.job_visible_at(current)):
+            return state_machine.wait_in_queue(current, self.now())
         if current.attempt.sync_type is SyncType.FORCE_RESYNC:
             return state_machine.requeue(current, self.now())
         asking = state_machine.job_lost(current, self.now())
@@ -65,10 +68,24 @@ class NextStep:
 
     def _poll_operation(self, current: Remediation) -> Remediation:
         result = self.arm.operation(current.instance, current.attempt.operation_urls)
-        return state_machine.on_operation_status(current, result, self._moment(current))
+        moment = self._moment(current)
+        polled = state_machine.on_operation_status(current, result, moment)
+        if not state_machine.needs_instance(polled, result, moment):
+            return polled
+        if self.read_limit.slot(current.instance.subscription_id) > self.now():
+            return polled  # the next poll comes, and the instance can be read beside it then
+        return state_machine.on_instance_read_beside(polled, self._read(current), moment)
 
     def _read_instance(self, current: Remediation) -> Remediation:
-        return state_machine.on_instance_read(current, self.arm.read(current.instance), self._moment(current))
+        return state_machine.on_instance_read(current, self._read(current), self._moment(current))
+
+    def _read(self, current: Remediation) -> InstanceResult:
+        result = self.arm.read(current.instance)
+        if isinstance(result, InstanceRead) and result.protection_state not in state_machine.KNOWN_STATES:
+            logs.warning("instance.unknown_state", remediationId=current.id, state=result.protection_state)
+        return result
 
     def _moment(self, current: Remediation) -> Moment:
-        return Moment(self.now(), self.random(), self.policy.retry_delay(current.attempt.number))
+        now = self.now()
+        is_expired = state_machine.is_expired(current, self.operation_timeout, now)
+        return Moment(now, self.random(), self.policy.retry_delay(current.attempt.number), is_expired)

@@ -1,7 +1,7 @@
 """The parts of the outside world that the use cases of healing need, as protocols."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls, SyncResult
@@ -29,6 +29,9 @@ class JobQueue(Protocol):
 
     def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
         """Enqueue a job that becomes visible after the delay."""
+
+    def oldest(self) -> datetime | None:
+        """When the oldest job that is visible was put into the queue; None if none is visible."""
 
 
 class Shards(Protocol):

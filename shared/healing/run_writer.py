@@ -54,7 +54,7 @@ class RunWriter:
 
     def _enqueue(self, before: Remediation, after: Remediation) -> None:
         """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
-        if after.status is not Status.QUEUED or after.due_at == before.due_at:
+        if after.status is not Status.QUEUED or after.not_before == before.not_before:
             return
         if after.history == before.history:
             logs.warning("job.requeued", remediationId=after.id, attempt=after.attempt.number)

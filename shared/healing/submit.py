@@ -1,9 +1,8 @@
-"""Submit: carries out a sync job, which is one sync call, and gives up jobs that the queue gave up on."""
+"""Submit: carries out a sync job, which is one sync call."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from azure.core.exceptions import AzureError
@@ -12,8 +11,7 @@ from shared import logs
 from shared.domain import state_machine
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
-from shared.domain.remediation_json import CorruptDocument
-from shared.domain.state_machine import Expired, Moment, SlotAhead, SubmitResult, SyncResponse
+from shared.domain.state_machine import Moment, SlotAhead, SubmitResult, SyncResponse
 from shared.healing.poll_cache import PollCache, TakeOnceCache
 from shared.healing.ports import Arm, JobQueue
 from shared.healing.recorder import Recorder
@@ -38,7 +36,6 @@ class Submit:
     cache: PollCache
     recorder: Recorder
     policy: Policy
-    operation_timeout: timedelta
     now: Callable[[], datetime]
     random: Callable[[], float]
     _unrecorded: TakeOnceCache[tuple[SyncJob, str], SubmitResult] = field(default_factory=TakeOnceCache, init=False)
@@ -48,13 +45,20 @@ class Submit:
         """Carry out a sync job: one sync call, whose response moves the remediation on.
 
         Raises:
-            InvalidJob: the message is no sync job; the queue keeps it as poison.
             WriteConflict: others kept changing the remediation; the queue delivers the job again.
             azure.core.exceptions.AzureError: storage cannot be reached; likewise.
         """
-        job = SyncJob.from_message(message)
+        try:
+            job = SyncJob.from_message(message)
+        except InvalidJob as invalid:
+            # Five deliveries would tell the same, and keep good jobs waiting.
+            logs.error("job.invalid", reason=str(invalid), message=message[:_MAX_LOGGED_CHARS])
+            return
         stored = self._load(job)
         if stored is None:
+            return
+        if state_machine.is_too_early(stored.remediation, self.now()):
+            self._put_back(job, stored.remediation)
             return
         submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation)
         try:
@@ -68,35 +72,31 @@ class Submit:
             logs.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
             self.jobs.send(job, state_machine.job_delay(after, self.now()))
 
+    def _put_back(self, job: SyncJob, remediation: Remediation) -> None:
+        """A repeat of a job that still waits, or the job itself on a host whose clock is behind: it costs a delay."""
+        logs.info("job.early", remediationId=remediation.id, attempt=job.attempt, notBefore=remediation.not_before)
+        self.jobs.send(job, state_machine.job_delay(remediation, self.now()))
+
     def give_up(self, message: str) -> None:
-        """End the remediation of a sync job that the queue gave up on; the message's text is kept."""
-        text = message[:_MAX_LOGGED_CHARS]
-        logs.error("job.poison", message=text)
-        try:
-            job = SyncJob.from_message(message)
-            stored = self.store.load(job.remediation_id)
-        except (InvalidJob, CorruptDocument) as invalid:
-            logs.error("job.invalid", reason=str(invalid), message=text)
-            return
-        if stored is not None and state_machine.expects_job(stored.remediation, job.attempt):
-            with suppress(WriteConflict):  # the other writer has more to say about it
-                self.recorder.save(stored, state_machine.on_poison_message(stored.remediation, text, self.now()))
+        """Log a sync job that the queue gave up on.
+
+        It says nothing about the instance: storage, identity or a fault of the app failed five times. Its remediation
+        stays as it is, and its due entry queues another job.
+        """
+        logs.error("job.poison", message=message[:_MAX_LOGGED_CHARS])
 
     def _load(self, job: SyncJob) -> Stored | None:
         """The remediation, if it still waits for just this job."""
         stored = self.cache.take_opening(job.remediation_id, self.now()) or self.store.load(job.remediation_id)
-        waits = stored is not None and state_machine.expects_job(stored.remediation, job.attempt)
-        if stored is not None and waits and not state_machine.is_too_early(stored.remediation, self.now()):
+        if stored is not None and state_machine.expects_job(stored.remediation, job.attempt):
             return stored
         status = stored.remediation.status if stored else "missing"
         logs.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=status)
         return None
 
     def _submit(self, remediation: Remediation) -> SubmitResult:
-        """Time out, wait for a rate-limit slot, or call sync."""
+        """Wait for a rate-limit slot, or call sync."""
         attempt = remediation.attempt
-        if state_machine.time_out_if_expired(remediation, self.operation_timeout, self.now()):
-            return Expired(attempt.number, self.operation_timeout, self.now())
         if remediation.slot_at is None:
             slot_at = self.write_limit.slot(remediation.instance.subscription_id)
             if slot_at > self.now():

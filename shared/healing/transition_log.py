@@ -9,8 +9,10 @@ from shared.domain.remediation import Remediation
 
 def log_transitions(before: Remediation | None, after: Remediation) -> None:
     """Log each transition that `after` has and `before` had not; call it once they are stored."""
-    known = len(before.history) if before else 0
-    for transition in after.history[known:]:
+    known = before.history if before else ()
+    for transition in after.history:
+        if transition in known:
+            continue
         details: dict[str, Any] = {}
         if after.client_request_id:
             details["clientRequestId"] = after.client_request_id

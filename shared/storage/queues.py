@@ -8,7 +8,7 @@ queue. Nothing depends on a message of either kind: what is not done stays due.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
@@ -24,6 +24,8 @@ DUE_SHARDS = "due-shards"
 _VERSION = 1
 _MAX_DELAY_SECONDS = 7 * 24 * 3600 - 1
 """Below 7 days, Queue Storage's limit."""
+_MAX_PEEKED = 32
+"""Queue Storage shows no more at once (REST reference, "Peek Messages")."""
 _SHARD_JOB_TIME_TO_LIVE = 25
 """Seconds: a message that nobody takes in time is gone, and the next poll run hands the shard over again."""
 
@@ -94,6 +96,11 @@ class SyncJobQueue:
         seconds = min(ceil(delay.total_seconds()), _MAX_DELAY_SECONDS)
         # Never expires: a job may wait longer than the default of 7 days while the app is stopped.
         self._queue.send_message(job.to_message(), visibility_timeout=seconds, time_to_live=-1)
+
+    def oldest(self) -> datetime | None:
+        """When the oldest of the first visible jobs was put into the queue; None if none is visible."""
+        seen = [message.inserted_on for message in self._queue.peek_messages(_MAX_PEEKED)]
+        return min((inserted_on for inserted_on in seen if inserted_on), default=None)
 
     def depth(self) -> int:
         """About how many jobs are waiting, delayed ones included."""

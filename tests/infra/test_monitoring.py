@@ -66,7 +66,7 @@ def logged_fields() -> dict[str, set[str]]:
 def ended() -> Remediation:
     instance = BackupInstanceId("6d1f0e2a-0000-4000-8000-000000000001", "rg", "vault", "instance")
     signal = Signal(instance, "Event", "backup failed", NOW)
-    return state_machine.on_poison_message(state_machine.open_remediation(signal, SyncType.DEFAULT, NOW), "junk", NOW)
+    return state_machine.cancel(state_machine.open_remediation(signal, SyncType.DEFAULT, NOW), "junk", NOW)
 
 
 def transition_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:

@@ -325,3 +325,45 @@ def test_no_token_reaches_the_log(app: App, caplog: pytest.LogCaptureFixture) ->
     app.host.poller.run()
     token = app.tokens.get()
     assert token not in caplog.text
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_an_instance_that_is_healed_while_each_poll_is_refused_ends_healed(app: App, status: int) -> None:
+    started = app.started(pollFaults=[{"status": status}] * 50)
+    for _ in range(5):
+        app.host.poller.run()
+        app.clock.advance(minutes=2)
+    assert app.now(started).status is Status.HEALED
+    assert app.calls().count("sync") == 1
+
+
+def test_an_accepted_sync_whose_operation_is_not_known_yet_is_not_sent_again(app: App) -> None:
+    started = app.started(pollFaults=[{"status": 404}] * 3, operationSeconds=120)
+    app.azure.put(str(INSTANCE), protectionState="ProtectionError")
+    for _ in range(3):
+        app.host.poller.run()
+        app.clock.advance(minutes=1)
+    assert app.now(started).status is Status.RUNNING
+    assert app.calls().count("sync") == 1
+
+
+def test_an_accepted_sync_without_operation_urls_is_watched_by_its_instance(app: App) -> None:
+    accepted = {"status": 202, "body": {}}
+    app.azure.put(str(INSTANCE), protectionState="ProtectionError", behaviour={**FAST, "syncFaults": [accepted]})
+    started = app.open()
+    app.submit(started)
+    app.clock.advance(minutes=1)
+    app.host.poller.run()
+    assert app.now(started).status is Status.RUNNING
+    app.azure.put(str(INSTANCE), protectionState="ProtectionConfigured")
+    app.clock.advance(minutes=1)
+    app.host.poller.run()
+    assert app.now(started).status is Status.HEALED
+
+
+def test_a_state_that_the_app_does_not_know_is_logged_by_its_name(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    shown = {"status": 200, "body": {"properties": {"currentProtectionState": "ProtectionHibernated"}}}
+    app.started(readFaults=[shown])
+    app.host.poller.run()
+    assert "ProtectionHibernated" in caplog.text
+    assert "instance.unknown_state" in caplog.text

@@ -9,7 +9,7 @@ from shared.domain.remediation import Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import NoSignal, SyncType
 from shared.healing.intake import Dropped
-from shared.storage.queues import InvalidJob, SyncJob
+from shared.storage.queues import SyncJob
 from shared.storage.table_rows import shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
@@ -183,28 +183,45 @@ def test_what_is_no_signal_changes_nothing(app: App) -> None:
     assert app.host.intake.accept(NoSignal("not about backup")) == Dropped("NoSignal", "not about backup")
 
 
-def test_junk_in_the_queue_is_left_to_the_poison_queue(app: App) -> None:
-    with pytest.raises(InvalidJob):
-        app.host.submit.run("junk")
-
-
-def test_a_job_that_was_given_up_ends_failed_and_keeps_its_text(app: App) -> None:
-    opened = app.open()
-    text = json.dumps({"v": 1, "remediationId": opened.id, "attempt": 1, "extra": "kept"})
-    app.host.submit.give_up(text)
-    ended = app.now(opened)
-    assert ended.status is Status.FAILED
-    assert ended.error is not None
-    assert text in ended.error["message"]
-
-
-def test_junk_that_was_given_up_is_recorded_and_over(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    app.host.submit.give_up("junk")
+def test_junk_in_the_queue_is_logged_and_over_at_once(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    app.host.submit.run("junk")
     assert "job.invalid" in caplog.text
+
+
+def test_a_job_that_the_queue_gave_up_on_decides_nothing_and_is_logged(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = app.open()
+    app.host.submit.give_up(f'{{"v":1,"remediationId":"{opened.id}","attempt":1}}')
+    assert app.now(opened).status is Status.QUEUED
+    assert "job.poison" in caplog.text
+
+
+def test_after_the_queue_gave_a_job_up_the_due_entry_queues_another(app: App) -> None:
+    app.azure.put(str(INSTANCE), behaviour=FAST)
+    opened = app.open()
+    app.clock.advance(minutes=2)
+    app.host.poller.run()
+    assert len(app.jobs()) == 1
+    assert app.now(opened).status is Status.QUEUED
+
+
+def test_a_job_that_comes_before_its_time_goes_back_until_then(app: App) -> None:
+    opened = app.open(not_before=app.clock() + timedelta(minutes=5))
+    app.submit(opened)
+    assert (app.calls(), app.jobs(), app.all_jobs()) == ([], [], 1)
+
+
+def test_an_operation_that_ended_while_the_app_was_down_for_longer_than_the_time_out_is_a_heal(app: App) -> None:
+    started = app.started()
+    app.clock.advance(hours=7)
+    app.host.poller.run()
+    assert app.now(started).status is Status.HEALED
 
 
 def test_an_operation_that_never_ends_times_out(app: App) -> None:
     started = app.started(operationSeconds=99_999, retryAfter=60)
+    app.azure.put(str(INSTANCE), protectionState="ProtectionError")
     app.clock.advance(hours=7)
     app.host.poller.run()
     assert app.now(started).status is Status.TIMED_OUT

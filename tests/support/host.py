@@ -11,6 +11,7 @@ from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
 from shared.healing.ports import Arm, JobQueue, Shards, Topic
+from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.submit import Submit
 from shared.rate_limits.rate_limiter import RateLimiter
@@ -50,7 +51,6 @@ class Host:
             cache=self.cache,
             recorder=recorder,
             policy=policy,
-            operation_timeout=timeout,
             now=self.clock,
             random=self._random,
         )
@@ -58,6 +58,7 @@ class Host:
             store=self.store,
             next_step=NextStep(
                 arm=self.arm,
+                queue_front=QueueFront(self.jobs, self.clock),
                 read_limit=self.read_limit,
                 policy=policy,
                 operation_timeout=timeout,

@@ -1,6 +1,6 @@
 """The queue of sync jobs in memory."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.storage.queues import SyncJob, SyncJobQueue
 
@@ -10,9 +10,13 @@ class MemoryQueue(SyncJobQueue):
 
     def __init__(self, *jobs: SyncJob) -> None:
         self.sent = [(job, timedelta()) for job in jobs]
+        self.oldest_visible: datetime | None = None
 
     def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
         self.sent.append((job, delay))
+
+    def oldest(self) -> datetime | None:
+        return self.oldest_visible
 
     def depth(self) -> int:
         return len(self.sent)

@@ -63,8 +63,8 @@ def healed() -> Remediation:
 
 def ended() -> list[Remediation]:
     """One for each terminal status."""
-    timed_out = state_machine.time_out_if_expired(running(), timedelta(seconds=1), LATER)
-    assert timed_out is not None
+    expired = Moment(LATER, 0.0, None, is_expired=True)
+    timed_out = state_machine.on_instance_read_beside(running(), read("ProtectionError"), expired)
     return [
         healed(),
         timed_out,

@@ -250,14 +250,14 @@ def test_second_event_of_an_active_instance_queues_nothing(worker: Worker) -> No
     assert on_event(worker, grid_event(instance)).outputs == {}
 
 
-def test_message_that_is_no_job_fails_so_that_the_queue_keeps_it_as_poison(worker: Worker) -> None:
-    assert not on_message(worker, "submit_sync", "no sync job at all").succeeded
+def test_message_that_is_no_job_is_over_at_its_first_delivery(worker: Worker) -> None:
+    assert on_message(worker, "submit_sync", "no sync job at all").succeeded
 
 
-def test_poisoned_job_ends_its_remediation(worker: Worker) -> None:
+def test_poisoned_job_leaves_its_remediation_as_it_is(worker: Worker) -> None:
     job = job_of(on_event(worker, grid_event(instance_id())))
     on_message(worker, "on_poison_job", job, dequeue_count=5)
-    assert get_remediation(worker, json.loads(job)["remediationId"]).document["status"] == "Failed"
+    assert get_remediation(worker, json.loads(job)["remediationId"]).document["status"] == "Queued"
 
 
 def test_request_is_accepted(worker: Worker) -> None:

@@ -10,7 +10,7 @@ from shared.domain import arm_results, remediation, state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import from_json, to_json
 from shared.domain.signal import Signal, SyncType
-from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, JOB_TIMEOUT
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, JOB_TIMEOUT, Moment
 from tests.support.remediations import (
     ACCEPTED,
     ERROR,
@@ -51,12 +51,6 @@ def test_a_remediation_with_a_sweep_slot_is_due_after_its_slot() -> None:
     waits = waiting_for_its_slot()
     assert waits.due_at == SWEEP_SLOT + JOB_TIMEOUT
     assert state_machine.job_delay(waits, NOW) == SWEEP_SLOT - NOW
-
-
-def test_the_wait_for_the_sweep_slot_does_not_count_as_the_attempt() -> None:
-    waits, ten = waiting_for_its_slot(), timedelta(minutes=10)
-    assert state_machine.time_out_if_expired(waits, ten, SWEEP_SLOT + timedelta(minutes=9)) is None
-    assert state_machine.time_out_if_expired(waits, ten, SWEEP_SLOT + ten) is not None
 
 
 def test_a_sweep_slot_that_has_passed_is_now() -> None:
@@ -100,7 +94,7 @@ def test_an_instance_that_is_still_unhealthy_is_retried() -> None:
     assert after(verifying(), read("ProtectionError"), RETRY).status is Status.WAITING_TO_RETRY
 
 
-@pytest.mark.parametrize("state", ["ProtectionStopped", "BackupSchedulesSuspended", "SoftDeleted"])
+@pytest.mark.parametrize("state", ["ProtectionStopped", "BackupsSuspended", "BackupSchedulesSuspended", "SoftDeleted"])
 def test_a_state_that_somebody_intends_is_not_retried(state: str) -> None:
     ended = after(verifying(), read(state), RETRY)
     assert ended.status is Status.UNHEALTHY
@@ -114,9 +108,27 @@ def test_the_next_attempt_is_queued_with_its_own_sync() -> None:
     assert (following.attempt.sync_type, following.attempts[0]) == (SyncType.FORCE_RESYNC, waiting.attempt)
 
 
-def test_waiting_for_the_next_attempt_does_not_time_out() -> None:
-    waiting = after(running(), FAILED, timedelta(hours=6))
-    assert state_machine.time_out_if_expired(waiting, timedelta(hours=6), NOW + timedelta(hours=7)) is None
+@pytest.mark.parametrize(
+    "waiting",
+    [
+        waiting_for_its_slot(),
+        queued(),
+        state_machine.wait_for_write_slot(queued(), SWEEP_SLOT),
+        after(queued(), NO_VERDICT),
+        after(queued(), CONFLICT),
+        after(running(), FAILED, timedelta(hours=6)),
+        healed(),
+    ],
+)
+def test_only_an_operation_that_arm_accepted_expires(waiting: Remediation) -> None:
+    assert not state_machine.is_expired(waiting, timedelta(hours=6), NOW + timedelta(days=30))
+
+
+@pytest.mark.parametrize("followed", [running(), verifying()])
+def test_an_accepted_operation_expires_after_the_time_out(followed: Remediation) -> None:
+    six = timedelta(hours=6)
+    assert not state_machine.is_expired(followed, six, NOW + six - timedelta(seconds=1))
+    assert state_machine.is_expired(followed, six, NOW + six)
 
 
 @pytest.mark.parametrize("active", [queued(), running(), verifying()])
@@ -165,13 +177,13 @@ def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_aft
     assert state_machine.job_delay(deferred, LATER) == timedelta(seconds=retry_after)
 
 
-def test_without_a_word_from_arm_the_delay_grows_up_to_five_minutes() -> None:
+def test_without_a_word_from_arm_the_delay_grows_up_to_an_hour() -> None:
     current, delays = queued(), []
-    for _ in range(9):
+    for _ in range(12):
         current = after(current, NO_VERDICT, jitter=1.0)
         delays.append(state_machine.job_delay(current, LATER))
     assert delays == sorted(delays)
-    assert (delays[0], delays[-1]) == (timedelta(seconds=5), timedelta(minutes=5))
+    assert (delays[0], delays[-1]) == (timedelta(seconds=5), timedelta(hours=1))
 
 
 def test_a_running_operation_is_polled_again() -> None:
@@ -189,8 +201,119 @@ def test_a_failed_operation_ends_failed_with_its_error() -> None:
     assert (ended.status, ended.error, ended.attempt.error) == (Status.FAILED, ERROR, ERROR)
 
 
+UNKNOWN = arm_results.OperationUnknown()
+
+
+def test_an_operation_that_arm_does_not_know_yet_is_asked_for_again() -> None:
+    asked = after(running(), UNKNOWN)
+    assert (asked.status, asked.due_at) == (Status.RUNNING, LATER + DEFAULT_POLL_INTERVAL)
+
+
 def test_for_an_operation_that_arm_forgot_the_instance_is_asked() -> None:
-    assert after(running(), arm_results.OperationUnknown()).status is Status.VERIFYING
+    assert after(running(), UNKNOWN, now=NOW + timedelta(minutes=15)).status is Status.VERIFYING
+
+
+@pytest.mark.parametrize(
+    ("polls", "is_expired", "expected"),
+    [
+        ([UNKNOWN], False, True),
+        ([NO_VERDICT] * 2, False, False),
+        ([NO_VERDICT] * 3, False, True),
+        ([arm_results.OperationRunning("Inprogress", None)], False, False),
+        ([arm_results.OperationRunning("Inprogress", None)], True, True),
+        ([arm_results.OperationSucceeded(None)], True, False),
+    ],
+)
+def test_the_instance_is_read_beside_an_operation_that_cannot_be_followed(
+    polls: list[arm_results.OperationResult], is_expired: bool, expected: bool
+) -> None:
+    current = running()
+    for result in polls:
+        current = after(current, result)
+    assert state_machine.needs_instance(current, polls[-1], Moment(LATER, 0.0, None, is_expired)) is expected
+
+
+@pytest.mark.parametrize(
+    ("result", "is_expired", "status"),
+    [
+        (read("ProtectionConfigured"), False, Status.HEALED),
+        (read("ProtectionConfigured"), True, Status.HEALED),
+        (read("ProtectionError"), False, Status.RUNNING),
+        (read("ProtectionError"), True, Status.TIMED_OUT),
+        (read("UpdatingProtection"), True, Status.TIMED_OUT),
+        (arm_results.Refused(404, ERROR), False, Status.REJECTED),
+        (NO_VERDICT, True, Status.RUNNING),
+    ],
+)
+def test_an_instance_read_beside_its_operation_decides_only_what_it_proves(
+    result: arm_results.InstanceResult, is_expired: bool, status: Status
+) -> None:
+    moment = Moment(LATER, 0.0, RETRY, is_expired)
+    assert state_machine.on_instance_read_beside(running(), result, moment).status is status
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        (read("ProtectionConfigured"), Status.HEALED),
+        (read("ProtectionError"), Status.WAITING_TO_RETRY),
+        (read("UpdatingProtection"), Status.TIMED_OUT),
+        (NO_VERDICT, Status.VERIFYING),
+    ],
+)
+def test_verifying_beyond_the_time_out_ends_by_what_the_instance_shows(
+    result: arm_results.InstanceResult, status: Status
+) -> None:
+    moment = Moment(LATER, 0.0, RETRY, is_expired=True)
+    assert state_machine.on_instance_read(verifying(), result, moment).status is status
+
+
+def test_a_time_out_says_how_the_instance_was_seen() -> None:
+    expired = Moment(LATER, 0.0, None, is_expired=True)
+    ended = state_machine.on_instance_read_beside(running(), read("ProtectionError"), expired)
+    assert (ended.error, ended.protection_state) == (ERROR, "ProtectionError")
+    assert ended.attempt.error is not None
+    assert ended.attempt.error["code"] == "OperationTimedOut"
+
+
+def test_a_job_that_waits_in_a_long_queue_is_looked_after_ever_later() -> None:
+    waiting = state_machine.wait_in_queue(queued(), NOW + timedelta(minutes=4))
+    assert waiting.due_at == NOW + timedelta(minutes=8)
+    assert (waiting.not_before, waiting.history) == (NOW, queued().history)
+
+
+def test_a_hundred_conflicts_make_two_transitions_and_few_calls() -> None:
+    current, now, calls = queued(), NOW, 0
+    while now < NOW + timedelta(hours=6):
+        calls += current.status is Status.QUEUED
+        result = CONFLICT if current.status is Status.QUEUED else read("ProtectionError")
+        current = after(current, result, RETRY, now, jitter=1.0)
+        now = state_machine.job_visible_at(current) if current.status is Status.QUEUED else current.due_at or now
+    assert calls < 20
+    assert len(current.history) == 3
+    assert {step.times for step in current.history[1:]} <= {calls, calls - 1}
+
+
+def test_a_call_without_a_verdict_for_days_ends_with_the_last_error() -> None:
+    current = queued()
+    for _ in range(state_machine.MAX_DEFERRALS):
+        assert not current.status.is_terminal
+        current = after(current, NO_VERDICT)
+    assert (current.status, current.error) == (Status.TIMED_OUT, ERROR)
+
+
+def test_the_history_never_grows_without_end() -> None:
+    current = queued()
+    for number in range(300):
+        current = state_machine.start_next_attempt(after(current, ACCEPTED), SyncType.DEFAULT, LATER)
+        assert len(current.history) <= state_machine.MAX_HISTORY
+        assert current.history[-1].after is current.status, number
+    assert current.history[0].before is None
+
+
+def test_the_operation_urls_of_an_attempt_that_ended_are_dropped() -> None:
+    waiting = after(running(), FAILED, RETRY)
+    assert (waiting.attempt.operation_status_url, waiting.attempt.operation_result_url) == (None, None)
 
 
 def test_an_operation_without_a_verdict_is_polled_again() -> None:
@@ -219,25 +342,6 @@ def test_an_instance_that_is_gone_ends_rejected() -> None:
 def test_a_hindrance_on_the_way_is_forgotten_once_healed() -> None:
     succeeded = after(after(running(), NO_VERDICT), arm_results.OperationSucceeded(None))
     assert after(succeeded, read("ProtectionConfigured")).error is None
-
-
-@pytest.mark.parametrize("active", [queued(), running(), verifying()])
-def test_an_attempt_that_lasts_too_long_times_out(active: Remediation) -> None:
-    ended = state_machine.time_out_if_expired(active, timedelta(hours=6), NOW + timedelta(hours=6))
-    assert ended is not None
-    assert ended.status is Status.TIMED_OUT
-
-
-@pytest.mark.parametrize("in_time", [running(), healed()])
-def test_what_is_in_time_or_over_does_not_time_out(in_time: Remediation) -> None:
-    assert state_machine.time_out_if_expired(in_time, timedelta(hours=6), NOW + timedelta(hours=5)) is None
-
-
-def test_a_job_that_was_given_up_ends_failed_and_keeps_the_message() -> None:
-    ended = state_machine.on_poison_message(queued(), '{"v":1}', LATER)
-    assert ended.status is Status.FAILED
-    assert ended.error is not None
-    assert '{"v":1}' in ended.error["message"]
 
 
 @pytest.mark.parametrize(

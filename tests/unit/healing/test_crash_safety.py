@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from azure.core.exceptions import AzureError, ServiceResponseError
 from hypothesis import settings as hypothesis_settings
@@ -45,13 +46,21 @@ class Killed(BaseException):
     """The process is gone; nothing of it runs on."""
 
 
+class QueuedJob(NamedTuple):
+    """A sync job in the queue, or a copy of one."""
+
+    message: str
+    inserted_at: datetime
+    visible_at: datetime
+
+
 class World:
     """Everything outside the app, and the boundary between."""
 
     def __init__(self) -> None:
         self.now = NOW
         self.store = MemoryStore(self.boundary)
-        self.queue: list[str] = []
+        self.queue: list[QueuedJob] = []
         self.shards: list[str] = []
         self.published: list[tuple[str, str]] = []
         self.outcomes: list[bool] = []
@@ -69,6 +78,9 @@ class World:
         """Time goes on by itself, a little."""
         self.now += timedelta(milliseconds=1)
         return self.now
+
+    def enqueue(self, message: str, delay: timedelta = timedelta()) -> None:
+        self.queue.append(QueuedJob(message, self.now, self.now + delay))
 
     def boundary(self) -> None:
         """Here a process may die, or another host may get ahead."""
@@ -89,8 +101,12 @@ class MemoryQueue:
 
     def send(self, job: SyncJob, delay: timedelta = timedelta()) -> None:
         self._world.boundary()
-        self._world.queue.append(job.to_message())
+        self._world.enqueue(job.to_message(), delay)
         self._world.boundary()
+
+    def oldest(self) -> datetime | None:
+        visible = [job.inserted_at for job in self._world.queue if job.visible_at <= self._world.now]
+        return min(visible, default=None)
 
 
 class MemoryShards:
@@ -188,15 +204,15 @@ class CrashSafety(RuleBasedStateMachine):
             self.world.accepted.add(result.remediation.id)
         if result.job:
             self.world.boundary()
-            self.world.queue.append(result.job.to_message())
+            self.world.enqueue(result.job.to_message())
 
     def take_job(self, host: Host, pick: int, repeated: bool) -> None:
         if not self.world.queue:
             return
-        message = self.world.queue[pick % len(self.world.queue)]
-        host.submit.run(message)
-        if not repeated and message in self.world.queue:
-            self.world.queue.remove(message)
+        job = self.world.queue[pick % len(self.world.queue)]
+        host.submit.run(job.message)
+        if not repeated and job in self.world.queue:
+            self.world.queue.remove(job)
 
     def take_shard(self, host: Host, pick: int, repeated: bool) -> None:
         if not self.world.shards:
@@ -338,8 +354,8 @@ class CrashSafety(RuleBasedStateMachine):
             self.host.poller.run()
             while self.world.shards:
                 self.take_shard(self.host, 0, repeated=False)
-            while self.world.queue:
-                self.take_job(self.host, 0, repeated=False)
+            while visible := [job for job in self.world.queue if job.visible_at <= self.world.now]:
+                self.take_job(self.host, self.world.queue.index(visible[0]), repeated=False)
         assert self.world.accepted <= {one.id for one in self.remediations()}
         open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]
         assert open_ends == []

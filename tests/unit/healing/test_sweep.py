@@ -23,7 +23,7 @@ from shared.storage.queues import SyncJob
 from tests.support.clock import Clock
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
-from tests.support.remediations import ERROR
+from tests.support.remediations import ERROR, after
 from tests.unit.rate_limits.test_rate_limiter import OTHER, SUBSCRIPTION
 
 INSTANCE = BackupInstanceId(SUBSCRIPTION, "rg", "vault", "bi")
@@ -137,7 +137,7 @@ def test_the_policy_is_the_same_as_for_any_signal(changes: dict[str, object], co
     world.event(BackupInstanceId(SUBSCRIPTION, "rg", "elsewhere", "bi"))
     world.event()
     for each in world.store.remediations():
-        world.store_after(each, state_machine.on_poison_message(each, "junk", world.clock()))
+        world.store_after(each, after(each, Refused(400, ERROR), now=world.clock()))
     world.graph.instances = [INSTANCE]
     assert codes(world.sweep.run()) == {code}
     assert world.opened() == []
