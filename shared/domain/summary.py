@@ -57,7 +57,7 @@ def summary_to_text(remediation: Remediation) -> str:
         str(remediation.instance),
         remediation.source,
         to_millis(remediation.ended_at) if remediation.ended_at else None,
-        len(remediation.attempts),
+        remediation.attempt.number,
         remediation.protection_state,
         None if code is None else str(code),
     ]

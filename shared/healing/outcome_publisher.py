@@ -12,9 +12,10 @@ from shared import logs
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import state_machine
 from shared.healing.ports import Topic
+from shared.healing.run_writer import set_aside
 from shared.healing.shard_failures import ShardFailures
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import Change, Stored, shard_of
+from shared.storage.table_rows import Change, Stored, Unsaved, shard_of
 
 _BATCH_SIZE = 20
 """Events in a call."""
@@ -72,6 +73,8 @@ class OutcomePublisher:
             by_shard.setdefault(shard_of(change.after.id), []).append(change)
         for shard, of_shard in by_shard.items():
             try:
-                deque(self.store.save_all(of_shard), maxlen=0)
+                for saved in self.store.save_all(of_shard):
+                    if isinstance(saved, Unsaved):
+                        set_aside(self.store, saved, self.now())
             except AzureError as failure:
                 failures.add("shard.not_stored", shard, failure)

@@ -24,7 +24,7 @@ from shared.healing.next_step import NextStep
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.ports import JobQueue, Shards
-from shared.healing.run_writer import RunWriter
+from shared.healing.run_writer import SET_ASIDE_INTERVAL, RunWriter
 from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
 from shared.logs import LogRelay
@@ -37,8 +37,6 @@ _POLL_TIMEOUT = timedelta(seconds=25)
 """New polls are made for so long; below the default schedule of 30 s, so that the next run is on time."""
 _PUBLISH_TIMEOUT = timedelta(seconds=10)
 """Beyond that, for outcomes: a topic that keeps silent must not keep the next run waiting."""
-_CORRUPT_REPORT_INTERVAL = timedelta(hours=1)
-"""Between two reports of a record that cannot be read: it stays until a person looks at it."""
 _READ_AHEAD = 8
 """Remediations read, for each poll that can be made at the same time."""
 
@@ -89,7 +87,7 @@ class Poller:
         self._max_due_per_host = max_due_per_host
         self._max_read_ahead = _READ_AHEAD * concurrency
         self._due = DueReader(store, cache, now)
-        self._writer = RunWriter(store, jobs)
+        self._writer = RunWriter(store, jobs, now)
         self._poll_threads = ThreadPoolExecutor(concurrency)
 
     def run(self) -> None:
@@ -193,7 +191,7 @@ class Poller:
         if isinstance(row, CorruptDocument):
             logs.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(row))
             with suppress(WriteConflict):
-                self._store.put_off(entry, self._now() + _CORRUPT_REPORT_INTERVAL)
+                self._store.put_off(entry, self._now() + SET_ASIDE_INTERVAL)
             return None
         if row is None:
             self._resume_or_drop(entry)

@@ -35,5 +35,5 @@ class Recorder:
             logs.info("write.conflict", remediationId=after.id)
             raise
         log_transitions(stored.remediation, step)
-        self.cache.keep(saved, step)
-        return step
+        self.cache.keep(saved, saved.remediation)
+        return saved.remediation

@@ -1,7 +1,9 @@
 """Stores what a poll run has found out, queues the jobs that follow from it, and says what is to be announced."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
 
@@ -13,18 +15,23 @@ from shared.healing.ports import JobQueue
 from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
 from shared.logs import LogRelay
+from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import SHARDS, Change, Saved, Stored, shard_of
+from shared.storage.table_rows import SHARDS, Change, Saved, Stored, Unsaved, shard_of
+
+SET_ASIDE_INTERVAL = timedelta(hours=1)
+"""Between two tries of a remediation that cannot be read or stored: it stays so until a person looks at it."""
 
 
 class RunWriter:
     """Writes the changes of poll runs, the shards side by side; each shard fails alone."""
 
-    def __init__(self, store: RemediationStore, jobs: JobQueue) -> None:
+    def __init__(self, store: RemediationStore, jobs: JobQueue, now: Callable[[], datetime]) -> None:
         """Threads are started when they are first needed, and kept."""
         self._store = store
         self._jobs = jobs
+        self._now = now
         self._threads = ThreadPoolExecutor(len(SHARDS))
 
     def write(self, changes: Sequence[Change], failures: ShardFailures) -> list[Stored]:
@@ -44,6 +51,9 @@ class RunWriter:
         ended: list[Stored] = []
         try:
             for saved in self._store.save_all(changes):
+                if isinstance(saved, Unsaved):
+                    set_aside(self._store, saved, self._now())
+                    continue
                 _log(saved)
                 self._enqueue(saved.before, saved.stored.remediation)
                 if saved.stored.remediation.status.is_terminal:
@@ -63,6 +73,17 @@ class RunWriter:
         except AzureError as failure:
             reason = logs.describe_exception(failure)
             logs.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=reason)
+
+
+def set_aside(store: RemediationStore, unsaved: Unsaved, now: datetime) -> None:
+    """Report a change that storage will not take, and try it no sooner than in an hour.
+
+    Raises:
+        azure.core.exceptions.AzureError: storage cannot be reached.
+    """
+    logs.error("remediation.not_stored", remediationId=unsaved.change.after.id, reason=unsaved.reason)
+    with suppress(WriteConflict):
+        store.put_off(unsaved.change.stored.due_entry, now + SET_ASIDE_INTERVAL)
 
 
 def _only_waits_for_its_announcement(change: Change) -> bool:

@@ -15,14 +15,15 @@ from datetime import datetime
 from itertools import accumulate, chain, islice
 from typing import Any
 
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
-from azure.data.tables import TableClient, TableTransactionError, UpdateMode
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import to_millis
-from shared.domain import state_machine
+from shared.domain import document_limits, state_machine
 from shared.domain.remediation import Remediation, Status, id_prefix, instance_key_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
+from shared.logs import describe_exception
 from shared.storage.conflicts import WriteConflict
 from shared.storage.table_rows import (
     Change,
@@ -30,6 +31,7 @@ from shared.storage.table_rows import (
     LatestPointer,
     Saved,
     Stored,
+    Unsaved,
     due_entry,
     entry_in,
     entry_row,
@@ -58,7 +60,8 @@ _MAX_PURGED_PER_TRANSACTION = 50
 """Each with its latest pointer."""
 _PAGE_SIZE = 1000
 """Rows: the most that storage gives at once."""
-_TOO_LARGE = 413
+_REFUSED = frozenset({400, 413})
+"""A row or a transaction that storage will not take (Table service error codes): too large, or with a bad value."""
 _CONFLICTS = frozenset({404, 409, 412})
 """Not there, there already, changed meanwhile: another writer changed the row first."""
 
@@ -90,6 +93,7 @@ class RemediationStore:
         Raises:
             WriteConflict: the instance has another latest remediation by now.
         """
+        remediation = document_limits.limit(remediation)
         openings = (remediation.opened_at, *(pointer.opened if pointer else ()))[:MAX_OPENINGS]
         claim = pointer_row(remediation, openings)
         if pointer is not None:
@@ -163,18 +167,19 @@ class RemediationStore:
         Raises:
             WriteConflict: somebody has.
         """
-        entry = stored.due_entry
+        entry, after = stored.due_entry, document_limits.limit(after)
         if after.due_at is not None and after.due_at < entry.at:
             entry, operations = due_entry(after.id, after.due_at), _replacement(Change(stored, after), keep_old=True)
         else:
             operations = [_update(stored, remediation_row(after, entry))]
         return Stored(after, self._commit(operations), entry)
 
-    def save_all(self, changes: Iterable[Change]) -> Iterator[Saved]:
+    def save_all(self, changes: Iterable[Change]) -> Iterator[Saved | Unsaved]:
         """Store changes in large transactions, each with its due entry moved.
 
         Yields:
-            Each as soon as it is stored; a change that is left out was made by another writer first.
+            Each as soon as it is stored, or refused for good, which is its own matter; a change that is left out was
+            made by another writer first.
         """
         by_shard: dict[str, list[Change]] = {}
         for change in changes:
@@ -223,7 +228,7 @@ class RemediationStore:
         return len(ended)
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:
-        """Poll what cannot be read again at that time; the row names the new entry, should it be mended by then.
+        """Poll what cannot be read or stored again at that time; the row names the new entry, should it be mended.
 
         Raises:
             WriteConflict: there is no such row.
@@ -309,19 +314,28 @@ class RemediationStore:
                 raise WriteConflict(str(failure)) from failure
             raise
 
-    def _save_together(self, changes: Sequence[Change]) -> list[Saved]:
-        replacements = [_replacement(change) for change in changes]
+    def _save_together(self, changes: Sequence[Change]) -> list[Saved | Unsaved]:
         try:
-            answers = self._table.submit_transaction(chain.from_iterable(replacements))
-        except TableTransactionError as failure:
-            is_lost = failure.status_code in _CONFLICTS
-            if not is_lost and (failure.status_code != _TOO_LARGE or len(changes) == 1):
+            return self._commit_together(changes)
+        except HttpResponseError as failure:
+            is_lost, is_refused = failure.status_code in _CONFLICTS, failure.status_code in _REFUSED
+            if not is_lost and not is_refused:
                 raise
-            # One loser spoils the whole transaction, and so does too much text: halve it until it is alone.
+            # One loser spoils the whole transaction, and so does one that is refused: halve it until it is alone.
             if len(changes) == 1:
-                return []
-            middle = len(changes) // 2
-            return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
+                return [Unsaved(changes[0], describe_exception(failure))] if is_refused else []
+        except AzureError:
+            raise
+        except Exception as failure:  # whatever cannot be written of one, the others can be
+            if len(changes) == 1:
+                return [Unsaved(changes[0], describe_exception(failure))]
+        middle = len(changes) // 2
+        return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
+
+    def _commit_together(self, changes: Sequence[Change]) -> list[Saved | Unsaved]:
+        changes = [Change(change.stored, document_limits.limit(change.after)) for change in changes]
+        replacements = [_replacement(change) for change in changes]
+        answers = self._table.submit_transaction(chain.from_iterable(replacements))
         firsts = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
         return [
             Saved(change.stored.remediation, Stored(change.after, str(answers[first]["etag"]), change.due_entry))

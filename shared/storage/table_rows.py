@@ -105,6 +105,14 @@ class Saved:
     stored: Stored
 
 
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """A change that storage will not take however often it is tried, and why."""
+
+    change: Change
+    reason: str
+
+
 def due_entry(remediation_id: str, at: datetime) -> DueEntry:
     """A due entry at that time, rounded down to the millisecond."""
     return DueEntry(remediation_id, from_millis(to_millis(at)))

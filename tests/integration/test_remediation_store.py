@@ -1,6 +1,6 @@
 """The store on real table storage: what is atomic, who wins a race, what a poll run reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
@@ -22,6 +22,7 @@ from shared.storage.table_rows import (
     LatestPointer,
     Saved,
     Stored,
+    Unsaved,
     shard_of,
     shard_of_instance,
 )
@@ -64,6 +65,7 @@ def entries(store: RemediationStore, of: Remediation) -> list[DueEntry]:
 def saved_by_poll(store: RemediationStore, stored: Stored, changed: Remediation) -> Saved:
     """The change, stored as a poll run stores it."""
     [saved] = store.save_all([Change(stored, changed)])
+    assert isinstance(saved, Saved)
     return saved
 
 
@@ -263,7 +265,39 @@ def test_one_lost_race_spoils_no_other_change(store: RemediationStore) -> None:
     store.save(lost, counted(lost))
     saved = store.save_all([Change(one, replace(one.remediation, reason="changed")) for one in opened])
     expected = {one.remediation.id for one in opened} - {lost.remediation.id}
-    assert {one.stored.remediation.id for one in saved} == expected
+    assert {one.stored.remediation.id for one in saved if isinstance(one, Saved)} == expected
+
+
+@pytest.mark.parametrize("large", [[7], [0, 31, 59], range(60)])
+def test_changes_without_end_are_cut_and_spoil_no_other(azure_store: RemediationStore, large: Sequence[int]) -> None:
+    opened = [open_one(azure_store, number) for number in range(60)]
+    endless = {"code": "Long", "message": "\N{SNOWMAN}" * 900_000}
+    changes = [
+        Change(one, replace(one.remediation, reason="changed", error=endless if number in large else None))
+        for number, one in enumerate(opened)
+    ]
+    saved = [one for one in azure_store.save_all(changes) if isinstance(one, Saved)]
+    assert len(saved) == 60
+    assert all(loaded(azure_store, one.stored.remediation) == one.stored for one in saved)
+
+
+def test_a_change_that_storage_refuses_for_good_is_alone_with_it() -> None:
+    store = MemoryStore()
+    opened = [open_one(store, number) for number in range(60)]
+    refused = opened[7].remediation.id
+    store.table.refused_rows = {f"r:{refused}"}
+    results = list(store.save_all([Change(one, replace(one.remediation, reason="changed")) for one in opened]))
+    assert [one.change.after.id for one in results if isinstance(one, Unsaved)] == [refused]
+    assert len([one for one in results if isinstance(one, Saved)]) == 59
+
+
+def test_a_change_that_cannot_even_be_written_down_is_alone_with_it() -> None:
+    store = MemoryStore()
+    opened = [open_one(store, number) for number in range(60)]
+    changes = [Change(one, replace(one.remediation, error="text" if one is opened[7] else None)) for one in opened]
+    results = list(store.save_all(changes))
+    assert [one.change.stored for one in results if isinstance(one, Unsaved)] == [opened[7]]
+    assert len([one for one in results if isinstance(one, Saved)]) == 59
 
 
 def test_only_what_is_due_is_read_soonest_first(store: RemediationStore) -> None:

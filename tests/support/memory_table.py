@@ -38,6 +38,8 @@ class MemoryTable:
         """Partitions whose server refuses to read."""
         self.unwritable: set[str] = set()
         """Partitions whose server refuses transactions."""
+        self.refused_rows: set[str] = set()
+        """Keys of rows whose replacement is too large for storage, alone or in a transaction."""
 
     def create_entity(self, entity: Row, **_: object) -> dict[str, str]:
         return self._carry_out("create", entity)
@@ -61,7 +63,7 @@ class MemoryTable:
             raise failed(HttpResponseError, 503)
         try:
             answers = [self._change(kind, entity, *options) for kind, entity, *options in wanted]
-        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as failure:
+        except HttpResponseError as failure:
             self._rows, self._etags = rows, etags
             error = TableTransactionError(message=str(failure))
             error.status_code = failure.status_code
@@ -95,6 +97,8 @@ class MemoryTable:
         key, options = (entity["PartitionKey"], entity["RowKey"]), options or {}
         if kind == "create" and key in self._rows:
             raise failed(ResourceExistsError, 409)
+        if entity["RowKey"] in self.refused_rows and options.get("mode") is UpdateMode.REPLACE:
+            raise failed(HttpResponseError, 400)
         if kind in ("update", "delete") and key not in self._rows:
             raise failed(ResourceNotFoundError, 404)
         if options.get("etag", self._etags.get(key)) != self._etags.get(key):

@@ -1,4 +1,4 @@
-"""A shard whose server refuses keeps no other shard from being polled, stored and announced."""
+"""A shard whose server refuses, and a row that is refused, keep no other from being polled, stored and announced."""
 
 from collections.abc import Iterable
 
@@ -75,3 +75,46 @@ def test_a_run_fails_once_every_shard_is_refused(refused: str) -> None:
     setattr(app.store.table, refused, set(SHARDS))
     with pytest.raises(AzureError):
         app.host.poller.run()
+
+
+def test_a_row_that_storage_refuses_keeps_no_other_from_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    app = MemoryApp()
+    [refused, *others] = [one for of_shard in app.start_many(40).values() for one in of_shard]
+    app.store.table.refused_rows = {f"r:{refused.id}"}
+    for _ in range(3):
+        app.host.poller.run()
+    assert sorted(app.topic.announced) == sorted(one.id for one in others)
+    assert caplog.text.count("remediation.not_stored") == 1
+
+
+def test_a_row_that_storage_refused_is_tried_again_in_an_hour() -> None:
+    app = MemoryApp()
+    [started] = [one for of_shard in app.start_many(1).values() for one in of_shard]
+    app.store.table.refused_rows = {f"r:{started.id}"}
+    app.host.poller.run()
+    app.store.table.refused_rows = set()
+    app.clock.advance(minutes=59)
+    app.host.poller.run()
+    assert app.topic.announced == []
+    app.clock.advance(minutes=2)
+    app.host.poller.run()
+    assert app.topic.announced == [started.id]
+
+
+def test_an_announcement_that_cannot_be_recorded_is_not_made_again_at_every_run() -> None:
+    app = MemoryApp()
+    app.start_many(20)
+    app.host.poller.run()
+    stuck = app.start("bi-stuck")
+    app.clock.advance(minutes=1)
+    publish = app.topic.publish
+
+    def publish_and_break(ended: list[Remediation]) -> None:
+        app.store.table.refused_rows = {f"r:{stuck.id}"}
+        publish(ended)
+
+    app.topic.publish = publish_and_break  # type: ignore[method-assign,assignment] # the row breaks just then
+    for _ in range(5):
+        app.host.poller.run()
+        app.clock.advance(minutes=1)
+    assert app.topic.announced.count(stuck.id) == 1
