@@ -1,5 +1,5 @@
 // Backup Autoheal: everything but what a watched subscription needs (that is subscription.bicep).
-// Deployed by `azd up`, or by `az deployment sub create --location <region> --template-file infra/main.bicep`.
+// Deployed by `azd up`.
 targetScope = 'subscription'
 
 @minLength(1)
@@ -83,6 +83,20 @@ param instanceMemoryMB int = 2048
 @description('Copies of the storage account. What is lost with it, the next alert or sweep finds again.')
 param storageSku string = 'Standard_LRS'
 
+@description('Whether events that could not be delivered are kept. Off where Event Grid refuses an identity on the system topic.')
+param deadLettersEnabled bool = true
+
+@description('Who may read those events: whoever deploys, as azd fills it. Empty: nobody.')
+param principalId string = ''
+
+@allowed([
+  'User'
+  'Group'
+  'ServicePrincipal'
+])
+@description('What that is. A service principal deploys for somebody else, and gets nothing.')
+param principalType string = 'User'
+
 @description('Whether outcomes are published to an Event Grid topic that is made for them.')
 param outcomeTopicEnabled bool = false
 
@@ -109,6 +123,7 @@ param alertEmail string = ''
 @description('Logs are kept so many days.')
 param logRetentionDays int = 30
 
+var alertActionGroupName = 'ag-backup-autoheal'
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var tags = {
   'azd-env-name': environmentName
@@ -133,7 +148,7 @@ module identity 'modules/identity.bicep' = {
 }
 
 @description('What Event Grid signs in with to leave events that it could not deliver. It can do nothing else.')
-module deadLetterIdentity 'modules/identity.bicep' = {
+module deadLetterIdentity 'modules/identity.bicep' = if (deadLettersEnabled) {
   name: 'dead-letter-identity'
   scope: group
   params: {
@@ -151,7 +166,21 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: tags
     appPrincipalId: identity.outputs.principalId
-    deadLetterPrincipalId: deadLetterIdentity.outputs.principalId
+    skuName: storageSku
+    closed: vnetEnabled
+  }
+}
+
+module deadLetters 'modules/dead-letters.bicep' = if (deadLettersEnabled) {
+  name: 'dead-letters'
+  scope: group
+  params: {
+    name: 'stdl${token}'
+    location: location
+    tags: tags
+    writerPrincipalId: deadLetterIdentity!.outputs.principalId
+    readerPrincipalId: principalType == 'ServicePrincipal' ? '' : principalId
+    readerPrincipalType: principalType
     skuName: storageSku
     closed: vnetEnabled
   }
@@ -245,5 +274,6 @@ output FUNCTION_APP_NAME string = functionApp.outputs.name
 output FUNCTION_APP_ID string = functionApp.outputs.id
 output FUNCTION_APP_URL string = functionApp.outputs.url
 output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
-output DEAD_LETTER_IDENTITY_ID string = deadLetterIdentity.outputs.id
-output STORAGE_ACCOUNT_ID string = storage.outputs.id
+output ALERT_ACTION_GROUP_ID string = '${group.id}/providers/Microsoft.Insights/actionGroups/${alertActionGroupName}'
+output DEAD_LETTER_IDENTITY_ID string = deadLettersEnabled ? deadLetterIdentity!.outputs.id : ''
+output DEAD_LETTER_STORAGE_ID string = deadLettersEnabled ? deadLetters!.outputs.id : ''

@@ -1,6 +1,6 @@
 // What a watched subscription needs: a role for the app, its failures as events, its backup alerts.
-// Deployed once for each subscription, after the app itself (Event Grid asks the function whether it is there):
-//   az deployment sub create --subscription <id> --location <region> --template-file infra/subscription.bicep ...
+// Deployed once for each subscription by infra/connect.sh (connect.ps1), after the app itself: Event Grid asks the
+// function whether it is there. For all subscriptions of a management group there is management-group.bicep.
 targetScope = 'subscription'
 
 @description('Resource id of the function app (FUNCTION_APP_ID of main.bicep).')
@@ -9,51 +9,42 @@ param functionAppId string
 @description('Principal id of the identity that the app signs in with (APP_IDENTITY_PRINCIPAL_ID of main.bicep).')
 param appPrincipalId string
 
-@description('Resource id of the storage account that takes undeliverable events (STORAGE_ACCOUNT_ID of main.bicep).')
-param storageAccountId string
+@description('Resource id of the action group that hands alerts to the app (ALERT_ACTION_GROUP_ID of main.bicep). Empty: alerts do not go to the app, and failed jobs of schedules are found by the sweep only.')
+param alertActionGroupId string = ''
 
-@description('Resource id of the identity that may write them there (DEAD_LETTER_IDENTITY_ID of main.bicep).')
-param deadLetterIdentityId string
+@description('Resource id of the storage account that takes undeliverable events (DEAD_LETTER_STORAGE_ID of main.bicep). Empty: they are dropped after a day.')
+param deadLetterStorageAccountId string = ''
 
-@description('Resource group in this subscription for what this template makes.')
-param resourceGroupName string = 'rg-backup-autoheal-watch'
+@description('Resource id of the identity that may write them there (DEAD_LETTER_IDENTITY_ID of main.bicep); empty like the other.')
+param deadLetterIdentityId string = ''
+
+@description('Resource group in this subscription for what this template makes. Its name and all others end with the app\'s, so that two installations can watch one subscription.')
+param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
 @description('Region of that resource group; what is in it is global.')
 param location string = deployment().location
 
-@description('A system topic of this subscription that exists already, as a resource id: a subscription can have only one. It must have the dead-letter identity.')
+@description('A system topic of this subscription that exists already, as a resource id: a subscription can have only one. For dead letters it must have their identity.')
 param existingSystemTopicId string = ''
 
-@description('Whether Azure Backup\'s alerts on failed jobs go to the app. Scheduled jobs are seen in no other way.')
-param alertsEnabled bool = true
-
+var installation = last(split(functionAppId, '/'))
 var tags = {
   application: 'backup-autoheal'
+  'backup-autoheal-app': functionAppId
 }
 
-// Exactly what the app calls (Azure RBAC, "Microsoft.DataProtection" permissions). Resource Graph needs no action:
-// it answers with what the identity may read.
-var actions = [
-  'Microsoft.DataProtection/backupVaults/backupInstances/sync/action'
-  'Microsoft.DataProtection/backupVaults/backupInstances/read'
-  'Microsoft.DataProtection/backupVaults/backupInstances/operationResults/read'
-  'Microsoft.DataProtection/backupVaults/operationResults/read'
-  'Microsoft.DataProtection/backupVaults/operationStatus/read'
-  'Microsoft.DataProtection/locations/operationResults/read'
-  'Microsoft.DataProtection/locations/operationStatus/read'
-  'Microsoft.DataProtection/subscriptions/resourceGroups/providers/locations/operationStatus/read'
-]
-
 resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
-  name: guid(subscription().id, 'backup-autoheal')
+  name: guid(subscription().id, 'backup-autoheal', installation)
   properties: {
     // A role's name must be unique in the tenant, and each subscription has its own.
-    roleName: 'Backup Autoheal (${subscription().subscriptionId})'
+    roleName: 'Backup Autoheal ${installation} (${subscription().subscriptionId})'
     description: 'Sync failed backup instances of Backup vaults and follow the operation. Nothing else.'
     type: 'CustomRole'
     permissions: [
       {
-        actions: actions
+        // Exactly what the app calls (Azure RBAC, "Microsoft.DataProtection" permissions). Resource Graph needs no
+        // action: it answers with what the identity may read.
+        actions: loadJsonContent('modules/role-actions.json')
         notActions: []
         dataActions: []
         notDataActions: []
@@ -94,19 +85,21 @@ module events 'modules/event-subscription.bicep' = {
   name: 'event-subscription'
   scope: resourceGroup(empty(existingSystemTopicId) ? resourceGroupName : split(existingSystemTopicId, '/')[4])
   params: {
+    name: 'backup-autoheal-${installation}'
     systemTopicName: empty(existingSystemTopicId) ? systemTopic!.outputs.name : last(split(existingSystemTopicId, '/'))
     functionAppId: functionAppId
-    storageAccountId: storageAccountId
+    deadLetterStorageAccountId: deadLetterStorageAccountId
     deadLetterIdentityId: deadLetterIdentityId
   }
 }
 
-module backupAlerts 'modules/backup-alerts.bicep' = if (alertsEnabled) {
-  name: 'backup-alerts'
+module alerts 'modules/alert-rule.bicep' = if (!empty(alertActionGroupId)) {
+  name: 'alert-rule'
   scope: group
   params: {
+    name: 'apr-backup-autoheal-${installation}'
     tags: tags
-    functionAppId: functionAppId
+    actionGroupId: alertActionGroupId
   }
 }
 

@@ -1,10 +1,11 @@
 // Failed operations on backup instances, on their way to the function on_backup_failure.
+param name string
 param systemTopicName string
 param functionAppId string
-param storageAccountId string
-param deadLetterIdentityId string
 
-var instances = 'Microsoft.DataProtection/backupVaults/backupInstances'
+@description('The account that takes undeliverable events, and the identity that writes them. Empty: they are dropped.')
+param deadLetterStorageAccountId string
+param deadLetterIdentityId string
 
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: systemTopicName
@@ -12,9 +13,10 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
 
 resource failures 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
-  name: 'backup-autoheal'
+  name: name
   properties: {
     eventDeliverySchema: 'EventGridSchema'
+    // By its resource id: Event Grid fetches the key itself.
     destination: {
       endpointType: 'AzureFunction'
       properties: {
@@ -23,38 +25,14 @@ resource failures 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
         preferredBatchSizeInKilobytes: 64
       }
     }
-    // Filters compare without case.
-    filter: {
-      includedEventTypes: [
-        'Microsoft.Resources.ResourceActionFailure'
-        'Microsoft.Resources.ResourceWriteFailure'
-        'Microsoft.Resources.ResourceActionCancel'
-        'Microsoft.Resources.ResourceWriteCancel'
-      ]
-      advancedFilters: [
-        {
-          operatorType: 'StringBeginsWith'
-          key: 'data.operationName'
-          values: [
-            '${instances}/'
-          ]
-        }
-        {
-          // The app's own sync that fails is no new failure.
-          operatorType: 'StringNotBeginsWith'
-          key: 'data.operationName'
-          values: [
-            '${instances}/sync/'
-          ]
-        }
-      ]
-    }
+    // Filters compare without case. The app's own sync that fails is no new failure.
+    filter: loadJsonContent('failure-filter.json')
     // As long and as often as Event Grid can: a host that is down for a day loses nothing.
     retryPolicy: {
       eventTimeToLiveInMinutes: 1440
       maxDeliveryAttempts: 30
     }
-    deadLetterWithResourceIdentity: {
+    deadLetterWithResourceIdentity: empty(deadLetterIdentityId) ? null : {
       identity: {
         type: 'UserAssigned'
         userAssignedIdentity: deadLetterIdentityId
@@ -62,7 +40,7 @@ resource failures 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
       deadLetterDestination: {
         endpointType: 'StorageBlob'
         properties: {
-          resourceId: storageAccountId
+          resourceId: deadLetterStorageAccountId
           blobContainerName: 'dead-letters'
         }
       }

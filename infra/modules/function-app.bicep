@@ -64,6 +64,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 
 resource app 'Microsoft.Web/sites@2025-03-01' = {
   // checkov:skip=CKV_AZURE_222:Event Grid and Azure Monitor deliver from outside; a key is needed, and allowedIpRanges closes the rest
+  // checkov:skip=CKV_AZURE_78:Flex Consumption refuses ftpsState in some regions; the publishing policy below closes FTP
   // checkov:skip=CKV_AZURE_17:Event Grid and Azure Monitor present no client certificate
   // checkov:skip=CKV_AZURE_212:Flex Consumption scales by itself; it has no fixed number of instances
   // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check of its own; alerts watch the poller instead

@@ -1,5 +1,6 @@
-"""The templates as data: parsed by pycep, which knows the syntax but resolves nothing."""
+"""The templates as data: parsed by pycep, which knows the syntax but resolves nothing; JSON files are read here."""
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,20 @@ TEMPLATES = sorted(INFRA.rglob("*.bicep"))
 def parsed(path: Path) -> Mapping[str, Any]:
     """A template: `parameters`, `variables`, `resources`, `modules`, `outputs`, each by name."""
     template: Mapping[str, Any] = BicepParser().parse(file_path=path)
-    return template
+    declared = ("resources", "modules", "variables")
+    return {**template, **{key: _with_files(template[key], path.parent) for key in declared if key in template}}
+
+
+def _with_files(node: Any, folder: Path) -> Any:
+    """The same with the content of each file that `loadJsonContent` names."""
+    match node:
+        case {"function": {"type": "load_json_content", "parameters": {"file_path": name}}}:
+            return json.loads((folder / name).read_text())
+        case Mapping():
+            return {key: _with_files(child, folder) for key, child in node.items()}
+        case list():
+            return [_with_files(child, folder) for child in node]
+    return node
 
 
 def resources(kind: str) -> list[Mapping[str, Any]]:

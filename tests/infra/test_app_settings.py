@@ -46,7 +46,7 @@ def test_variables_of_a_developers_shell_are_not_taken_for_settings() -> None:
 
 
 def test_all_other_parameters_have_the_prefix_as_well() -> None:
-    own_to_azd = {"AZURE_ENV_NAME", "AZURE_LOCATION"}
+    own_to_azd = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_PRINCIPAL_ID", "AZURE_PRINCIPAL_TYPE"}
     assert {name for name in azd.variables() if not name.startswith("AUTOHEAL_")} == own_to_azd
 
 

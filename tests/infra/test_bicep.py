@@ -2,7 +2,9 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,28 +126,37 @@ def test_the_topic_takes_the_cloud_events_that_the_app_sends() -> None:
     assert resource("Microsoft.EventGrid/topics")["properties"]["inputSchema"] == "CloudEventSchemaV1_0"
 
 
-def test_nothing_is_assigned_to_people_or_groups() -> None:
-    kinds = {one["properties"]["principalType"] for one in resources("Microsoft.Authorization/roleAssignments")}
-    assert kinds == {"ServicePrincipal"}
+def test_people_get_nothing_but_to_read_dead_letters() -> None:
+    assignments = [one["properties"] for one in resources("Microsoft.Authorization/roleAssignments")]
+    people = [one for one in assignments if one["principalType"] != "ServicePrincipal"]
+    assert [(one["principalId"], one["principalType"]) for one in people] == [
+        ("readerPrincipalId", "readerPrincipalType")
+    ]
+    assert "blobDataReader" in str(people[0]["roleDefinitionId"])
 
 
 def test_the_event_subscription_takes_the_events_that_the_app_reads_but_not_its_own() -> None:
     properties = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]
     assert set(properties["filter"]["includedEventTypes"]) == set(RESOURCE_FAILURES)
     begins, begins_not = properties["filter"]["advancedFilters"]
-    instances = variable(INFRA / "modules" / "event-subscription.bicep", "instances")
+    instances = "Microsoft.DataProtection/backupVaults/backupInstances"
     assert (begins["operatorType"], begins_not["operatorType"]) == ("StringBeginsWith", "StringNotBeginsWith")
     assert begins["key"] == begins_not["key"] == "data.operationName"
-    assert instances == "Microsoft.DataProtection/backupVaults/backupInstances"
-    assert begins["values"] == ["${instances}/"]
-    assert begins_not["values"] == ["${instances}/sync/"]
+    assert begins["values"] == [f"{instances}/"]
+    assert begins_not["values"] == [f"{instances}/sync/"]
+
+
+def parameters_of(file: str, module: str) -> Mapping[str, Any]:
+    """What a template gives to one of its modules."""
+    given: Mapping[str, Any] = body(parsed(INFRA / file)["modules"][module])["params"]
+    return given
 
 
 def test_undeliverable_events_go_to_a_container_that_exists() -> None:
     properties = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]
-    containers = {one["name"] for one in resources(f"{STORAGE}/blobServices/containers")}
-    destination = properties["deadLetterWithResourceIdentity"]["deadLetterDestination"]["properties"]
-    assert destination["blobContainerName"] in containers
+    kept = properties["deadLetterWithResourceIdentity"]["operator"]["operands"]["false_value"]
+    container = kept["deadLetterDestination"]["properties"]["blobContainerName"]
+    assert parameters_of("modules/dead-letters.bicep", "made")["containerNames"] == [container]
     assert properties["retryPolicy"] == {"eventTimeToLiveInMinutes": 1440, "maxDeliveryAttempts": 30}
 
 
@@ -154,6 +165,50 @@ def test_the_functions_that_templates_name_exist(function: str) -> None:
     named = [value for path in TEMPLATES for value in values(parsed(path)) if str(value).endswith(function)]
     assert named, f"no template names {function}"
     assert function in FUNCTIONS
+
+
+def test_who_leaves_dead_letters_can_touch_neither_code_nor_state() -> None:
+    name = {file: parameters_of("main.bicep", file)["name"] for file in ("storage", "deadLetters")}
+    assert name["storage"] != name["deadLetters"]
+    assert "writerPrincipalId" not in (INFRA / "modules/storage.bicep").read_text()
+    assert "deadLetterIdentity" not in str(parameters_of("main.bicep", "storage"))
+
+
+@pytest.mark.parametrize("module", ["deadLetterIdentity", "deadLetters"])
+def test_dead_letters_can_be_switched_off(module: str) -> None:
+    assert parsed(INFRA / "main.bicep")["modules"][module]["config"]["condition"] == "deadLettersEnabled"
+    topic = resource("Microsoft.EventGrid/systemTopics")["identity"]["operator"]["operands"]
+    assert (topic["condition"]["function"]["type"], topic["true_value"]) == ("empty", None)
+
+
+def test_two_installations_on_one_subscription_do_not_share_a_name() -> None:
+    subscription = INFRA / "subscription.bicep"
+    assert "split(functionAppId" in subscription.read_text().split("var installation = ")[1].splitlines()[0]
+    group = parsed(subscription)["parameters"]["resourceGroupName"]["default"]
+    names = [parameters_of("subscription.bicep", module)["name"] for module in ("events", "alerts")]
+    role = resource("Microsoft.Authorization/roleDefinitions")
+    assert "functionAppId" in str(group)
+    assert all("${installation}" in name for name in [*names, role["properties"]["roleName"]])
+    assert "installation" in str(role["name"])
+
+
+def test_an_alert_of_a_backup_vault_is_known_by_its_type_alone() -> None:
+    # How Azure Backup is named in `MonitorService` is documented nowhere, and a rule with a wrong name is silent.
+    rule = resource("Microsoft.AlertsManagement/actionRules")["properties"]
+    assert {one["field"]: one["values"] for one in rule["conditions"]} == {
+        "TargetResourceType": ["microsoft.dataprotection/backupvaults"],
+        "MonitorCondition": ["Fired"],
+    }
+
+
+def test_no_template_of_a_watched_subscription_holds_a_key() -> None:
+    holders = {str(path.relative_to(INFRA)) for path in TEMPLATES if "listKeys" in path.read_text()}
+    assert holders == {"action-group.bicep"}
+
+
+def test_the_action_group_has_the_name_that_main_says() -> None:
+    name = parsed(INFRA / "action-group.bicep")["parameters"]["name"]["default"]
+    assert variable(INFRA / "main.bicep", "alertActionGroupName") == name
 
 
 def test_backup_alerts_reach_the_app_in_the_common_schema() -> None:
