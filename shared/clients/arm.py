@@ -4,7 +4,7 @@ Every method returns a fact from `domain.arm_results`; a call without a verdict 
 exception. URLs that ARM names are checked before they are called, because each request carries the token.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from shared.clients.arm_transport import (
     arm_error,
     as_object,
     is_transient,
+    is_verdict,
     json_object,
     response_error,
     retry_after,
@@ -30,6 +31,15 @@ from shared.rate_limits.rate_limiter import RateLimiter
 
 API_VERSION = "2024-04-01"
 _SUBSCRIPTIONS_API_VERSION = "2022-12-01"
+_REMAINING_RESOURCE_REQUESTS = "x-ms-ratelimit-remaining-subscription-resource-requests"
+"""In place of the others where a resource provider has a limit of its own ("Request limits and throttling"); the GETs
+of this one have it, as recordings of the tests of Azure CLI's `dataprotection` show."""
+_REMAINING_WRITES = ("x-ms-ratelimit-remaining-subscription-writes", _REMAINING_RESOURCE_REQUESTS)
+_REMAINING_READS = ("x-ms-ratelimit-remaining-subscription-reads", _REMAINING_RESOURCE_REQUESTS)
+_MAX_REMAINING_DIGITS = 9
+_PERMANENT = frozenset({400, 404, 405, 422})
+"""Refusals of a read that the same read will meet again. Of the others, 401 and 403 pass once a new role assignment
+acts, and 409 is an instance in the middle of a change."""
 _MAX_PAGES = 100
 """Of a vault's list of instances: many times what a vault may hold (5,000), and an end to links in a circle."""
 
@@ -53,7 +63,7 @@ class ArmClient:
         self._endpoint = endpoint
         self._hosts = (host, f"*.{host}", *allowed_hosts)
         self._transport = transport
-        self._rate_limiters = {"POST": (writes, "writes"), "GET": (reads, "reads")}
+        self._rate_limiters = {"POST": (writes, _REMAINING_WRITES), "GET": (reads, _REMAINING_READS)}
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
         """`POST .../sync` (REST reference, "Backup Instances - Sync Backup Instance").
@@ -66,12 +76,16 @@ class ArmClient:
         response = self._send(instance.subscription_id, "POST", url, request_id=request_id, body=body)
         if isinstance(response, TransientFailure):
             return response
+        headers = response.headers
+        operation = OperationUrls(headers.get("Azure-AsyncOperation"), headers.get("Location"))
         match response.status_code:
-            case 200:
+            case 202 if operation.status_url or operation.result_url:
+                return arm_results.SyncAccepted(operation, retry_after(response))
+            case _ if not is_verdict(response):
+                return transient_failure(response)
+            case 200 | 204:
                 return arm_results.SyncDone()
             case 202:
-                headers = response.headers
-                operation = OperationUrls(headers.get("Azure-AsyncOperation"), headers.get("Location"))
                 return arm_results.SyncAccepted(operation, retry_after(response))
             case 409:
                 return arm_results.SyncConflict(response_error(response), retry_after(response))
@@ -96,7 +110,7 @@ class ArmClient:
             case 200 | 202 | 204 if operation.status_url:
                 return _operation_status(response)
             # `Location` tells by its HTTP status alone.
-            case 200 | 204:
+            case 200 | 204 if is_verdict(response):
                 return arm_results.OperationSucceeded(None)
             case 202:
                 return arm_results.OperationRunning("Accepted", retry_after(response))
@@ -106,25 +120,30 @@ class ArmClient:
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         """`GET` the backup instance and its protection state."""
         url = f"{self._endpoint}{instance.url_path}?api-version={API_VERSION}"
-        # A new role assignment that does not act yet (401, 403), and an instance in the middle of a change (409).
-        response = self._send(instance.subscription_id, "GET", url, also_transient=(401, 403, 409))
+        response = self._send(instance.subscription_id, "GET", url)
         if isinstance(response, TransientFailure):
             return response
         if response.status_code == 200:
             return _read_instance(response)
-        return arm_results.Refused(response.status_code, response_error(response))
+        if response.status_code in _PERMANENT and is_verdict(response):
+            return arm_results.Refused(response.status_code, response_error(response))
+        return transient_failure(response)
 
     def instances(self, vault: BackupVaultId) -> arm_results.VaultResult:
         """`GET .../backupInstances`: all instances of a vault, page by page along `nextLink`."""
         listed: list[ListedInstance] = []
         url = f"{self._endpoint}{vault.url_path}/backupInstances?api-version={API_VERSION}"
         for _ in range(_MAX_PAGES):
-            response = self._send(vault.subscription_id, "GET", url, also_transient=(401,))
+            response = self._send(vault.subscription_id, "GET", url)
             if isinstance(response, TransientFailure):
                 return response
-            body = json_object(response)
-            if response.status_code != 200 or not isinstance(body.get("value"), list):
+            if response.status_code == 401 or not is_verdict(response):
+                return transient_failure(response)
+            if response.status_code != 200:
                 return arm_results.Refused(response.status_code, response_error(response))
+            body = json_object(response)
+            if not isinstance(body.get("value"), list):
+                return TransientFailure(new_error("InvalidResponse", "the vault was listed without a list"))
             listed += _listed_instances(body["value"], vault)
             url = body.get("nextLink", "")
             if not isinstance(url, str) or not url:
@@ -145,7 +164,7 @@ class ArmClient:
             case 200:
                 subscriptions = json_object(response).get("value")
                 return arm_results.Reachable(len(subscriptions) if isinstance(subscriptions, list) else None)
-            case 403 | 429:
+            case 403 | 429 if is_verdict(response):
                 # A refusal too shows that ARM takes our token.
                 return arm_results.Reachable(None)
             case _:
@@ -157,7 +176,6 @@ class ArmClient:
         method: str,
         url: str,
         *,
-        also_transient: Collection[int] = (),
         request_id: str | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> requests.Response | TransientFailure:
@@ -165,16 +183,23 @@ class ArmClient:
         response = self._transport.send(method, url, request_id, body)
         if isinstance(response, TransientFailure):
             return response
-        rate_limiter, kind = self._rate_limiters[method]
-        remaining = response.headers.get(f"x-ms-ratelimit-remaining-subscription-{kind}", "")
+        rate_limiter, headers = self._rate_limiters[method]
+        is_throttled = response.status_code == 429
         rate_limiter.learn(
-            subscription_id,
-            int(remaining) if remaining.isascii() and remaining.isdigit() else None,
-            retry_after(response) if response.status_code == 429 else None,
+            subscription_id, _remaining(response, headers), retry_after(response) if is_throttled else None
         )
-        if is_transient(response.status_code) or response.status_code in also_transient:
+        if is_transient(response.status_code):
             return transient_failure(response)
         return response
+
+
+def _remaining(response: requests.Response, headers: Iterable[str]) -> int | None:
+    """How many calls are left by the strictest of these headers; None where there is none."""
+    texts = (response.headers.get(header, "").strip() for header in headers)
+    return min(
+        (int(text) for text in texts if text.isascii() and text.isdigit() and len(text) <= _MAX_REMAINING_DIGITS),
+        default=None,
+    )
 
 
 def _operation_status(response: requests.Response) -> arm_results.OperationResult:
@@ -185,10 +210,10 @@ def _operation_status(response: requests.Response) -> arm_results.OperationResul
         return TransientFailure(new_error("InvalidResponse", "the operation status has no status"))
     job_id = as_object(body.get("properties")).get("jobId")
     job_id = job_id if isinstance(job_id, str) else None
-    match status.lower():
+    match status.strip().lower():
         case "succeeded":
             return arm_results.OperationSucceeded(job_id)
-        case "failed" | "canceled":
+        case "failed" | "canceled" | "cancelled":
             error = arm_error(body.get("error"), f"Operation{status}", f"the operation is {status}")
             return arm_results.OperationFailed(status, error, job_id)
         case _:

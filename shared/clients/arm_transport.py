@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 from azure.core.exceptions import AzureError
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 from shared.clients.credential import TokenCache
@@ -23,6 +23,9 @@ _MAX_RETRY_AFTER = 3600.0
 """Seconds."""
 _MAX_ERROR_CHARS = 30_000
 """Of an error as JSON: it is stored with the remediation."""
+_MAX_CODE_CHARS = 200
+_NOT_JSON = object()
+_MAX_QUOTED_BYTES = 500
 
 NO_TOKEN = "TokenUnavailable"
 """The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
@@ -45,7 +48,9 @@ class ArmTransport:
         Args:
             request_id: goes along as `x-ms-client-request-id`, for Azure's own logs.
         """
-        headers = {"x-ms-client-request-id": request_id} if request_id else None
+        headers = {"Accept": "application/json"}
+        if request_id:
+            headers["x-ms-client-request-id"] = request_id
 
         def send(token: str) -> requests.Response:
             return self._session.request(
@@ -65,7 +70,8 @@ class ArmTransport:
             return send(self._tokens.renew(token)) if response.status_code == 401 else response
         except AzureError as cause:
             return TransientFailure(new_error(NO_TOKEN, f"no token: {describe_exception(cause)}"))
-        except requests.RequestException as cause:
+        except (OSError, ValueError, HTTPError) as cause:
+            # Nearly always a `RequestException`, which is an OSError; a few of urllib3's and of IDNA's come through.
             reason = f"{method} {url.partition('?')[0]}: {describe_exception(cause)}"
             return TransientFailure(new_error("NoResponse", reason))
 
@@ -86,6 +92,17 @@ def is_transient(status: int) -> bool:
     return status in (408, 429) or status >= 500
 
 
+def is_verdict(response: requests.Response) -> bool:
+    """Whether ARM, or a service behind it, has judged the request.
+
+    A refusal that has no error code, neither in its body nor in the header `X-Ms-Error-Code`, may be of any proxy
+    on the way, and so may a success whose body is no JSON.
+    """
+    if response.status_code < 300:
+        return not response.content.strip() or _json(response, _NOT_JSON) is not _NOT_JSON
+    return bool(_error_code(response))
+
+
 def transient_failure(response: requests.Response) -> TransientFailure:
     """The response's error, and when ARM wants to be asked again."""
     return TransientFailure(response_error(response), retry_after(response))
@@ -102,9 +119,9 @@ def retry_after(response: requests.Response) -> float | None:
 def response_error(response: requests.Response) -> ArmError:
     """ARM's error in the response; where there is none, one that says so."""
     return arm_error(
-        json_object(response).get("error"),
-        f"Http{response.status_code}",
-        f"{response.status_code} {response.reason} without an error in ARM's shape: {response.text[:500]}",
+        _error(response),
+        _error_code(response) or f"Http{response.status_code}",
+        f"{response.status_code} {response.reason} without an error in ARM's shape: {_begin_of_body(response)}",
     )
 
 
@@ -120,10 +137,32 @@ def arm_error(value: object, code: str, message: str) -> ArmError:
 
 def json_object(response: requests.Response) -> Mapping[str, Any]:
     """The body as a JSON object; empty if it is anything else."""
+    return as_object(_json(response))
+
+
+def _json(response: requests.Response, otherwise: object = None) -> object:
+    """The body as JSON of any Unicode encoding, with or without BOM; or `otherwise`."""
     try:
-        return as_object(response.json())
+        value: object = json.loads(response.content)
     except (ValueError, RecursionError):
-        return {}
+        return otherwise
+    return value
+
+
+def _error(response: requests.Response) -> Mapping[str, Any]:
+    """`{"error": {...}}` ("CloudError"), or the error alone, as some services behind ARM send it."""
+    body = json_object(response)
+    return as_object(body.get("error")) or (body if isinstance(body.get("code"), str) else {})
+
+
+def _error_code(response: requests.Response) -> str:
+    """From the body, or from the header that names a refusal without a body; empty if there is none."""
+    code = _error(response).get("code") or response.headers.get("X-Ms-Error-Code", "")
+    return str(code).strip()[:_MAX_CODE_CHARS]
+
+
+def _begin_of_body(response: requests.Response) -> str:
+    return response.content[:_MAX_QUOTED_BYTES].decode("utf-8", "replace")
 
 
 def as_object(value: object) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from shared.clients.arm_transport import (
     NO_TOKEN,
     ArmTransport,
     is_transient,
+    is_verdict,
     json_object,
     response_error,
     transient_failure,
@@ -152,7 +153,7 @@ class ResourceGraph:
         response = self._transport.send("POST", self._url, body=body)
         if isinstance(response, TransientFailure) or response.status_code == 200:
             return response
-        if not is_transient(response.status_code):
+        if not is_transient(response.status_code) and is_verdict(response):
             return Refused(response.status_code, response_error(response))
         failure = transient_failure(response)
         if response.status_code == 429 and failure.retry_after is None:
