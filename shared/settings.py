@@ -169,8 +169,8 @@ class Settings:
         "EVENT_OPERATIONS",
         (f"{INSTANCE_OPERATIONS}*",),
         _globs,
-        "Globs on operation names, separated by commas: these operations start a heal when they fail. Sync, restore "
-        "and validation never do.",
+        "Globs on operation names, separated by commas: these operations start a heal when they fail. Syncs, "
+        "restores, reads, validations and what ends protection never do.",
     )
     operation_timeout: timedelta = _setting(
         "OPERATION_TIMEOUT",

@@ -1,4 +1,4 @@
-"""Alerts of Azure Monitor in the common alert schema: which backup instances failed, or why an alert is ignored.
+"""Alerts of Azure Monitor: which backup instances failed, or why an alert is ignored.
 
 The schema: Microsoft Learn, "Common alert schema definitions". Which field names the backup instance differs
 by workload and kind of alert (built-in alerts of Azure Backup, metric, log search and activity log alerts).
@@ -8,30 +8,31 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from shared.clock import from_iso
 from shared.domain.resource_ids import (
-    INSTANCE_OPERATIONS,
     BackupInstanceId,
     BackupVaultId,
     InvalidResourceId,
     normalize,
 )
 from shared.domain.signal import Signal, one_line
-from shared.sources.id_search import ids_in, texts_in
-from shared.sources.operation_filter import OperationFilter, parse_object
+from shared.sources.alert_rows import read_rows
+from shared.sources.id_search import ids_in
+from shared.sources.json_text import parse_object
+from shared.sources.operation_filter import OperationFilter
+from shared.sources.row_verdict import RESTORE, judge
 
 MAX_INSTANCES = 100
 """Instances of one alert that are healed; more say that something else is wrong."""
 _MAX_VAULTS = 5
 _MAX_RESOURCES = 100
-_MAX_TEXTS = 5_000
-_MAX_OPERATIONS = 20
 _RECOVERY_SERVICES = "/providers/microsoft.recoveryservices/"
 _RESOURCE_ID = re.compile(r"/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/[^/\s]+/[^/\s]+/\S+", re.IGNORECASE)
-_NOT_FAILED = frozenset({"started", "accepted", "succeeded"})
-"""Values of an activity log alert's `status`."""
+
+_TARGETS = ("alertTargetIDs", "configurationItems")
 
 Id = TypeVar("Id")
 
@@ -81,6 +82,8 @@ def read_alert(body: object, now: datetime, operation_filter: OperationFilter) -
     """
     if not isinstance(body, Mapping):
         raise NotAnAlert("schemaId", f"expected an alert as a JSON object, got {type(body).__name__}")
+    if _is_log_webhook(body):
+        return _read_log_webhook(body, now, operation_filter)
     schema = _other_schema(body)
     if schema is not None:
         advice = "turn on the common alert schema in the action group's receiver"
@@ -94,18 +97,44 @@ def read_alert(body: object, now: datetime, operation_filter: OperationFilter) -
         return Ignored("Resolved", "the alert is resolved: nothing is to be healed")
     if condition.lower() != "fired":
         return Ignored("OtherCondition", f"monitorCondition is {one_line(condition)}: only Fired alerts are signals")
-    context = parse_object(data.get("alertContext"))
-    targets = (essentials.get("alertTargetIDs"), essentials.get("configurationItems"), data.get("customProperties"))
-    texts = [text for part in (*targets, context) for text in texts_in(part)][:_MAX_TEXTS]
-    no_failure = _no_failure_reason(essentials, context, texts, operation_filter)
-    return Ignored("NoBackupFailure", no_failure) if no_failure else _read_ids(essentials, texts, now)
+    return _read_fired(essentials, data, now, operation_filter)
 
 
 def alert_identifiers(body: object) -> dict[str, str | None]:
     """`alertId` and `alertRule` of a body, for the log; None where it has none."""
     essentials = parse_object(parse_object(parse_object(body).get("data")).get("essentials"))
-    names = {key: essentials.get(key) for key in ("alertId", "alertRule")}
+    rule = parse_object(body).get("AlertRuleName")
+    names = {"alertId": essentials.get("alertId"), "alertRule": essentials.get("alertRule", rule)}
     return {key: one_line(name) if isinstance(name, str) else None for key, name in names.items()}
+
+
+def _read_fired(
+    essentials: Mapping[str, Any], data: Mapping[str, Any], now: datetime, operation_filter: OperationFilter
+) -> Alert | Ignored:
+    found = _read_statements(essentials, data, operation_filter)
+    return Ignored("NoBackupFailure", found) if isinstance(found, str) else _read_ids(essentials, found, now)
+
+
+def _is_log_webhook(body: Mapping[str, Any]) -> bool:
+    """Whether this is the payload that log alerts had before the common alert schema.
+
+    Microsoft Learn, "Webhook actions for log alerts in Azure": it has no schemaId, or, from Application Insights,
+    one of its own.
+    """
+    if str(body.get("schemaId")).lower() == "microsoft.insights/logalert":
+        return isinstance(body.get("data"), Mapping)
+    return "schemaId" not in body and isinstance(body.get("AlertRuleName"), str) and "SearchResult" in body
+
+
+def _read_log_webhook(body: Mapping[str, Any], now: datetime, operation_filter: OperationFilter) -> Alert | Ignored:
+    context = body["data"] if "schemaId" in body else body
+    essentials = {
+        "alertRule": context.get("AlertRuleName"),
+        "description": context.get("Description"),
+        "firedDateTime": context.get("SearchIntervalEndtimeUtc"),
+        "monitoringService": "Log Analytics",
+    }
+    return _read_fired(essentials, {"alertContext": context}, now, operation_filter)
 
 
 def _other_schema(body: Mapping[str, Any]) -> str | None:
@@ -125,40 +154,62 @@ def _object(parent: Mapping[str, Any], name: str, path: str) -> Mapping[str, Any
     return value
 
 
-def _no_failure_reason(
-    essentials: Mapping[str, Any],
-    context: Mapping[str, Any],
-    texts: Sequence[str],
-    operation_filter: OperationFilter,
-) -> str | None:
-    """Why an alert is about no failed backup; None if it may be about one."""
-    a_restore = "a failed restore says nothing about the protection of the instance"
-    if _equals(essentials.get("monitoringService"), "azure backup"):
-        # The built-in alerts (Microsoft Learn, "Azure Monitor based alerts for Azure Backup"): those of the category
-        # Security are about what somebody did on purpose, and of the jobs some are restores.
-        if _equals(context.get("category"), "security"):
-            return "a security alert of Azure Backup is no failed backup"
-        if str(essentials.get("alertRule")).lower().startswith("restore"):
-            return a_restore
-    metrics = _metric_names(context)
-    if metrics and all(_equals(metric, "restorehealthevent") for metric in metrics):
-        return a_restore
-    operations = list(dict.fromkeys(text for text in texts if text.lower().startswith(INSTANCE_OPERATIONS)))
-    if operations and str(context.get("status")).lower() in _NOT_FAILED:
-        return f"{operations[0][:200]!a} did not fail"
-    reasons = [operation_filter.ignore_reason(operation, context) for operation in operations[:_MAX_OPERATIONS]]
-    return reasons[0] if reasons and all(reasons) else None
+@dataclass(frozen=True, slots=True)
+class _Statements:
+    """The texts of an alert, by what they may say."""
+
+    common: list[str]
+    """What belongs to all rows."""
+    failed: list[str]
+    """Texts of rows that may report a failure."""
+    ignored: list[str]
+    """Texts of rows that report none."""
 
 
-def _metric_names(context: Mapping[str, Any]) -> list[object]:
-    criteria = parse_object(context.get("condition")).get("allOf")
-    criteria = criteria if isinstance(criteria, list) else []
-    return [criterion.get("metricName") for criterion in criteria if isinstance(criterion, Mapping)]
+def _read_statements(
+    essentials: Mapping[str, Any], data: Mapping[str, Any], operation_filter: OperationFilter
+) -> _Statements | str:
+    """What the alert says, or why none of it is a failed backup."""
+    context = data.get("alertContext")
+    no_failure = _other_backup_alert(essentials, parse_object(context))
+    if no_failure:
+        return no_failure
+    verdict = partial(judge, operation_filter=operation_filter)
+    rows = read_rows(context, verdict)
+    custom = read_rows(data.get("customProperties"), verdict, lists_hold_rows=False)
+    counted = [row for row in rows if row.counts] or [row for row in custom if row.counts]
+    reasons = [row.verdict.ignore_reason for row in counted]
+    if reasons and all(reasons):
+        return str(reasons[0])
+    targets = [each for name in _TARGETS for row in read_rows(essentials.get(name), verdict) for each in row.texts]
+    common = [text for row in (custom[0], rows[0]) for text in row.texts]
+    others = [*custom[1:], *rows[1:]]
+    return _Statements(
+        [*targets, *common],
+        [text for row in others if not row.verdict.ignore_reason for text in row.texts],
+        [text for row in others if row.verdict.ignore_reason for text in row.texts],
+    )
 
 
-def _read_ids(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime) -> Alert | Ignored:
-    ids = [resource_id for text in texts for resource_id in ids_in(text)]
-    instances = _parse_ids(ids, BackupInstanceId.parse, MAX_INSTANCES + 1)
+def _other_backup_alert(essentials: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
+    """Why a built-in alert of Azure Backup is about no failed backup; None if it may be about one.
+
+    Microsoft Learn, "Azure Monitor based alerts for Azure Backup": those of the category Security are about what
+    somebody did on purpose, and of the jobs some are restores.
+    """
+    if not _equals(essentials.get("monitoringService"), "azure backup"):
+        return None
+    if _equals(context.get("category"), "security"):
+        return "a security alert of Azure Backup is no failed backup"
+    return RESTORE if str(essentials.get("alertRule")).lower().startswith("restore") else None
+
+
+def _read_ids(essentials: Mapping[str, Any], statements: _Statements, now: datetime) -> Alert | Ignored:
+    failed, ignored = _ids_in(statements.failed), _ids_in(statements.ignored)
+    settled = {normalize(each) for each in ignored} - {normalize(each) for each in failed}
+    ids = [each for each in (*_ids_in(statements.common), *failed) if normalize(each) not in settled]
+    well = {*_parse_ids(ignored, BackupInstanceId.parse)} - {*_parse_ids(failed, BackupInstanceId.parse)}
+    instances = tuple(each for each in _parse_ids(ids, BackupInstanceId.parse) if each not in well)
     vaults = _parse_ids(ids, BackupVaultId.parse, _MAX_VAULTS)
     if not instances and not vaults:
         return _no_instance(essentials, ids)
@@ -167,6 +218,10 @@ def _read_ids(essentials: Mapping[str, Any], texts: Sequence[str], now: datetime
     reason = ": ".join(text for text in words if isinstance(text, str) and text) or "Azure Monitor alert"
     occurred_at = _parse_time(essentials.get("firedDateTime")) or now
     return Alert(one_line(reason), occurred_at, instances, vaults, tuple(resources)[:_MAX_RESOURCES])
+
+
+def _ids_in(texts: Iterable[str]) -> list[str]:
+    return [resource_id for text in texts for resource_id in ids_in(text)]
 
 
 def _no_instance(essentials: Mapping[str, Any], ids: Sequence[str]) -> Ignored:
@@ -181,8 +236,8 @@ def _no_instance(essentials: Mapping[str, Any], ids: Sequence[str]) -> Ignored:
     return Ignored("OtherService", f"it is of {name} and names no backup instance and no Backup vault")
 
 
-def _parse_ids(ids: Iterable[str], parse: Callable[[object], Id], limit: int) -> tuple[Id, ...]:
-    """The first ids that can be parsed, each once."""
+def _parse_ids(ids: Iterable[str], parse: Callable[[object], Id], limit: int | None = None) -> tuple[Id, ...]:
+    """The first ids that can be parsed, each once; all of them without a limit."""
     parsed: dict[Id, None] = {}
     for resource_id in ids:
         try:

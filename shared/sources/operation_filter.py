@@ -1,20 +1,34 @@
 """Filter of failed Resource Manager operations: which of them say that an instance's protection failed.
 
-A failing sync is itself a failed action on the instance: healing it would go round in circles. Restores and
-validations fail for reasons of their own and leave the instance's protection as it was. Of the rest, the
-operator's setting decides.
+A failing sync is itself a failed action on the instance: healing it would go round in circles. Restores, reads and
+validations fail for reasons of their own and leave the instance's protection as it was. Who deletes an instance, or
+stops or suspends its backups, does not want it mended. Of the rest, the operator's setting decides. The list is the
+same for events and for alerts.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from shared.domain.resource_ids import INSTANCE_OPERATIONS
+from shared.sources.json_text import parse_object
 
-_IGNORED = ("sync/", "restore/", "rehydrate/", "validate", "findrestorabletimeranges/")
-"""How the names of operations that never count begin, after `INSTANCE_OPERATIONS`."""
+_IGNORED = (
+    "sync/",
+    "restore/",
+    "rehydrate/",
+    "validate",
+    "findrestorabletimeranges/",
+    "recoverypoints/",
+    "operationresults/",
+    "delete/",
+    "stopprotection/",
+    "suspendbackups/",
+    "read/",
+)
+"""How the names of operations that never count begin, after `INSTANCE_OPERATIONS` (Microsoft Learn, "Azure
+permissions for Storage", Microsoft.DataProtection)."""
 _APPLICATION_CLAIMS = ("appid", "azp")
 """Where the claims of a token name the application that it was given to (Microsoft Learn, "Access token claims")."""
 
@@ -47,16 +61,6 @@ class OperationFilter:
         if self.own_client_id and _has_claim(parse_object(data.get("claims")), self.own_client_id):
             return f"{quoted} was this app's own doing"
         return None
-
-
-def parse_object(value: object) -> Mapping[str, Any]:
-    """A JSON object, or one that comes as JSON text, as Azure does with `claims`; empty for anything else."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _has_claim(claims: Mapping[str, Any], client_id: str) -> bool:
