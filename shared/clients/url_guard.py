@@ -4,11 +4,21 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-_URL = re.compile(r"https://[A-Za-z0-9.:-]+/[A-Za-z0-9\-._~:/?@!$&'()*+,;=%]*")
-"""All that RFC 3986 allows, less user info, brackets and fragment: nothing on which two URL parsers could disagree."""
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_URL = re.compile(
+    rf"https://(?P<host>{_LABEL}(?:\.{_LABEL})*)(?::(?P<port>[1-9][0-9]{{0,4}}))?"
+    r"/(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*",
+    re.IGNORECASE,
+)
+"""RFC 3986, less user info, brackets, fragment and stray percent signs, its host as RFC 1123, section 2.1, has it (ARM
+names none in another script): nothing on which two URL parsers could disagree."""
+_MAX_HOST_CHARS = 253
+_MAX_PORT = 65_535
+_MAX_URL_CHARS = 16_384
+"""Five times the longest that was seen."""
 _PATH_TRAVERSAL = re.compile(r"/(\.|%2e){1,2}(;|/|$)|%2f|%5c|%25", re.IGNORECASE)
 _MAX_QUOTED_CHARS = 300
-_DEFAULT_PORT = ":443"
+_DEFAULT_PORT = 443
 
 
 class UnsafeUrl(ValueError):
@@ -31,12 +41,13 @@ def check_url(kind: str, url: str, subscription_id: str, hosts: Sequence[str]) -
     quoted = ascii(url[:_MAX_QUOTED_CHARS])
     if not url.lower().startswith("https://"):
         raise UnsafeUrl(f"the {kind} {quoted} is not https")
-    if not _URL.fullmatch(url):
+    form = _URL.fullmatch(url) if len(url) <= _MAX_URL_CHARS else None
+    port = int(form["port"] or _DEFAULT_PORT) if form else 0
+    if form is None or len(form["host"]) > _MAX_HOST_CHARS or port > _MAX_PORT:
         raise UnsafeUrl(f"the {kind} {quoted} is malformed")
-    parts = urlsplit(url)
-    if not any(_matches(parts.netloc.lower(), allowed) for allowed in hosts):
+    if not any(_matches(form["host"].lower(), port, allowed.lower()) for allowed in hosts):
         raise UnsafeUrl(f"the {kind} {quoted} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS")
-    path = parts.path.lower()
+    path = urlsplit(url).path.lower()
     if _PATH_TRAVERSAL.search(path):
         raise UnsafeUrl(f"the {kind} {quoted} has dot segments or an encoded slash in its path")
     if not path.startswith(f"/subscriptions/{subscription_id.lower()}/"):
@@ -45,6 +56,8 @@ def check_url(kind: str, url: str, subscription_id: str, hosts: Sequence[str]) -
         raise UnsafeUrl(f"the {kind} {quoted} is nothing of Microsoft.DataProtection")
 
 
-def _matches(host: str, allowed: str) -> bool:
-    host, allowed = host.removesuffix(_DEFAULT_PORT), allowed.removesuffix(_DEFAULT_PORT)
-    return host == allowed or (allowed.startswith("*.") and host.endswith(allowed[1:]))
+def _matches(host: str, port: int, allowed: str) -> bool:
+    name, _, allowed_port = allowed.partition(":")
+    if str(port) != (allowed_port or str(_DEFAULT_PORT)):
+        return False
+    return host == name or (name.startswith("*.") and host.endswith(name[1:]))
