@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dev.azure_simulator.backup_provider import BackupProvider
 from dev.azure_simulator.data_protection import ArmRequest, DataProtection
 from dev.azure_simulator.errors import cloud_error, fault_response
 from dev.azure_simulator.managed_identity import ARM_AUDIENCES, ManagedIdentity, TokenRefused
@@ -40,7 +41,7 @@ class _Route(NamedTuple):
     faults: str | None
     """The key of the list in a behaviour."""
     handle: Callable[[Any, ArmRequest], Response]
-    """A method of the resource provider, `DataProtection` or `ResourceGraph`."""
+    """A method of one of the providers."""
 
 
 _ROUTES = [
@@ -63,6 +64,12 @@ _ROUTES = [
         _Route("sync", "POST", _INSTANCE + "/sync", "syncFaults", DataProtection.sync),
         _Route("instance", "GET", _INSTANCE, "readFaults", DataProtection.read),
         _Route("instances", "GET", _VAULT + "/backupInstances", None, DataProtection.list),
+        _Route("backup", "POST", _INSTANCE + "/backup", "backupFaults", BackupProvider.backup),
+        _Route("policy", "GET", _VAULT + "/backupPolicies/(?P<policy>[^/]+)", None, BackupProvider.policy),
+        _Route("job", "GET", _VAULT + "/backupJobs/(?P<job>[^/]+)", None, BackupProvider.job),
+        _Route("jobs", "GET", _VAULT + "/backupJobs", None, BackupProvider.jobs),
+        _Route("recoveryPoints", "GET", _INSTANCE + "/recoveryPoints", None, BackupProvider.recovery_points),
+        _Route("timeRanges", "POST", _INSTANCE + "/findRestorableTimeRanges", None, BackupProvider.time_ranges),
         _Route("graph", "POST", r"/providers/Microsoft\.ResourceGraph/resources", None, ResourceGraph.resources),
         _Route("subscriptions", "GET", "/subscriptions", None, DataProtection.subscriptions),
     )
@@ -83,8 +90,8 @@ class Arm:
         """`identity` tells whose tokens are good."""
         self._vaults = vaults
         self._identity = identity
-        self._data_protection = data_protection
-        self._graph = graph
+        backups = BackupProvider(vaults, data_protection)
+        self._providers = {type(provider).__name__: provider for provider in (data_protection, backups, graph)}
         self._throttling = throttling
 
     async def answer(self, request: Request, body: bytes) -> tuple[str, Response]:
@@ -131,7 +138,7 @@ class Arm:
             return cloud_error(405, "HttpMethodNotSupported", message, {"Allow": route.method})
         if fault := self._vaults.next_fault(instance, route.faults):
             return fault_response(fault)
-        provider = self._graph if route.kind == "graph" else self._data_protection
+        provider = self._providers[route.handle.__qualname__.partition(".")[0]]
         return route.handle(provider, ArmRequest(request, body, names, instance, time.time()))
 
     def _instance(self, names: dict[str, str]) -> Instance | None:

@@ -51,6 +51,14 @@ class Behaviour(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     """Sent as Azure-AsyncOperation; `{url}` (the true one), `{base}` and `{operationId}` are filled in."""
     omit_async_header: bool = False
     omit_location_header: bool = False
+    backup_faults: tuple[Fault, ...] = ()
+    backup_refusal: Json | None = None
+    """The operation of a backup on demand ends with this error, and there is no job."""
+    backup_seconds: Seconds = 1
+    """How long its job goes on after its operation."""
+    backup_status: Literal["Completed", "CompletedWithWarnings", "Failed", "Cancelled"] = "Completed"
+    """How the job ends."""
+    backup_error: Json | None = None
 
 
 def check_behaviour(document: Json) -> Json:

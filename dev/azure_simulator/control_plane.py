@@ -1,6 +1,7 @@
 """The control plane `/_simulator/...`: a test or the demo sets up instances and faults, and reads what was asked."""
 
 import time
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from dev.azure_simulator.backups import Backups, JobDocument, Policy
 from dev.azure_simulator.behaviour import MISSING_PERMISSIONS, Behaviour, Fault, Json, check_behaviour
 from dev.azure_simulator.data_protection import DataProtection, show_instance
 from dev.azure_simulator.errors import cloud_error
@@ -35,6 +37,9 @@ class _InstanceDocument(msgspec.Struct, rename="camel", forbid_unknown_fields=Tr
     protection_state: str = "ProtectionError"
     data_source_id: str | None = None
     behaviour: Json = {}
+    policy: Policy = Policy()
+    recovery_points: list[datetime] = []
+    jobs: list[JobDocument] = []
 
 
 class _Settings(Behaviour, frozen=True):
@@ -153,6 +158,7 @@ def _new_instance(document: _InstanceDocument) -> Instance:
         error_details=_DEFAULT_ERROR if document.protection_state == "ProtectionError" else None,
         data_source_id=document.data_source_id or disk,
         behaviour=check_behaviour(document.behaviour),
+        backups=Backups.of(document.policy, document.recovery_points, document.jobs),
     )
 
 

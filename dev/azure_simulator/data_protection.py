@@ -65,7 +65,7 @@ class DataProtection:
         """`POST .../backupInstances/{name}/sync`."""
         instance = call.instance
         if instance is None:
-            return self._not_found(call)
+            return self.not_found(call)
         try:
             msgspec.json.decode(call.body, type=_SyncRequest)
         except msgspec.DecodeError as error:
@@ -79,18 +79,18 @@ class DataProtection:
         behaviour = self._vaults.behaviour(instance)
         if behaviour.sync_status == 200:
             return Response()
-        return Response(status_code=202, headers=self._follow(call, operation, behaviour))
+        return Response(status_code=202, headers=self.follow(call, operation, behaviour))
 
     def read(self, call: ArmRequest) -> Response:
         """`GET .../backupInstances/{name}`."""
         if call.instance is None:
-            return self._not_found(call)
+            return self.not_found(call)
         return JSONResponse(show_instance(call.instance, call.now))
 
     def list(self, call: ArmRequest) -> Response:
         """`GET .../backupInstances`: one page, and the link to the next one."""
         if not self._vaults.has(*call.vault_key):
-            return self._not_found(call)
+            return self.not_found(call)
         after = call.request.query_params.get("$skipToken", "")
         rest = [instance for instance in self._vaults.instances(call.vault_key) if instance.id.key > after]
         page = rest[: self.page_size]
@@ -125,7 +125,8 @@ class DataProtection:
         answer["endTime"] = _iso(operation.ends)
         if operation.error:
             answer["error"] = operation.error
-        answer["properties"] = {"objectType": "OperationJobExtendedInfo", "jobId": operation.job_id}
+        if operation.job_id:
+            answer["properties"] = {"objectType": "OperationJobExtendedInfo", "jobId": operation.job_id}
         return JSONResponse(answer)
 
     def operation_results(self, call: ArmRequest) -> Response:
@@ -134,7 +135,7 @@ class DataProtection:
         if operation is None:
             return self._operation_not_found(call)
         if operation.status(call.now) == "Inprogress":
-            follow = self._follow(call, operation, self._vaults.behaviour(call.instance))
+            follow = self.follow(call, operation, self._vaults.behaviour(call.instance))
             return Response(status_code=202, headers=follow)
         if operation.error:
             # What the call would have answered, had it waited for the end: ARM's rule for this URL.
@@ -146,7 +147,7 @@ class DataProtection:
         operation = self._vaults.operation(call.names["operation"])
         return operation if operation and operation.instance_id.vault_key == call.vault_key else None
 
-    def _follow(self, call: ArmRequest, operation: Operation, behaviour: Behaviour) -> dict[str, str]:
+    def follow(self, call: ArmRequest, operation: Operation, behaviour: Behaviour) -> dict[str, str]:
         """The headers that say where and when to ask how the operation is going."""
         version = call.request.query_params["api-version"]
         vault = f"{self._base_url}{operation.instance_id.vault_path}"
@@ -161,7 +162,7 @@ class DataProtection:
             headers["Location"] = f"{vault}/operationResults/{operation.id}?api-version={version}"
         return headers
 
-    def _not_found(self, call: ArmRequest) -> Response:
+    def not_found(self, call: ArmRequest) -> Response:
         """The outermost thing of the path that does not exist, as Resource Manager reports it."""
         subscription, group, vault = call.names["subscription"], call.names["group"], call.names["vault"]
         if not self._vaults.has(subscription):
@@ -184,8 +185,11 @@ def show_instance(instance: Instance, now: float) -> Json:
     state = instance.state(now)
     properties: Json = {
         "friendlyName": instance.id.name,
-        "dataSourceInfo": _data_source(instance.data_source_id),
-        "policyInfo": {"policyId": f"{instance.id.vault_path}/backupPolicies/daily", "policyVersion": ""},
+        "dataSourceInfo": _data_source(instance),
+        "policyInfo": {
+            "policyId": f"{instance.id.vault_path}/backupPolicies/{instance.backups.policy.name}",
+            "policyVersion": "",
+        },
         "protectionStatus": {"status": state},
         "currentProtectionState": state,
         "provisioningState": "Succeeded",
@@ -197,15 +201,13 @@ def show_instance(instance: Instance, now: float) -> Json:
     return {"id": str(instance.id), "name": instance.id.name, "type": _TYPE, "properties": properties}
 
 
-def _data_source(resource_id: str) -> Json:
-    segments = resource_id.strip("/").split("/")
-    kind = "/".join(segments[5:7]) if len(segments) > 7 else ""
+def _data_source(instance: Instance) -> Json:
     return {
-        "resourceID": resource_id,
-        "resourceUri": resource_id,
-        "resourceName": segments[-1],
-        "resourceType": kind,
-        "datasourceType": kind,
+        "resourceID": instance.data_source_id,
+        "resourceUri": instance.data_source_id,
+        "resourceName": instance.data_source_id.rpartition("/")[2],
+        "resourceType": instance.data_source_type,
+        "datasourceType": instance.data_source_type,
         "resourceLocation": "westeurope",
         "objectType": "Datasource",
     }

@@ -12,6 +12,7 @@ from typing import Self
 
 import msgspec
 
+from dev.azure_simulator.backups import Backups
 from dev.azure_simulator.behaviour import MISSING_PERMISSIONS, Behaviour, Fault, Json
 
 _INSTANCE_ID = re.compile(
@@ -71,7 +72,7 @@ class InstanceId:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One accepted sync. Times are seconds since 1970-01-01T00:00:00Z."""
+    """One accepted sync or backup. Times are seconds since 1970-01-01T00:00:00Z."""
 
     id: str
     instance_id: InstanceId
@@ -80,7 +81,7 @@ class Operation:
     final_status: str
     error: Json | None
     state_after: str
-    job_id: str
+    job_id: str | None
 
     def status(self, now: float) -> str:
         """As this service spells it: `Inprogress`, then the final status."""
@@ -100,6 +101,13 @@ class Instance:
     faults_used: Counter[str] = field(default_factory=Counter)
     """How many faults of each list, by the list's key in a behaviour."""
     operation: Operation | None = None
+    backups: Backups = field(default_factory=Backups)
+
+    @property
+    def data_source_type(self) -> str:
+        """The resource type of the datasource; empty if its id is none of a resource."""
+        segments = self.data_source_id.strip("/").split("/")
+        return "/".join(segments[5:7]) if len(segments) > 7 else ""
 
     def settle(self, now: float) -> None:
         """Take over the result of an operation that has ended by now."""
@@ -199,6 +207,28 @@ class Vaults:
         )
         self._operations[operation.id] = operation
         instance.operation = operation
+        return operation
+
+    def start_backup(self, instance: Instance, now: float) -> Operation:
+        """Begin a backup on demand: its operation ends soon, and names the job that goes on."""
+        behaviour = self.behaviour(instance)
+        refusal = behaviour.backup_refusal
+        job_id = None
+        if refusal is None:
+            job_seconds = behaviour.operation_seconds + behaviour.backup_seconds
+            job = instance.backups.take(now, job_seconds, behaviour.backup_status, behaviour.backup_error)
+            job_id = f"{instance.id.vault_path}/backupJobs/{job.id}"
+        operation = Operation(
+            id=_operation_id(),
+            instance_id=instance.id,
+            started=now,
+            ends=now + behaviour.operation_seconds,
+            final_status="Succeeded" if refusal is None else "Failed",
+            error=refusal,
+            state_after=instance.protection_state,
+            job_id=job_id,
+        )
+        self._operations[operation.id] = operation
         return operation
 
 
