@@ -44,6 +44,7 @@ def meta() -> MetaApi:
     """The routes about the API itself."""
     health = Health(
         healing.store,
+        healing.buckets,
         healing.jobs,
         _poison_jobs,
         lambda: healing.tokens().get(),

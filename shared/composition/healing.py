@@ -103,7 +103,7 @@ def sweep() -> Sweep:
     graph = ResourceGraph(
         settings().arm_endpoint, settings().sweep_subscriptions, _arm_transport(), utc_now, time.sleep
     )
-    quota = SweepQuota(_write_limit(), _buckets(), utc_now)
+    quota = SweepQuota(_write_limit(), buckets(), utc_now)
     return Sweep(graph, intake(), quota, jobs(), utc_now, random.random)
 
 
@@ -123,6 +123,12 @@ def store() -> RemediationStore:
 def table() -> TableClient:
     """The app's table."""
     return connection.open_table(TABLE_NAME)
+
+
+@once
+def buckets() -> BucketStore:
+    """The buckets of the rate limits."""
+    return BucketStore(table())
 
 
 @once
@@ -170,19 +176,14 @@ def _cache() -> PollCache:
 
 
 @once
-def _buckets() -> BucketStore:
-    return BucketStore(table())
-
-
-@once
 def _write_limiter() -> RateLimiter:
-    return RateLimiter("writes", _write_limit(), _buckets(), utc_now)
+    return RateLimiter("writes", _write_limit(), buckets(), utc_now)
 
 
 @once
 def _read_limiter() -> RateLimiter:
     limit = Gcra(settings().arm_read_burst, settings().arm_reads_per_second)
-    return RateLimiter("reads", limit, _buckets(), utc_now)
+    return RateLimiter("reads", limit, buckets(), utc_now)
 
 
 def _write_limit() -> Gcra:

@@ -6,7 +6,7 @@ Fields that a later version of the app added survive being read and written.
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -19,10 +19,11 @@ Document = dict[str, Any]
 Part = TypeVar("Part", Attempt, Transition, Remediation)
 _KINDS = (Remediation, Attempt, Transition)
 _NAMES = {kind: {field.name: field.encode_name for field in msgspec.structs.fields(kind)} for kind in _KINDS}
-_TIMES = {
-    kind: [_NAMES[kind][name] for name, hint in get_type_hints(kind).items() if hint in (datetime, datetime | None)]
+_TIME_FIELDS = {
+    kind: [name for name, hint in get_type_hints(kind).items() if hint in (datetime, datetime | None)]
     for kind in _KINDS
 }
+_TIMES = {kind: [_NAMES[kind][name] for name in names] for kind, names in _TIME_FIELDS.items()}
 _FIELDS = {kind: frozenset(_NAMES[kind].values()) for kind in _KINDS}
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -66,6 +67,7 @@ def from_json(text: str) -> Remediation:
     try:
         document = json.loads(text)
         remediation = msgspec.convert(document, Remediation, dec_hook=_decode)
+        _check(remediation)
         return msgspec.structs.replace(
             remediation,
             unknown=_unknown_fields(Remediation, document),
@@ -88,6 +90,22 @@ def _decode(kind: type, value: object) -> object:
     if kind is BackupInstanceId:
         return BackupInstanceId.parse(value)
     raise NotImplementedError(kind)
+
+
+def _check(remediation: Remediation) -> None:
+    """What types do not say, and writing and polling need.
+
+    Raises:
+        ValueError: it does not hold.
+    """
+    parts: tuple[Remediation | Attempt | Transition, ...] = (remediation, *remediation.attempts, *remediation.history)
+    for part in parts:
+        for name in _TIME_FIELDS[type(part)]:
+            time = getattr(part, name)
+            if time is not None and time.tzinfo is not UTC:
+                raise ValueError(f"{name} is not in UTC")
+    if remediation.due_at is None and not remediation.status.is_terminal:
+        raise ValueError("it has not ended and is never due")
 
 
 def _with_unknown_fields(part: Part, document: Mapping[str, Any]) -> Part:

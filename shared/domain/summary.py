@@ -10,7 +10,10 @@ from datetime import datetime
 import msgspec
 
 from shared.clock import from_millis, to_millis
-from shared.domain.remediation import Remediation, Status, opened_at_of
+from shared.domain.remediation import Remediation, Status, is_remediation_id, opened_at_of
+
+_SLASHES_IN_ID = 10
+"""In the ARM id of every backup instance; names have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,11 @@ def summary_from_text(remediation_id: str, text: str) -> Summary:
         ValueError: the text was never written by it.
     """
     try:
+        if not is_remediation_id(remediation_id):
+            raise ValueError("its row has no remediation's id")
         stored = msgspec.convert(json.loads(text), _Columns)
+        if stored.instance.count("/") != _SLASHES_IN_ID:
+            raise ValueError("its instance has no ARM id")
         return Summary(
             id=remediation_id,
             status=stored.status,

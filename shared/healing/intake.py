@@ -20,7 +20,7 @@ from shared.healing.transition_log import log_transitions
 from shared.storage.conflicts import WriteConflict, retry_on_conflict
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import LatestPointer, Stored
+from shared.storage.table_rows import LatestPointer, Stored, shard_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,9 @@ class Intake:
             return self.store.load(pointer.remediation_id)
         except CorruptDocument as corrupt:
             # An unreadable record must not keep its instance from being healed.
-            logs.error("remediation.corrupt", remediationId=pointer.remediation_id, reason=str(corrupt))
+            self.store.corrupt_rows.report(
+                shard_of(pointer.remediation_id), f"r:{pointer.remediation_id}", str(corrupt)
+            )
             return corrupt
 
     def _resume(self, pointer: LatestPointer) -> Latest:

@@ -31,12 +31,14 @@ from shared.logs import LogRelay
 from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import InvalidJob, ShardJob
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import SHARDS, Change, DueEntry
+from shared.storage.table_rows import SHARDS, Change, DueEntry, shard_of
 
 _POLL_TIMEOUT = timedelta(seconds=25)
 """New polls are made for so long; below the default schedule of 30 s, so that the next run is on time."""
 _PUBLISH_TIMEOUT = timedelta(seconds=10)
 """Beyond that, for outcomes: a topic that keeps silent must not keep the next run waiting."""
+_FAILED_POLL_INTERVAL = timedelta(minutes=5)
+"""Before a remediation is polled again whose poll failed in a way that nobody foresaw."""
 _READ_AHEAD = 8
 """Remediations read, for each poll that can be made at the same time."""
 
@@ -184,14 +186,15 @@ class Poller:
         except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
             reason = logs.describe_exception(failure)
             logs.error("poll.failed", remediationId=due.entry.remediation_id, reason=reason)
+            if not isinstance(failure, AzureError):
+                self._put_off(due.entry, _FAILED_POLL_INTERVAL)
             return _Polled(True, None)
 
     def _change(self, entry: DueEntry, row: Change | CorruptDocument | None) -> Change | None:
         """The change to be stored for the entry's remediation; None if nothing is."""
         if isinstance(row, CorruptDocument):
-            logs.error("remediation.corrupt", remediationId=entry.remediation_id, reason=str(row))
-            with suppress(WriteConflict):
-                self._store.put_off(entry, self._now() + SET_ASIDE_INTERVAL)
+            self._store.corrupt_rows.report(shard_of(entry.remediation_id), f"r:{entry.remediation_id}", str(row))
+            self._put_off(entry, SET_ASIDE_INTERVAL)
             return None
         if row is None:
             self._resume_or_drop(entry)
@@ -203,6 +206,11 @@ class Poller:
         return self._cache_or_store(
             Change(row.stored, after if self._publisher else state_machine.skip_announcement(after))
         )
+
+    def _put_off(self, entry: DueEntry, interval: timedelta) -> None:
+        """Poll no sooner what cannot be polled now; if that cannot be stored, the next run finds it as it is."""
+        with suppress(WriteConflict, AzureError):
+            self._store.put_off(entry, self._now() + interval)
 
     def _resume_or_drop(self, entry: DueEntry) -> None:
         """There is an entry and no row: its host is about to write it, or has died; or the row was purged."""

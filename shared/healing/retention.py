@@ -25,4 +25,5 @@ class Retention:
         """
         opened_before = self.now() - timedelta(days=self.retention_days)
         purged = sum(self.store.purge(shard, opened_before) for shard in SHARDS)
+        self.store.corrupt_rows.purge()
         logs.info("remediations.purged", count=purged, openedBefore=opened_before)

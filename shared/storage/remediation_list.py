@@ -14,7 +14,6 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from shared import logs
 from shared.domain.remediation import Status, id_prefix, opened_at_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
@@ -64,6 +63,7 @@ class RemediationReader:
     def __init__(self, table: TableClient, store: RemediationStore, now: Callable[[], datetime]) -> None:
         """Read from the table in which the store writes."""
         self._table = table
+        self._corrupt_rows = store.corrupt_rows
         self._summaries = SummaryCache(table, store)
         self._now = now
 
@@ -93,11 +93,19 @@ class RemediationReader:
             for row in heapq.merge(*queries, key=_row_key):
                 if len(found) == top:
                     return Page(tuple(found), found[-1].remediation.id)
-                found += _readable(row)
+                found += self._readable(row)
             after, requests = end, requests + sum(query.requests for query in queries)
             if requests >= _MAX_REQUESTS and end != _end_of(filters):
                 return Page(tuple(found), after)
         return Page(tuple(found), None)
+
+    def _readable(self, row: Mapping[str, Any]) -> list[Stored]:
+        try:
+            return [stored_in(row)]
+        except CorruptDocument as corrupt:
+            # One record that cannot be read must not keep the others from being seen.
+            self._corrupt_rows.report(row["PartitionKey"], _row_key(row), str(corrupt))
+            return []
 
 
 class _Query:
@@ -157,12 +165,3 @@ def _place(moment: datetime) -> str:
 def _row_key(row: Mapping[str, Any]) -> str:
     key: str = row["RowKey"]
     return key
-
-
-def _readable(row: Mapping[str, Any]) -> list[Stored]:
-    try:
-        return [stored_in(row)]
-    except CorruptDocument as corrupt:
-        # One record that cannot be read must not keep the others from being seen.
-        logs.error("remediation.corrupt", remediationId=_row_key(row).removeprefix("r:"), reason=str(corrupt))
-        return []

@@ -10,7 +10,7 @@ row's `EntryAt`. So a save that only moves the due time later writes one row; th
 entry moves it. Entries that no row names are stale and are removed when met.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate, chain, islice
 from typing import Any
@@ -18,15 +18,24 @@ from typing import Any
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
-from shared.clock import to_millis
+from shared.clock import to_millis, utc_now
 from shared.domain import document_limits, state_machine
-from shared.domain.remediation import Remediation, Status, id_prefix, instance_key_of
+from shared.domain.remediation import (
+    Remediation,
+    Status,
+    id_prefix,
+    instance_key_of,
+    is_remediation_id,
+    opened_at_of,
+)
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.logs import describe_exception
 from shared.storage.conflicts import WriteConflict
+from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.table_rows import (
     Change,
+    CorruptRow,
     DueEntry,
     LatestPointer,
     Saved,
@@ -74,9 +83,11 @@ Found = dict[str, Stored | CorruptDocument]
 class RemediationStore:
     """The rows of all remediations. Raises `azure.core.exceptions.AzureError` where storage cannot be reached."""
 
-    def __init__(self, table: TableClient) -> None:
+    def __init__(self, table: TableClient, now: Callable[[], datetime] = utc_now) -> None:
         """Keep everything in this table."""
         self._table = table
+        self.corrupt_rows = CorruptRows(table, now)
+        """Where this store, and whoever reads its rows, reports those that cannot be read."""
 
     def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored | None:
         """Begin a remediation: claim its instance, then write its due entry and its row.
@@ -128,6 +139,8 @@ class RemediationStore:
         Raises:
             CorruptDocument: the row is there and cannot be read.
         """
+        if not is_remediation_id(remediation_id):
+            return None
         try:
             row = self._table.get_entity(shard_of(remediation_id), f"r:{remediation_id}")
         except ResourceNotFoundError:
@@ -191,12 +204,11 @@ class RemediationStore:
     def due(self, shard: str, now: datetime, limit: int) -> list[DueEntry]:
         """The entries of a shard up to now, soonest first, no more than asked for."""
         # ";" follows ":" in ASCII: it ends the range behind every key that begins like this.
-        rows = self._entries(shard, f"d:{to_millis(now):013d};", min(limit, _PAGE_SIZE))
-        return [entry_in(row) for row in islice(rows, limit)]
+        return list(islice(self._entries(shard, f"d:{to_millis(now):013d};", min(limit, _PAGE_SIZE)), limit))
 
     def soonest(self, shard: str) -> DueEntry | None:
         """The first entry of a shard, due or not."""
-        return next(map(entry_in, self._entries(shard, "d;", page_size=1)), None)
+        return next(self._entries(shard, "d;", page_size=1), None)
 
     def purge(self, shard: str, opened_before: datetime) -> int:
         """Remove ended remediations that were opened before then, and latest pointers that name one of them.
@@ -260,9 +272,24 @@ class RemediationStore:
 
     def _pointer(self, shard: str, instance_key: str) -> LatestPointer | None:
         try:
-            return pointer_in(self._table.get_entity(shard, pointer_key(instance_key)))
+            row = self._table.get_entity(shard, pointer_key(instance_key))
         except ResourceNotFoundError:
             return None
+        try:
+            return pointer_in(row)
+        except CorruptRow as corrupt:
+            self.corrupt_rows.report(shard, pointer_key(instance_key), str(corrupt))
+            return self._pointer_from_rows(shard, instance_key, etag_of(row))
+
+    def _pointer_from_rows(self, shard: str, instance_key: str, etag: str) -> LatestPointer:
+        """What the latest pointer should say, by the instance's remediations; it is written when the next one opens."""
+        rows = self._table.query_entities(
+            f"PartitionKey eq '{shard}' and RowKey gt 'r:' and RowKey lt 'r;' and InstanceKey eq '{instance_key}'",
+            select=["RowKey"],
+        )
+        names = (row["RowKey"].removeprefix("r:") for row in rows)
+        ids = list(islice(filter(is_remediation_id, names), MAX_OPENINGS))
+        return LatestPointer(ids[0] if ids else "", tuple(map(opened_at_of, ids)), etag)
 
     def _create(self, row: Mapping[str, Any]) -> str | None:
         """The new row's ETag; None if there is one with its key, which is left as it is."""
@@ -273,14 +300,19 @@ class RemediationStore:
         except ResourceExistsError:
             return None
 
-    def _entries(self, shard: str, end: str, page_size: int) -> Iterator[Mapping[str, Any]]:
-        return iter(
-            self._table.query_entities(
-                f"PartitionKey eq '{shard}' and RowKey gt 'd:' and RowKey lt '{end}'",
-                results_per_page=page_size,
-                select=["RowKey"],
-            )
+    def _entries(self, shard: str, end: str, page_size: int) -> Iterator[DueEntry]:
+        """The entries up to a key; one that cannot be read is removed: the entry that counts is named by its row."""
+        rows = self._table.query_entities(
+            f"PartitionKey eq '{shard}' and RowKey gt 'd:' and RowKey lt '{end}'",
+            results_per_page=page_size,
+            select=["PartitionKey", "RowKey"],
         )
+        for row in rows:
+            try:
+                yield entry_in(row)
+            except CorruptRow as corrupt:
+                self.corrupt_rows.report(shard, row["RowKey"], str(corrupt))
+                self._table.delete_entity(row["PartitionKey"], row["RowKey"])
 
     def _load_range(self, first_id: str, last_id: str, condition: str, columns: list[str] | None = None) -> Found:
         in_range = f"RowKey ge 'r:{first_id}' and RowKey le 'r:{last_id}'"

@@ -14,8 +14,7 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from shared import logs
-from shared.domain.remediation import id_prefix
+from shared.domain.remediation import id_prefix, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.summary import Summary, summarize, summary_from_text
 from shared.logs import LogRelay
@@ -36,6 +35,7 @@ class _Shard:
     def __init__(self, table: TableClient, store: RemediationStore, partition: str, opened_since: datetime) -> None:
         self._table = table
         self._store = store
+        self._partition = partition
         # Ids count down with time: what is newer sorts first.
         self._all = f"PartitionKey eq '{partition}' and RowKey gt 'r:' and RowKey lt 'r:{id_prefix(opened_since)};'"
         self._read_at: datetime | None = None
@@ -69,21 +69,22 @@ class _Shard:
         without: list[str] = []
         for row in rows:
             remediation_id = row["RowKey"].removeprefix("r:")
-            if "Summary" not in row:
-                without.append(remediation_id)
-                continue
             try:
-                yield summary_from_text(remediation_id, row["Summary"])
+                if "Summary" in row:
+                    yield summary_from_text(remediation_id, row["Summary"])
+                    continue
             except ValueError as corrupt:
-                logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(corrupt))
+                self._store.corrupt_rows.report(self._partition, row["RowKey"], str(corrupt))
+            if is_remediation_id(remediation_id):
+                without.append(remediation_id)
         yield from self._from_documents(without)
 
     def _from_documents(self, ids: list[str]) -> Iterator[Summary]:
-        """Of rows that an older version of the app wrote."""
+        """Of rows whose summary is missing or cannot be read."""
         for start in range(0, len(ids), BATCH_SIZE):
             for remediation_id, found in self._store.load_all(ids[start : start + BATCH_SIZE]).items():
                 if isinstance(found, CorruptDocument):
-                    logs.error("remediation.corrupt", remediationId=remediation_id, reason=str(found))
+                    self._store.corrupt_rows.report(self._partition, f"r:{remediation_id}", str(found))
                 else:
                     yield summarize(found.remediation)
 

@@ -19,7 +19,7 @@ from typing import Any
 from azure.core import MatchConditions
 
 from shared.clock import from_millis, to_millis
-from shared.domain.remediation import Remediation, opened_at_of
+from shared.domain.remediation import Remediation, instance_key_of, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import CorruptDocument, from_json, to_json
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import summary_to_text
@@ -31,8 +31,12 @@ _CLAIM_TIMEOUT = timedelta(hours=12)
 _MAX_PROPERTY_CHARS = 30_000
 """Characters of a document in one property: below the 64 KiB of UTF-16 that a property may hold."""
 
-_UNREADABLE = (ValueError, KeyError, TypeError, OverflowError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 """Raised by a row that was damaged, or written by another version of the app."""
+
+
+class CorruptRow(ValueError):
+    """A row other than a remediation's cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,8 @@ def stored_in(row: Mapping[str, Any]) -> Stored:
     """
     try:
         remediation = _remediation_in(row)
+        if row["RowKey"] != f"r:{remediation.id}":
+            raise ValueError(f"the document is that of {remediation.id}")
         return Stored(remediation, etag_of(row), DueEntry(remediation.id, from_millis(int(row["EntryAt"]))))
     except _UNREADABLE as cause:
         raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
@@ -176,14 +182,21 @@ def pointer_key(instance_key: str) -> str:
 
 
 def pointer_in(row: Mapping[str, Any]) -> LatestPointer:
-    """The latest pointer in an `o:` row; times of openings that cannot be read do not count."""
-    opened: tuple[datetime, ...] = ()
-    with suppress(*_UNREADABLE, AttributeError):
-        opened = tuple(from_millis(int(millis)) for millis in row["Opened"].split(","))
+    """The latest pointer in an `o:` row; without its claim, if that cannot be read.
+
+    Raises:
+        CorruptRow: it names no remediation of the instance, or not when the latest ones were opened.
+    """
+    try:
+        remediation_id, opened = row["Remediation"], tuple(from_millis(int(at)) for at in row["Opened"].split(","))
+    except _UNREADABLE as cause:
+        raise CorruptRow(f"{type(cause).__name__}: {cause}") from cause
+    if not is_remediation_id(remediation_id) or pointer_key(instance_key_of(remediation_id)) != row["RowKey"]:
+        raise CorruptRow(f"it names {ascii(remediation_id)[:100]}, no remediation of this instance")
     claim: Remediation | None = None
     with suppress(*_UNREADABLE):
         claim = _remediation_in(row)
-    return LatestPointer(str(row.get("Remediation", "")), opened, etag_of(row), claim)
+    return LatestPointer(remediation_id, opened, etag_of(row), claim)
 
 
 def entry_row(entry: DueEntry) -> dict[str, Any]:
@@ -192,9 +205,19 @@ def entry_row(entry: DueEntry) -> dict[str, Any]:
 
 
 def entry_in(row: Mapping[str, Any]) -> DueEntry:
-    """The due entry in a `d:` row."""
-    _, millis, remediation_id = row["RowKey"].split(":")
-    return DueEntry(remediation_id, from_millis(int(millis)))
+    """The due entry in a `d:` row.
+
+    Raises:
+        CorruptRow: its key names no remediation of its shard, or no time.
+    """
+    try:
+        _, millis, remediation_id = row["RowKey"].split(":")
+        entry = DueEntry(remediation_id, from_millis(int(millis)))
+    except _UNREADABLE as cause:
+        raise CorruptRow(f"{type(cause).__name__}: {cause}") from cause
+    if not is_remediation_id(remediation_id) or entry_row(entry) != {name: row[name] for name in entry_row(entry)}:
+        raise CorruptRow("its key is none that a due entry of this shard has")
+    return entry
 
 
 def runs_of(entries: Iterable[DueEntry]) -> list[list[DueEntry]]:

@@ -32,7 +32,7 @@ def unexpected() -> NoReturn:
 
 
 DEFAULTS = Settings()
-META = MetaApi(Health(unexpected, unexpected, unexpected, unexpected, unexpected, unexpected))
+META = MetaApi(Health(unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, unexpected))
 
 
 def http_request(

@@ -62,7 +62,7 @@ class MemoryApp:
 
     def __init__(self, **settings: Any) -> None:
         self.clock = Clock()
-        self.store = MemoryStore()
+        self.store = MemoryStore(now=self.clock)
         self.jobs = MemoryQueue()
         self.topic = MemoryTopic()
         self.arm = HealingArm()
@@ -79,9 +79,13 @@ class MemoryApp:
             clock=self.clock,
         )
 
+    def signal(self, name: str) -> Signal:
+        """The instance of this name has failed."""
+        return Signal(instance_named(name), "Event", "backup failed", self.clock())
+
     def open(self, name: str) -> Remediation:
         """The instance of this name has failed; its job is still to be carried out."""
-        result = self.host.intake.accept(Signal(instance_named(name), "Event", "backup failed", self.clock()))
+        result = self.host.intake.accept(self.signal(name))
         assert not isinstance(result, Dropped)
         return result.remediation
 

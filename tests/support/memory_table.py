@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -13,6 +14,7 @@ from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 Row = Mapping[str, Any]
 Key = tuple[str, str]
 _TOKEN = re.compile(r"'[^']*'|\w+|[()]")
+_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
 _COMPARE: dict[str, Callable[[str, str], bool]] = {
     "eq": str.__eq__,
     "ge": str.__ge__,
@@ -78,9 +80,19 @@ class MemoryTable:
         return self._entity((partition, row))
 
     def query_entities(
-        self, query: str, select: Sequence[str] | None = None, results_per_page: int | None = None
+        self,
+        query: str,
+        select: Sequence[str] | None = None,
+        results_per_page: int | None = None,
+        raw_response_hook: Callable[[Any], None] = lambda answer: None,
+    ) -> "_Found":
+        return _Found(self._query(query, select, raw_response_hook))
+
+    def _query(
+        self, query: str, select: Sequence[str] | None, raw_response_hook: Callable[[Any], None]
     ) -> Iterator[TableEntity]:
         self._boundary()
+        raw_response_hook(SimpleNamespace(http_response=SimpleNamespace(headers={"Date": _DATE})))
         if any(f"PartitionKey eq '{partition}'" in query for partition in self.unreadable):
             raise failed(HttpResponseError, 503)
         matches = condition(query)
@@ -117,6 +129,19 @@ class MemoryTable:
         entity = TableEntity({name: value for name, value in row.items() if select is None or name in select})
         entity._metadata = {"etag": self._etags[key], "timestamp": None}
         return entity
+
+
+class _Found:
+    """Rows one by one, or all of them as one page."""
+
+    def __init__(self, rows: Iterator[TableEntity]) -> None:
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[TableEntity]:
+        return self._rows
+
+    def by_page(self) -> Iterator[list[TableEntity]]:
+        yield list(self._rows)
 
 
 def failed(kind: type[Exception], status: int) -> Any:

@@ -13,6 +13,7 @@ from shared.api import health
 from shared.api.health import Health
 from shared.api.meta import MetaApi
 from shared.domain.arm_results import Reachable, TransientFailure, new_error
+from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import SyncJob
 from shared.version import VERSION
 from tests.support.api_parts import Json, described, document
@@ -36,6 +37,7 @@ class Parts:
 
     at: datetime = OPENED
     store: Callable[[], MemoryStore] = field(default=MemoryStore)
+    buckets: Callable[[], BucketStore] = lambda: MemoryStore().buckets
     token: Callable[[], str] = lambda: "token"
     reached: Reachable | TransientFailure = TWO_SUBSCRIPTIONS
     asked: int = 0
@@ -46,7 +48,7 @@ class Parts:
 
     def health(self) -> Health:
         jobs, poison = MemoryQueue(JOB, JOB, JOB), MemoryQueue(JOB)
-        return Health(self.store, lambda: jobs, lambda: poison, self.token, self.reach, lambda: self.at)
+        return Health(self.store, self.buckets, lambda: jobs, lambda: poison, self.token, self.reach, lambda: self.at)
 
 
 def store_with_a_due_entry() -> MemoryStore:
@@ -89,10 +91,11 @@ def test_what_is_overdue_for_long_says_that_nothing_is_polled(minutes: int, stat
     ("parts", "part"),
     [
         (Parts(store=broken), "storage"),
+        (Parts(buckets=broken), "storage"),
         (Parts(token=broken), "token"),
         (Parts(reached=UNREACHABLE), "resourceManager"),
     ],
-    ids=["storage", "token", "resourceManager"],
+    ids=["storage", "buckets", "token", "resourceManager"],
 )
 def test_a_broken_part_says_why_and_the_others_how_they_are(parts: Parts, part: str) -> None:
     response = get(parts.health())
@@ -100,6 +103,16 @@ def test_a_broken_part_says_why_and_the_others_how_they_are(parts: Parts, part: 
     assert (response.status_code, document(response)["status"]) == (503, "unavailable")
     assert "all wrong" in found[part]["reason"]
     assert [name for name, check in found.items() if check["status"] != "ok"] == [part]
+
+
+def test_a_row_that_cannot_be_read_degrades_and_takes_no_host_out_of_service() -> None:
+    store = MemoryStore()
+    store.corrupt_rows.report("0", "d:junk", "no time")
+    store.corrupt_rows.report("0", "r:junk", "no document")
+    response = get(Parts(store=lambda: store).health())
+    storage = document(response)["checks"]["storage"]
+    assert (response.status_code, document(response)["status"]) == (200, "degraded")
+    assert (storage["status"], storage["corruptRows"]) == ("degraded", 2)
 
 
 def test_no_proxy_keeps_what_a_probe_is_told() -> None:

@@ -1,13 +1,16 @@
 """Retention: the daily purge of remediations that ended long ago."""
 
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
+from azure.data.tables import TableClient
 
 from shared.healing.retention import Retention
 from shared.settings import MAX_DAYS
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
+from tests.support.memory_table import MemoryTable
 from tests.support.remediations import NOW
 
 
@@ -15,6 +18,7 @@ class Purged(RemediationStore):
     """Remembers since when what ended is kept."""
 
     def __init__(self) -> None:
+        super().__init__(cast(TableClient, MemoryTable()), lambda: NOW)
         self.opened_before: list[tuple[str, datetime]] = []
 
     def purge(self, shard: str, opened_before: datetime) -> int:
