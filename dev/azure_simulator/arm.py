@@ -27,6 +27,7 @@ _VAULT = (
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
     r"/providers/Microsoft\.DataProtection/backupVaults/(?P<vault>[^/]+)"
 )
+_LOCATION = r"/subscriptions/(?P<subscription>[^/]+)/providers/Microsoft\.DataProtection/locations/(?P<location>[^/]+)"
 _INSTANCE = _VAULT + r"/backupInstances/(?P<name>[^/]+)"
 _SUBSCRIPTION = re.compile(r"/subscriptions/(?P<subscription>[^/]+)", re.IGNORECASE)
 _API_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
@@ -58,6 +59,13 @@ _ROUTES = [
             "operationResults",
             "GET",
             _VAULT + "/operationResults/(?P<operation>[^/]+)",
+            "pollFaults",
+            DataProtection.operation_results,
+        ),
+        _Route(
+            "operationResults",
+            "GET",
+            _LOCATION + "/operationResults/(?P<operation>[^/]+)",
             "pollFaults",
             DataProtection.operation_results,
         ),
@@ -176,10 +184,13 @@ def _complete(request: Request, response: Response) -> None:
     headers.setdefault("x-ms-correlation-request-id", request.headers.get("x-ms-correlation-request-id", request_id))
     if client_request_id := request.headers.get("x-ms-client-request-id"):
         headers.setdefault("x-ms-client-request-id", client_request_id)
-    # Where nothing is counted: a full bucket less this request.
+    # Where nothing is counted: a full bucket less this request. The provider has a limit of its own for GETs.
     admission: Admission | None = getattr(request.state, "admission", None)
-    kind, remaining = (
-        ("reads", 249) if request.method in _READS else ("writes", admission.remaining if admission else 199)
-    )
+    if request.method not in _READS:
+        kind, remaining = "writes", admission.remaining if admission else 199
+    elif "/providers/" in request.scope["path"]:
+        kind, remaining = "resource-requests", 998
+    else:
+        kind, remaining = "reads", 249
     headers.setdefault(f"x-ms-ratelimit-remaining-subscription-{kind}", str(remaining))
     headers.setdefault("cache-control", "no-cache")

@@ -37,9 +37,9 @@ class Behaviour(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
 
     latency_seconds: Seconds = 0
     operation_seconds: Seconds = 1
-    retry_after: Seconds | Literal["http-date"] | None = 1
-    """The header Retry-After: seconds, a date one second ahead, or not sent."""
-    final_status: Literal["Succeeded", "Failed", "Canceled"] = "Succeeded"
+    retry_after: Seconds | Literal["http-date"] | None = None
+    """The header Retry-After: seconds, a date one second ahead, or not sent, as this service often does."""
+    final_status: Literal["Succeeded", "Failed", "Canceled", "Cancelled"] = "Succeeded"
     final_error: Json | None = None
     state_after_success: str = "ProtectionConfigured"
     sync_faults: tuple[Fault, ...] = ()
@@ -49,6 +49,7 @@ class Behaviour(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fiel
     sync_status: Literal[200, 202] = 202
     operation_url: str | None = None
     """Sent as Azure-AsyncOperation; `{url}` (the true one), `{base}` and `{operationId}` are filled in."""
+    omit_job_id: bool = False
     omit_async_header: bool = False
     omit_location_header: bool = False
     backup_faults: tuple[Fault, ...] = ()

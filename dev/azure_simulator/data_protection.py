@@ -13,10 +13,13 @@ from starlette.responses import JSONResponse, Response
 
 from dev.azure_simulator.behaviour import Behaviour, Json
 from dev.azure_simulator.errors import cloud_error
+from dev.azure_simulator.operation_urls import LOCATION, result_url, status_url
 from dev.azure_simulator.vaults import Instance, Operation, VaultKey, Vaults
 
 _TYPE = "Microsoft.DataProtection/backupVaults/backupInstances"
 _PAGE_SIZE = 100
+_NO_TIME = "0001-01-01T00:00:00Z"
+"""The end of what runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class DataProtection:
             "name": operation.id,
             "status": status,
             "startTime": _iso(operation.started),
+            "endTime": _NO_TIME,
         }
         if status == "Inprogress":
             return JSONResponse(answer, headers=_retry_after(self._vaults.behaviour(call.instance), call.now))
@@ -126,7 +130,7 @@ class DataProtection:
         if operation.error:
             answer["error"] = operation.error
         if operation.job_id:
-            answer["properties"] = {"objectType": "OperationJobExtendedInfo", "jobId": operation.job_id}
+            answer["properties"] = _job(operation)
         return JSONResponse(answer)
 
     def operation_results(self, call: ArmRequest) -> Response:
@@ -140,26 +144,31 @@ class DataProtection:
         if operation.error:
             # What the call would have answered, had it waited for the end: ARM's rule for this URL.
             return JSONResponse({"error": operation.error}, 400)
-        return JSONResponse({"objectType": "OperationJobExtendedInfo", "jobId": operation.job_id})
+        return JSONResponse(_job(operation))
 
     def _operation(self, call: ArmRequest) -> Operation | None:
-        """The operation, if the rest of the path names its vault."""
+        """The operation, if the rest of the path names its vault, or the location of its subscription."""
         operation = self._vaults.operation(call.names["operation"])
-        return operation if operation and operation.instance_id.vault_key == call.vault_key else None
+        if operation is None:
+            return None
+        key = operation.instance_id.vault_key
+        is_there = key == call.vault_key if "vault" in call.names else key[0] == call.names["subscription"].lower()
+        return operation if is_there else None
 
     def follow(self, call: ArmRequest, operation: Operation, behaviour: Behaviour) -> dict[str, str]:
         """The headers that say where and when to ask how the operation is going."""
         version = call.request.query_params["api-version"]
-        vault = f"{self._base_url}{operation.instance_id.vault_path}"
+        named = (self._base_url, operation.instance_id, operation.id, version, operation.started)
         headers = _retry_after(behaviour, call.now)
         if not behaviour.omit_async_header:
-            url = f"{vault}/operationStatus/{operation.id}?api-version={version}"
             template = behaviour.operation_url or "{url}"
             headers["Azure-AsyncOperation"] = (
-                template.replace("{url}", url).replace("{base}", self._base_url).replace("{operationId}", operation.id)
+                template.replace("{url}", status_url(*named))
+                .replace("{base}", self._base_url)
+                .replace("{operationId}", operation.id)
             )
         if not behaviour.omit_location_header:
-            headers["Location"] = f"{vault}/operationResults/{operation.id}?api-version={version}"
+            headers["Location"] = result_url(*named)
         return headers
 
     def not_found(self, call: ArmRequest) -> Response:
@@ -178,6 +187,11 @@ class DataProtection:
 
     def _operation_not_found(self, call: ArmRequest) -> Response:
         return cloud_error(404, "ResourceNotFound", f"The operation '{call.names['operation']}' was not found.")
+
+
+def _job(operation: Operation) -> Json:
+    job = {"jobId": operation.job_id} if operation.job_id else {}
+    return {"objectType": "OperationJobExtendedInfo", **job}
 
 
 def show_instance(instance: Instance, now: float) -> Json:
@@ -208,7 +222,7 @@ def _data_source(instance: Instance) -> Json:
         "resourceName": instance.data_source_id.rpartition("/")[2],
         "resourceType": instance.data_source_type,
         "datasourceType": instance.data_source_type,
-        "resourceLocation": "westeurope",
+        "resourceLocation": LOCATION,
         "objectType": "Datasource",
     }
 

@@ -13,6 +13,8 @@ from dev.azure_simulator.behaviour import Json
 
 _log = logging.getLogger("azure_simulator")
 _MAX_ENTRIES = 100_000
+_MAX_QUERY_CHARS = 500
+"""Kept: that of an operation URL is 3 kB of signature."""
 _SECRET_HEADERS = frozenset({"x-identity-header", "aeg-sas-key", "aeg-sas-token"})
 
 
@@ -42,7 +44,7 @@ class RequestLog:
 
     def add(self, kind: str, at: float, request: Request, body: bytes, status: int | None) -> None:
         """Add a request that came at this second since 1970; `status` is None if it gets no answer."""
-        path, query = request.scope["path"], request.scope["query_string"].decode("latin-1")
+        path, query = request.scope["path"], request.scope["query_string"][:_MAX_QUERY_CHARS].decode("latin-1")
         headers = request.headers.raw
         entry = _Entry(self._next, at, kind, request.method, path, query, status, headers, body)
         self._entries.append(entry)

@@ -203,7 +203,7 @@ class Vaults:
             final_status=behaviour.final_status,
             error=None if succeeds else behaviour.final_error or MISSING_PERMISSIONS,
             state_after=behaviour.state_after_success if succeeds else instance.protection_state,
-            job_id=f"{instance.id.vault_path}/backupJobs/{uuid.uuid4()}",
+            job_id=None if behaviour.omit_job_id else f"{instance.id.vault_path}/backupJobs/{uuid.uuid4()}",
         )
         self._operations[operation.id] = operation
         instance.operation = operation

@@ -13,6 +13,7 @@ from tests.support.simulator import (
     AT_ONCE,
     ENDLESS,
     INSTANCE,
+    SUBSCRIPTION,
     VAULT,
     Json,
     Simulator,
@@ -92,7 +93,7 @@ def test_when_arm_answers_then_the_headers_identify_the_request_and_tell_the_bud
     assert re.fullmatch(UUID, read.headers["x-ms-correlation-request-id"])
     assert read.headers["x-ms-client-request-id"] == "mine"
     assert sync.headers["x-ms-correlation-request-id"] == "ours"
-    assert int(read.headers["x-ms-ratelimit-remaining-subscription-reads"]) > 0
+    assert int(read.headers["x-ms-ratelimit-remaining-subscription-resource-requests"]) > 900
     assert int(sync.headers["x-ms-ratelimit-remaining-subscription-writes"]) > 0
 
 
@@ -108,9 +109,20 @@ def test_when_a_sync_is_accepted_then_the_headers_say_where_and_when_to_look(sim
     assert accepted.headers["Retry-After"] == "7"
     operation_id = accepted.headers["Azure-AsyncOperation"].split("/")[-1].split("?")[0]
     assert re.fullmatch(f"{UUID};{UUID}", base64.b64decode(operation_id, validate=True).decode())
-    for header, collection in (("Azure-AsyncOperation", "operationStatus"), ("Location", "operationResults")):
-        expected = f"{simulator.url}{VAULT}/{collection}/{operation_id}?api-version={API_VERSION}"
-        assert accepted.headers[header] == expected
+    location = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.DataProtection/locations/westeurope"
+    for header, path in (
+        ("Azure-AsyncOperation", f"{VAULT}/operationStatus"),
+        ("Location", f"{location}/operationResults"),
+    ):
+        url, _, signature = accepted.headers[header].partition("&")
+        assert url == f"{simulator.url}{path}/{operation_id}?api-version={API_VERSION}"
+        assert re.fullmatch(r"t=\d{18}&c=[\w-]{2700,}&s=[\w-]{340,}&h=[\w-]{43}", signature)
+        assert 3_200 < len(accepted.headers[header]) < 3_500
+
+
+def test_by_default_a_sync_does_not_say_when_to_look(simulator: Simulator) -> None:
+    simulator.put()
+    assert "Retry-After" not in simulator.sync().headers
 
 
 def test_given_a_running_operation_when_it_is_looked_at_then_nothing_says_that_it_has_ended(
@@ -126,7 +138,8 @@ def test_given_a_running_operation_when_it_is_looked_at_then_nothing_says_that_i
     assert status.headers["Retry-After"] == "7"
     assert status.json()["status"] == "Inprogress"
     assert status.json()["id"].endswith(f"/operationStatus/{status.json()['name']}")
-    assert {"endTime", "properties", "error"}.isdisjoint(status.json())
+    assert status.json()["endTime"] == "0001-01-01T00:00:00Z"
+    assert {"properties", "error"}.isdisjoint(status.json())
     assert (results.status_code, results.content) == (202, b"")
     assert results.headers["Location"] == accepted.headers["Location"]
     assert results.headers["Retry-After"] == "7"
@@ -167,6 +180,8 @@ def test_given_an_operation_of_one_vault_when_it_is_asked_for_at_another_then_it
     [
         ({"finalStatus": "Failed"}, "ProtectionError", "UserErrorMissingPermissions"),
         ({"finalStatus": "Canceled", "finalError": {"code": "X"}}, "ProtectionError", "X"),
+        ({"finalStatus": "Cancelled", "finalError": {"code": "X"}}, "ProtectionError", "X"),
+        ({"omitJobId": True}, "ProtectionConfigured", None),
         ({"stateAfterSuccess": "ProtectionError"}, "ProtectionError", None),
         ({"syncStatus": 200}, "ProtectionConfigured", None),
     ],

@@ -8,7 +8,7 @@ from dev.azure_simulator.throttling import Bucket, Limit, Throttling
 from tests.support.simulator import INSTANCE, SUBSCRIPTION, Json, Simulator, code_of
 
 WRITES_LEFT = "x-ms-ratelimit-remaining-subscription-writes"
-READS_LEFT = "x-ms-ratelimit-remaining-subscription-reads"
+READS_LEFT = "x-ms-ratelimit-remaining-subscription-resource-requests"
 AZURES = Limit(burst=200, per_second=10)
 SLOWEST = {"writeBurst": 2, "writesPerSecond": 0.001}
 """So slow that no test sees a token come back."""
@@ -111,7 +111,7 @@ def test_reads_are_not_limited(simulator: Simulator) -> None:
     simulator.put()
     simulator.set(**SLOWEST)
     answers = [simulator.read() for _ in range(3)]
-    assert [(answer.status_code, answer.headers[READS_LEFT]) for answer in answers] == [(200, "249")] * 3
+    assert [(answer.status_code, answer.headers[READS_LEFT]) for answer in answers] == [(200, "998")] * 3
 
 
 def test_each_subscription_has_its_own_bucket_in_any_casing(simulator: Simulator) -> None:
