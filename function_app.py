@@ -104,6 +104,12 @@ def cancel_remediation(req: func.HttpRequest) -> func.HttpResponse:
     return composition.api.remediations().cancel(req)
 
 
+@app.route("error-codes", methods=READ)
+def get_error_codes(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/error-codes`: what is known of Azure's error codes, and how often a sync helped."""
+    return composition.api.error_codes().list(req)
+
+
 @app.route("health", methods=READ)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/health`: whether the app can do its work."""

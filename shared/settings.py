@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from shared.domain.resource_ids import INSTANCE_OPERATIONS
 from shared.domain.signal import SyncType, read_sync_type
 
 if TYPE_CHECKING:
+    from shared.domain.error_codes import CodeEntry, ErrorCodes
     from shared.domain.policy import Policy
 
 STORAGE_CONNECTION = "AzureWebJobsStorage"
@@ -22,6 +24,9 @@ STORAGE_CONNECTION = "AzureWebJobsStorage"
 
 MAX_DAYS = 3650
 """The longest duration that a setting may have: ten years."""
+
+_APP = Path(__file__).parents[1]
+_MAX_FILE_BYTES = 1024 * 1024
 
 
 class InvalidSettings(ValueError):
@@ -108,6 +113,36 @@ def _text(text: str) -> str:
     return text
 
 
+def _error_codes(text: str) -> "tuple[CodeEntry, ...]":
+    """JSON text, or the path of a JSON file in the app's folder."""
+    from shared.domain.error_codes import read_entries  # not on the way of a cold start
+
+    try:
+        return read_entries(text if text.startswith(("[", "{")) else _read_file(text))
+    except ValueError as cause:
+        reason = " ".join(str(cause).split())[:300]
+        raise ValueError(
+            f"expected a JSON list of codes, or the path of such a file in the app, got {reason}"
+        ) from cause
+
+
+def _read_file(path: str) -> str:
+    """A file of the app, by its path in the app's folder.
+
+    Raises:
+        ValueError: there is no such file, or it is too large to be a table of codes.
+    """
+    try:
+        file = (_APP / path).resolve()
+        if not file.is_relative_to(_APP.resolve()) or not file.is_file():
+            raise ValueError(f"no file {ascii(path)[:100]} in the app")
+        if file.stat().st_size > _MAX_FILE_BYTES:
+            raise ValueError(f"a file of more than {_MAX_FILE_BYTES} bytes")
+        return file.read_text(encoding="utf-8")
+    except OSError as cause:
+        raise ValueError(f"a file that cannot be read: {cause}") from cause
+
+
 def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: str, empty: str = "") -> Any:
     """One setting; `empty` is the text that an empty variable stands for, if it does not count as absent."""
     return field(default=default, metadata={"variable": variable, "read": read, "meaning": meaning, "empty": empty})
@@ -171,6 +206,13 @@ class Settings:
         _globs,
         "Globs on operation names, separated by commas: these operations start a heal when they fail. Syncs, "
         "restores, reads, validations and what ends protection never do.",
+    )
+    error_codes: "tuple[CodeEntry, ...]" = _setting(
+        "ERROR_CODES",
+        (),
+        _error_codes,
+        "Entries of one's own in the catalogue of error codes, which come before its own: JSON text, or the path of a "
+        "JSON file in the app.",
     )
     operation_timeout: timedelta = _setting(
         "OPERATION_TIMEOUT",
@@ -242,6 +284,12 @@ class Settings:
             include=self.include,
             exclude=self.exclude,
         )
+
+    def code_catalogue(self) -> "ErrorCodes":
+        """The catalogue of error codes, with the entries of these settings."""
+        from shared.domain.error_codes import ErrorCodes  # not on the way of a cold start
+
+        return ErrorCodes(self.error_codes)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

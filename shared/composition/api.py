@@ -1,6 +1,9 @@
 """The functions behind the routes of the HTTP API."""
 
+from datetime import timedelta
+
 from shared.api.alerts import AlertApi
+from shared.api.error_codes import ErrorCodesApi
 from shared.api.health import Health
 from shared.api.meta import MetaApi
 from shared.api.remediations import RemediationsApi
@@ -8,7 +11,7 @@ from shared.api.sweep import SweepApi
 from shared.api.sync import SyncApi
 from shared.clients.vault_cache import VaultCache
 from shared.clock import utc_now
-from shared.composition import healing
+from shared.composition import healing, settings
 from shared.composition.once import once
 from shared.storage import connection
 from shared.storage.queues import POISON_JOBS, SyncJobQueue
@@ -37,6 +40,13 @@ def sweep() -> SweepApi:
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
     return RemediationsApi(healing.cancel, healing.store, reader)
+
+
+@once
+def error_codes() -> ErrorCodesApi:
+    """`/api/error-codes`."""
+    retention = timedelta(days=settings().retention_days)
+    return ErrorCodesApi(reader, settings().code_catalogue(), retention, utc_now)
 
 
 @once

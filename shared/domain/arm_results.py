@@ -1,5 +1,6 @@
 """Results of calls to Resource Manager, as plain data between the ARM client and the state machine."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,21 @@ ArmError = Mapping[str, Any]
 """ARM's error as it came: `{code, message, target?, details?, additionalInfo?, ...}`, code and message are text."""
 
 
+_OWN_CODE = re.compile(
+    r"Http\d{3}|Operation(Failed|Cancell?ed|TimedOut)|TokenUnavailable|NoResponse|InvalidResponse|UnsafeOperationUrl"
+    r"|UnsafeNextLink|TooManyPages|InstanceChanging|ProtectionError|ConfiguringProtectionFailed",
+    re.IGNORECASE,
+)
+
+
 def new_error(code: str, message: str) -> ArmError:
-    """An error of our own in ARM's shape."""
+    """An error of our own in ARM's shape; its code is to be known by `is_own_code`."""
     return {"code": code, "message": message}
+
+
+def is_own_code(code: str) -> bool:
+    """Whether this app gives an error such a code, where ARM says none: it tells nothing about a backup."""
+    return _OWN_CODE.fullmatch(code) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,14 @@ from datetime import datetime
 import msgspec
 
 from shared.clock import from_millis, to_millis
+from shared.domain.error_codes import azure_code
 from shared.domain.remediation import Remediation, Status, is_remediation_id, opened_at_of
 
 _SLASHES_IN_ID = 10
 """In the ARM id of every backup instance; names have none."""
+
+MAX_CODE_CHARS = 200
+"""Of an error code; Azure's have fewer than 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Summary:
     protection_state: str | None
     error_code: str | None
     """Of why it did not heal, or of the newest hindrance."""
+    azure_code: str | None = None
+    """The newest code of Azure's that it met, also if it healed all the same; None in what older versions stored."""
 
 
 class _Columns(msgspec.Struct, array_like=True):
@@ -45,6 +51,7 @@ class _Columns(msgspec.Struct, array_like=True):
     attempts: int
     protection_state: str | None
     error_code: str | None
+    azure_code: str | None = None
 
 
 def summarize(remediation: Remediation) -> Summary:
@@ -63,6 +70,7 @@ def summary_to_text(remediation: Remediation) -> str:
         remediation.attempt.number,
         remediation.protection_state,
         None if code is None else str(code),
+        _azure_code(remediation),
     ]
     return json.dumps(columns, separators=(",", ":"))
 
@@ -89,6 +97,13 @@ def summary_from_text(remediation_id: str, text: str) -> Summary:
             attempts=stored.attempts,
             protection_state=stored.protection_state,
             error_code=stored.error_code,
+            azure_code=stored.azure_code,
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise ValueError(f"not a summary: {cause}") from cause
+
+
+def _azure_code(remediation: Remediation) -> str | None:
+    errors = (remediation.error, *(attempt.error for attempt in reversed(remediation.attempts)))
+    code = next(filter(None, map(azure_code, errors)), None)
+    return code[:MAX_CODE_CHARS] if code else None

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.error_codes import ErrorCodes
 from shared.domain.signal import SyncType
 from shared.settings import InvalidSettings, Settings
 
@@ -63,6 +64,34 @@ def test_a_value_is_read_from_its_variable(variable: str, text: str, value: obje
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str) -> None:
     with pytest.raises(InvalidSettings, match=variable):
         Settings.from_environment({variable: text})
+
+
+def test_error_codes_of_ones_own_are_json_or_a_file_of_the_app() -> None:
+    entry = '[{"codes": ["UserErrorOurs"], "class": "Never", "whatToDo": "Ask the platform team."}]'
+    assert [each.codes for each in Settings.from_environment({"ERROR_CODES": entry}).error_codes] == [
+        ("UserErrorOurs",)
+    ]
+    file = Settings.from_environment({"ERROR_CODES": "shared/domain/error_codes.json"})
+    assert file.error_codes == ErrorCodes().entries
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('[{"codes": []}]', "codes"),
+        ("[", "Expecting value"),
+        ("no-such.json", "no file 'no-such.json' in the app"),
+        ("../../../etc/passwd", "in the app"),
+        ("/etc/passwd", "in the app"),
+        ("shared", "in the app"),
+        ("x\0y", "null byte"),
+        ("host.json", "Expected `array`"),
+    ],
+)
+def test_error_codes_that_cannot_be_used_are_explained(text: str, complaint: str) -> None:
+    with pytest.raises(InvalidSettings, match=rf"ERROR_CODES=.*expected a JSON list.*{complaint}") as invalid:
+        Settings.from_environment({"ERROR_CODES": text})
+    assert "\n" not in str(invalid.value)
 
 
 @pytest.mark.parametrize("text", ["-1", "1000000", "never"])

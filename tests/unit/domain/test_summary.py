@@ -1,11 +1,17 @@
 """A remediation in short, as it is stored and read."""
 
+import json
+from datetime import timedelta
+
 import pytest
 
 from shared.clock import from_millis, to_millis
+from shared.domain import arm_results, state_machine
+from shared.domain.arm_results import new_error
 from shared.domain.remediation import Remediation, opened_at_of
+from shared.domain.signal import SyncType
 from shared.domain.summary import Summary, summarize, summary_from_text, summary_to_text
-from tests.support.remediations import ERROR, healed, queued, rejected, running, verifying
+from tests.support.remediations import ERROR, LATER, after, healed, queued, read, rejected, running, verifying
 
 
 @pytest.mark.parametrize("remediation", [queued(), running(), verifying(), healed()], ids=lambda each: each.status)
@@ -26,6 +32,24 @@ def test_a_stored_summary_says_what_the_remediation_says(remediation: Remediatio
 def test_a_summary_names_the_error_that_hinders() -> None:
     hindered = summarize(rejected())
     assert hindered.error_code == ERROR["code"]
+
+
+def test_a_summary_keeps_the_code_that_was_met_on_the_way_to_a_heal() -> None:
+    failed = arm_results.OperationFailed("Failed", {"code": "UserErrorOnTheWay", "message": ""}, "job")
+    waiting = after(running(), failed, retry_in=timedelta(minutes=5))
+    begun = state_machine.start_next_attempt(waiting, SyncType.DEFAULT, LATER)
+    done = after(after(begun, arm_results.SyncDone()), read("ProtectionConfigured"))
+    assert (summarize(done).error_code, summarize(done).azure_code) == (None, "UserErrorOnTheWay")
+
+
+def test_a_code_of_the_apps_own_is_none_that_was_met() -> None:
+    unsafe = arm_results.OperationFailed("Unknown", new_error("UnsafeOperationUrl", "elsewhere"))
+    assert summarize(after(running(), unsafe)).azure_code is None
+
+
+def test_a_summary_of_an_older_app_names_no_code_of_azures() -> None:
+    columns = json.loads(summary_to_text(rejected()))[:7]
+    assert summary_from_text(rejected().id, json.dumps(columns)).azure_code is None
 
 
 def test_a_summary_that_a_newer_app_made_longer_is_read() -> None:
