@@ -264,7 +264,10 @@ class Settings:
         "Ids of the subscriptions that are swept, separated by commas; all that the identity can read if not set.",
     )
     retention_days: int = _setting(
-        "RETENTION_DAYS", 90, _whole_number(1, MAX_DAYS), "How many days ended remediations are kept."
+        "RETENTION_DAYS",
+        90,
+        _whole_number(1, MAX_DAYS),
+        "How many days remediations are kept, from their announced end.",
     )
     outcome_topic_endpoint: str | None = _setting(
         "OUTCOME_TOPIC_ENDPOINT", None, _https_url, "Event Grid topic that receives the outcomes; none if not set."

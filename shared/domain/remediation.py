@@ -151,6 +151,11 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
         return self.attempts[-1]
 
     @property
+    def over_at(self) -> datetime | None:
+        """When nothing was left to do: once its end was announced, or at its end without a topic; None before that."""
+        return (self.published_at or self.ended_at) if self.due_at is None else None
+
+    @property
     def request_id(self) -> str:
         """`x-ms-client-request-id` of the newest attempt's sync call: the caller's, or a UUID that stays the same."""
         return self.client_request_id or str(uuid5(NAMESPACE_URL, f"{self.id}/{self.attempt.number}"))

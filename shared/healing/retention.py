@@ -1,10 +1,13 @@
-"""Retention: remediations that ended long ago are removed once a day."""
+"""Retention: remediations that were over long ago are removed once a day."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from azure.core.exceptions import AzureError
+
 from shared import logs
+from shared.healing.shard_failures import ShardFailures
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 
@@ -18,12 +21,17 @@ class Retention:
     now: Callable[[], datetime]
 
     def purge(self) -> None:
-        """Remove ended remediations that were opened more than `RETENTION_DAYS` ago; active ones stay.
+        """Remove remediations whose end was announced more than `RETENTION_DAYS` ago; all others stay.
 
         Raises:
-            azure.core.exceptions.AzureError: storage cannot be reached; the next run removes the rest.
+            azure.core.exceptions.AzureError: storage refused every shard; the next run removes the rest.
         """
-        opened_before = self.now() - timedelta(days=self.retention_days)
-        purged = sum(self.store.purge(shard, opened_before) for shard in SHARDS)
+        over_before, purged, failures = self.now() - timedelta(days=self.retention_days), 0, ShardFailures()
+        for shard in SHARDS:
+            try:
+                purged += self.store.purge(shard, over_before)
+            except AzureError as failure:
+                failures.add("shard.not_purged", shard, failure)
+        failures.raise_if_all(SHARDS)
         self.store.corrupt_rows.purge()
-        logs.info("remediations.purged", count=purged, openedBefore=opened_before)
+        logs.info("remediations.purged", count=purged, overBefore=over_before)

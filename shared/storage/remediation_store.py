@@ -210,34 +210,49 @@ class RemediationStore:
         """The first entry of a shard, due or not."""
         return next(self._entries(shard, "d;", page_size=1), None)
 
-    def purge(self, shard: str, opened_before: datetime) -> int:
-        """Remove ended remediations that were opened before then, and latest pointers that name one of them.
+    def purge(self, shard: str, over_before: datetime) -> int:
+        """Remove remediations that were over before then, and latest pointers that name one of them.
+
+        What has ended and is not announced yet is not over.
 
         Returns:
             How many remediations were removed.
         """
-        # Ids count down with time: what is older sorts behind.
-        older = id_prefix(opened_before)
+        # Ids count down with time, and what was over by then was opened before: what is older sorts behind.
+        older = id_prefix(over_before)
         rows = self._table.query_entities(
             f"PartitionKey eq '{shard}' and RowKey gt 'r:{older}' and RowKey lt 'r;'",
             results_per_page=_PAGE_SIZE,
-            select=["PartitionKey", "RowKey", "Status"],
+            select=["PartitionKey", "RowKey", "Status", "OverAt"],
         )
         # A status that this version does not know is left to one that does.
-        ended = [row for row in rows if row.get("Status") in _TERMINAL]
+        over = self._over([row for row in rows if row.get("Status") in _TERMINAL], over_before)
         pointers = self._table.query_entities(
             f"PartitionKey eq '{shard}' and RowKey gt 'o:' and RowKey lt 'o;' and Remediation gt '{older}'",
             results_per_page=_PAGE_SIZE,
             select=["PartitionKey", "RowKey", "Remediation", "Timestamp"],
         )
         pointer_to = {f"r:{pointer['Remediation']}": pointer for pointer in pointers}
-        for start in range(0, len(ended), _MAX_PURGED_PER_TRANSACTION):
-            some = ended[start : start + _MAX_PURGED_PER_TRANSACTION]
+        for start in range(0, len(over), _MAX_PURGED_PER_TRANSACTION):
+            some = over[start : start + _MAX_PURGED_PER_TRANSACTION]
             dangling = [pointer_to[row["RowKey"]] for row in some if row["RowKey"] in pointer_to]
             self._table.submit_transaction(
                 [*(("delete", row) for row in some), *(("delete", row, only_if(etag_of(row))) for row in dangling)]
             )
-        return len(ended)
+        return len(over)
+
+    def _over(self, ended: Sequence[Mapping[str, Any]], before: datetime) -> list[Mapping[str, Any]]:
+        """Those of the rows whose remediations were over before then."""
+        # Rows that an older version wrote do not say so themselves, nor do those that are not over.
+        silent = [row["RowKey"].removeprefix("r:") for row in ended if "OverAt" not in row]
+        found = self.load_all(filter(is_remediation_id, silent)) if silent else {}
+        over = {
+            f"r:{key}"
+            for key, stored in found.items()
+            if isinstance(stored, Stored) and stored.remediation.over_at and stored.remediation.over_at < before
+        }
+        limit = f"{to_millis(before):013d}"
+        return [row for row in ended if (row["OverAt"] < limit if "OverAt" in row else row["RowKey"] in over)]
 
     def put_off(self, entry: DueEntry, at: datetime) -> None:
         """Poll what cannot be read or stored again at that time; the row names the new entry, should it be mended.

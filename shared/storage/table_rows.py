@@ -138,6 +138,7 @@ def _shard(hex_digit: str) -> str:
 
 def remediation_row(remediation: Remediation, entry: DueEntry) -> dict[str, Any]:
     """A remediation's row, which names the due entry by which it is polled."""
+    over = {"OverAt": f"{to_millis(remediation.over_at):013d}"} if remediation.over_at else {}
     return {
         "PartitionKey": shard_of(remediation.id),
         "RowKey": f"r:{remediation.id}",
@@ -146,6 +147,7 @@ def remediation_row(remediation: Remediation, entry: DueEntry) -> dict[str, Any]
         "Subscription": remediation.instance.subscription_id.lower(),
         "InstanceKey": remediation.instance.key,
         "Summary": summary_to_text(remediation),
+        **over,
         **_document_columns(remediation),
     }
 

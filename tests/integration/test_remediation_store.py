@@ -84,7 +84,7 @@ def counted(stored: Stored) -> Remediation:
 
 
 def over(stored: Stored) -> Remediation:
-    return replace(stored.remediation, status=Status.HEALED, due_at=None)
+    return replace(stored.remediation, status=Status.HEALED, due_at=None, ended_at=NOW)
 
 
 def wins(attempt: Callable[[], object]) -> bool:
@@ -337,7 +337,7 @@ def test_a_record_that_cannot_be_read_says_so(azure_store: RemediationStore, tab
 
 
 def purge(store: RemediationStore, after: timedelta) -> int:
-    """Purge what was opened until so long after now; returns how many were."""
+    """Purge what was over until so long after now; returns how many were."""
     return sum(store.purge(shard, NOW + after) for shard in SHARDS)
 
 

@@ -60,7 +60,7 @@ class NoShards:
 class MemoryApp:
     """One host on storage, queue, topic and Resource Manager in memory, with a clock to be set."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, has_topic: bool = True, **settings: Any) -> None:
         self.clock = Clock()
         self.store = MemoryStore(now=self.clock)
         self.jobs = MemoryQueue()
@@ -74,7 +74,7 @@ class MemoryApp:
             read_limit=RateLimiter("reads", plenty, self.store.buckets, self.clock),
             jobs=self.jobs,
             shards=NoShards(),
-            topic=self.topic,
+            topic=self.topic if has_topic else None,
             settings=Settings(**settings),
             clock=self.clock,
         )
