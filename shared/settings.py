@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from shared.domain.resource_ids import INSTANCE_OPERATIONS
+from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
 from shared.domain.signal import SyncType, read_sync_type
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _durations(text: str) -> tuple[timedelta, ...]:
 
 
 def _globs(text: str) -> tuple[str, ...]:
-    return tuple(glob.strip().lower() for glob in text.split(",") if glob.strip())
+    return tuple(fold(glob.strip()) for glob in text.split(",") if glob.strip())
 
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from shared.domain.remediation import Remediation, Status
-from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.resource_ids import BackupInstanceId, fold
 from shared.domain.signal import SWEEP, Signal, SyncType
 
 _DAY = timedelta(hours=24)
@@ -93,7 +93,7 @@ class Policy:
         return requested or self.default_sync_type
 
     def _out_of_scope(self, instance: BackupInstanceId) -> str | None:
-        path = str(instance).lower()
+        path = fold(str(instance))
         if self.include and not any(fnmatchcase(path, glob) for glob in self.include):
             return "no glob of INCLUDE matches the instance"
         for glob in self.exclude:

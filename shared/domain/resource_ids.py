@@ -1,17 +1,26 @@
-"""ARM ids of backup instances and Backup vaults, read from whatever an event, alert or person writes."""
+"""ARM ids of backup instances and Backup vaults, read from whatever an event, alert or person writes.
+
+A name that its resource type cannot have is refused, so that nothing is stored and no call is made for it.
+"""
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import ClassVar, Self
+from unicodedata import category
 from urllib.parse import quote
 
 INSTANCE_OPERATIONS = "microsoft.dataprotection/backupvaults/backupinstances/"
 """The beginning of the names of all operations on backup instances, in lower case."""
 MAX_ID_CHARS = 4096
+_MAX_GROUP_CHARS = 90
 _MAX_NAME_CHARS = 260
+_LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_FORBIDDEN = frozenset("/\\?#%")
+_GROUP_CATEGORIES = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
+_VAULT = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,49}")
+_NOT_IN_INSTANCE = frozenset('<>%&:\\?/#*"|')
 
 
 class InvalidResourceId(ValueError):
@@ -21,24 +30,23 @@ class InvalidResourceId(ValueError):
 class _ResourceId:
     """An ARM id with three or four names in it.
 
-    Two ids are equal when they differ in casing only: ARM ids are case-insensitive as a whole (Azure Resource
-    Manager, "Resource IDs"). The casing that came in is the casing that is shown.
+    Two ids are equal when they differ in the casing of ASCII letters only: ARM ids are case-insensitive as a whole
+    (Azure Resource Manager, "Resource IDs"). The casing that came in is the casing that is shown.
     """
 
     __slots__ = ("_folded", "_names", "_text")
     _TEMPLATE: ClassVar[str]
     """Its segments; `{...}` are names."""
     _KIND: ClassVar[str]
-    _NAME_KINDS = ("resource group name", "vault name", "backup instance name")
 
     def __init__(self, *names: str) -> None:
         if not _UUID.fullmatch(names[0]):
             raise InvalidResourceId(f"the subscription id {_quoted(names[0])} is not a UUID")
-        for kind, name in zip(self._NAME_KINDS, names[1:], strict=False):
+        for kind, name in zip(_NAME_RULES, names[1:], strict=False):
             _check_name(kind, name)
         self._names = names
         self._text = self._render(names)
-        self._folded = self._text.lower()
+        self._folded = fold(self._text)
 
     @classmethod
     def parse(cls, text: object) -> Self:
@@ -54,7 +62,7 @@ class _ResourceId:
         segments = text.strip().removeprefix("/").split("/")
         expected = cls._TEMPLATE.removeprefix("/").split("/")
         for position, fixed in enumerate(expected):
-            if fixed[0] != "{" and "".join(segments[position : position + 1]).lower() != fixed.lower():
+            if fixed[0] != "{" and fold("".join(segments[position : position + 1])) != fold(fixed):
                 raise InvalidResourceId(f"{_quoted(text)} is not a {cls._KIND} id: expected {cls._TEMPLATE}")
         if len(segments) < len(expected):
             raise InvalidResourceId(f"{_quoted(text)} names no {cls._KIND}: expected {cls._TEMPLATE}")
@@ -149,21 +157,65 @@ class BackupInstanceId(_ResourceId):
         return hashlib.sha256(self._folded.encode()).hexdigest()[:16]
 
 
+def fold(text: str) -> str:
+    """The text with ASCII letters in lower case and all others as they are.
+
+    `str.lower` would make one name of two that Resource Manager tells apart: the Kelvin sign folds onto k.
+    """
+    return text.lower() if text.isascii() else text.translate(_LOWER_CASE)
+
+
 def normalize(resource_id: str) -> str:
     """Any ARM id in the form in which two spellings of it are the same text: lower case, no slash at the end."""
-    return resource_id.strip().rstrip("/").lower()
+    return fold(resource_id.strip().rstrip("/"))
 
 
 def _check_name(kind: str, name: str) -> None:
     if not name:
         raise InvalidResourceId(f"the {kind} is empty")
+    problem = _NAME_RULES[kind](name)
+    if problem:
+        raise InvalidResourceId(f"the {kind} {_quoted(name)} {problem}")
+
+
+def _group_problem(name: str) -> str | None:
+    """What is wrong with a resource group's name; letters and digits are those of `Char.IsLetterOrDigit`.
+
+    Microsoft Learn, "Naming rules and restrictions for Azure resources", Microsoft.Resources.
+    """
+    if len(name) > _MAX_GROUP_CHARS:
+        return f"has {len(name)} characters, at most {_MAX_GROUP_CHARS} are allowed"
+    if not all(character in "_-.()" or category(character) in _GROUP_CATEGORIES for character in name):
+        return "may have letters, digits, underscores, hyphens, periods and parentheses only"
+    return "ends with a period" if name.endswith(".") else None
+
+
+def _vault_problem(name: str) -> str | None:
+    """What is wrong with a Backup vault's name (Microsoft Learn, "Create and delete Backup vaults")."""
+    fits = _VAULT.fullmatch(name)
+    return None if fits else "is not 2 to 50 letters, digits and hyphens that begin with a letter"
+
+
+def _instance_problem(name: str) -> str | None:
+    """What is wrong with a backup instance's name.
+
+    Neither the REST reference nor the naming rules say anything about it. This is what Resource Manager lets no
+    resource's name have.
+    """
     if len(name) > _MAX_NAME_CHARS:
-        raise InvalidResourceId(f"the {kind} has {len(name)} characters, at most {_MAX_NAME_CHARS} are allowed")
-    if not name.isprintable() or _FORBIDDEN & set(name):
-        raise InvalidResourceId(f"the {kind} {_quoted(name)} holds a character that no ARM name may have")
-    if not name.strip("."):
-        # "." and ".." would climb in a URL's path.
-        raise InvalidResourceId(f"the {kind} {_quoted(name)} is not a name")
+        return f"has {len(name)} characters, at most {_MAX_NAME_CHARS} are allowed"
+    if not name.isprintable() or _NOT_IN_INSTANCE & set(name):
+        return "holds a character that no name in Resource Manager may have"
+    if name.startswith(" ") or name.endswith((" ", ".")):
+        return "begins with a blank, or ends with a blank or a period"
+    return None
+
+
+_NAME_RULES: Mapping[str, Callable[[str], str | None]] = {
+    "resource group name": _group_problem,
+    "vault name": _vault_problem,
+    "backup instance name": _instance_problem,
+}
 
 
 def _quoted(text: str) -> str:

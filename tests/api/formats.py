@@ -5,13 +5,15 @@ from base64 import urlsafe_b64encode
 import schemathesis
 from hypothesis import strategies as st
 
-_names = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9_.()-]{0,40}", fullmatch=True)
+_groups = st.from_regex(r"[A-Za-z0-9_.()-]{0,40}[A-Za-z0-9_()-]", fullmatch=True)
+_vaults = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{1,49}", fullmatch=True)
+_names = st.from_regex(r"[A-Za-z0-9_-]([A-Za-z0-9_. ();-]{0,40}[A-Za-z0-9_()-])?", fullmatch=True)
 
 
 @st.composite
 def _backup_instance_ids(draw: st.DrawFn) -> str:
-    vault = f"/providers/Microsoft.DataProtection/backupVaults/{draw(_names)}"
-    arm_id = f"/subscriptions/{draw(st.uuids())}/resourceGroups/{draw(_names)}{vault}/backupInstances/{draw(_names)}"
+    vault = f"/providers/Microsoft.DataProtection/backupVaults/{draw(_vaults)}"
+    arm_id = f"/subscriptions/{draw(st.uuids())}/resourceGroups/{draw(_groups)}{vault}/backupInstances/{draw(_names)}"
     in_some_casing = draw(st.sampled_from([arm_id, arm_id.lower(), arm_id.upper()]))
     return in_some_casing + draw(st.sampled_from(["", "/", "/sync"]))
 

@@ -100,7 +100,7 @@ def test_a_sync_within_the_cooldown_is_refused_in_plain_words(seen: Seen, sync: 
 def test_markup_in_a_name_and_in_an_error_stays_text(seen: Seen, sync: Sync) -> None:
     error = {"code": "UserError<b>Bold</b>", "message": f"no {MARKUP}", "recommendedAction": [f"do {MARKUP}"]}
     behaviour = {**QUICK, "finalStatus": "Failed", "finalError": error}
-    name = sync(seen.tab, behaviour, prefix=MARKUP, reason=MARKUP)
+    name = sync(seen.tab, behaviour, prefix="it's (1); onerror=alert(1) ", reason=MARKUP)
     refresh_until(seen.tab, f"do {MARKUP}")
     seen.tab.get_by_role("link", name="All remediations").click()
     expect(seen.tab.get_by_role("link", name=name)).to_be_visible()

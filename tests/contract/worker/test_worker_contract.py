@@ -73,7 +73,7 @@ def app_modules() -> list[str]:
 
 def instance_id() -> str:
     """A backup instance that no other test knows."""
-    vault = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.DataProtection/backupVaults/v"
+    vault = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg/providers/Microsoft.DataProtection/backupVaults/vault"
     return f"{vault}/backupInstances/{uuid.uuid4()}"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from dev.demo.timeline import Json, Timeline
 
-INSTANCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.DataProtection/backupVaults/v/backupInstances/i"
+INSTANCE = "/subscriptions/s/resourceGroups/g/providers/Microsoft.DataProtection/backupVaults/vault/backupInstances/i"
 SIGNALLED_AT = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
 

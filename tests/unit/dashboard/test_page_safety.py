@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from shared.domain.remediation import Status
-from shared.domain.resource_ids import BackupInstanceId
 from tests.support.dashboard_parts import (
     KEY,
     MANY,
@@ -34,12 +33,12 @@ PORTAL = "portal.azure.com"
 
 def pages_with(text: str) -> list[ParsedPage]:
     """Every page that shows foreign text, with this one in all places."""
-    instance = BackupInstanceId(INSTANCE.subscription_id, text, text, text)
+    shown = replace(summary(Status.FAILED, error_code=text), instance=f"{INSTANCE}{text}")
     error = {"code": text, "message": text, "target": text, "recommendedAction": [text], text: text}
     error["details"] = [dict(error)]  # type: ignore[list-item]
     return [
-        Page([summary(Status.FAILED, instance=instance, error_code=text)]).open(text=text),
-        detail_page(structs.replace(failed(error, text), reason=text, source=text, protection_state=text)),
+        Page([shown]).open(text=text),
+        detail_page(structs.replace(failed(error), reason=text, source=text, protection_state=text)),
         Page().post({**SYNC, "backupInstanceId": text, "reason": text}),
     ]
 
