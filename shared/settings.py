@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from shared.domain.mode import Mode, read_mode
 from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
 from shared.domain.signal import SyncType, read_sync_type
 
@@ -152,6 +153,12 @@ def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: s
 class Settings:
     """All settings. An empty variable counts as absent, but an empty `SWEEP_SCHEDULE` is `off`."""
 
+    mode: Mode = _setting(
+        "MODE",
+        Mode.HEAL,
+        read_mode,
+        "Heal, or Observe: judge and record what fails, make no call that changes anything, and say what it would be.",
+    )
     arm_endpoint: str = _setting(
         "ARM_ENDPOINT", "https://management.azure.com", _https_url, "URL of Azure Resource Manager."
     )
@@ -278,6 +285,7 @@ class Settings:
         from shared.domain.policy import Policy  # not on the way of a cold start
 
         return Policy(
+            mode=self.mode,
             default_sync_type=self.sync_type,
             max_attempts=self.max_attempts,
             retry_delays=self.retry_delays,

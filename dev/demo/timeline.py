@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 Json = dict[str, Any]
-_TERMINAL = frozenset({"Healed", "Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled"})
+_TERMINAL = frozenset({"Healed", "Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled", "WouldHeal"})
 _POLLS = ("operationStatus", "operationResults")
 _NOT_ARM = frozenset({"token", "topic"})
 

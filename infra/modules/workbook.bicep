@@ -41,6 +41,12 @@ var charts = [
     visualization: 'table'
   }
   {
+    name: 'would-heal'
+    title: 'What would have been done while observing'
+    query: loadTextContent('../../docs/kql/would-heal.kql')
+    visualization: 'table'
+  }
+  {
     name: 'oldest-due'
     title: 'How late polling is, minutes'
     query: loadTextContent('../../docs/kql/oldest-due.kql')

@@ -15,6 +15,7 @@ from typing import Any
 from shared import logs
 from shared.clock import to_iso
 from shared.domain.arm_results import Reachable, TransientFailure
+from shared.domain.mode import Mode
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import SyncJobQueue
 from shared.storage.remediation_store import RemediationStore
@@ -48,6 +49,7 @@ class Health:
     reach: Callable[[], Reachable | TransientFailure]
     """Asks Resource Manager something small."""
     now: Callable[[], datetime]
+    mode: Mode
     _arm: tuple[datetime, Part] | None = None
     """The last result for Resource Manager, after the time until which it is used again."""
     _checks: dict[str, Future[Part]] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Health:
         found = {check["status"] for check in checks.values()}
         healthy = found <= {_OK, _DEGRADED}
         status = (_DEGRADED if _DEGRADED in found else _OK) if healthy else _UNAVAILABLE
-        return healthy, {"status": status, "version": VERSION, "checks": checks}
+        return healthy, {"status": status, "mode": self.mode, "version": VERSION, "checks": checks}
 
     def _start(self) -> dict[str, Future[Part]]:
         checks = {

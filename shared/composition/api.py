@@ -60,6 +60,7 @@ def meta() -> MetaApi:
         lambda: healing.tokens().get(),
         lambda: healing.arm().check_access(),
         utc_now,
+        settings().mode,
     )
     return MetaApi(health)
 

@@ -6,6 +6,7 @@ import time
 
 from azure.data.tables import TableClient
 
+from shared import logs
 from shared.clients.arm import ArmClient
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
@@ -14,12 +15,15 @@ from shared.clients.resource_graph import ResourceGraph
 from shared.clock import utc_now
 from shared.composition import settings
 from shared.composition.once import once
+from shared.domain.mode import Mode
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
+from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
+from shared.healing.ports import Arm
 from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.retention import Retention
@@ -51,7 +55,7 @@ def submit() -> Submit:
     """Carries out sync jobs."""
     return Submit(
         store=store(),
-        arm=arm(),
+        arm=_healing_arm(),
         write_limit=_write_limiter(),
         jobs=jobs(),
         cache=_cache(),
@@ -74,7 +78,7 @@ def poller() -> Poller:
     return Poller(
         store=store(),
         next_step=NextStep(
-            arm=arm(),
+            arm=_healing_arm(),
             queue_front=QueueFront(jobs(), utc_now),
             read_limit=_read_limiter(),
             policy=settings().policy(),
@@ -142,6 +146,14 @@ def arm() -> ArmClient:
     """Azure Resource Manager."""
     hosts = settings().arm_allowed_hosts
     return ArmClient(settings().arm_endpoint, hosts, _arm_transport(), _write_limiter(), _read_limiter())
+
+
+@once
+def _healing_arm() -> Arm:
+    """Resource Manager as the mode lets the use cases of healing reach it."""
+    if settings().mode is Mode.OBSERVE:
+        logs.warning("mode.observe", meaning="no sync is called: a remediation ends with what would have been done")
+    return arm_in_mode(settings().mode, arm())
 
 
 @once

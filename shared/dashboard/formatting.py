@@ -18,6 +18,7 @@ _STATUS_MEANINGS = {
     Status.REJECTED: "Azure Resource Manager rejected the request, and it will not be retried.",
     Status.TIMED_OUT: "The operation did not end in time (OPERATION_TIMEOUT), or Azure gave no answer for days.",
     Status.CANCELLED: "An operator cancelled this remediation.",
+    Status.WOULD_HEAL: "The app observes (MODE): it would have called sync, and made no call that changes anything.",
 }
 _DROP_REASONS = {
     "OutOfScope": "The settings INCLUDE and EXCLUDE leave this instance out.",

@@ -22,6 +22,7 @@ from shared.dashboard.html import redirect, render
 from shared.dashboard.links import Links
 from shared.dashboard.list_filter import STATUS_GROUPS, ListFilter, read_filter, select
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
+from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import Signal, SyncType
@@ -57,6 +58,7 @@ class RequestContext:
     """The parts of a request that every response needs."""
 
     links: Links
+    mode: Mode
     query: Mapping[str, str]
     """Names in lower case."""
     now: datetime
@@ -77,7 +79,7 @@ class Dashboard:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
         # Names in any casing, as the host takes the key's.
         query = {name.lower(): value for name, value in request.params.items()}
-        context = RequestContext(Links(query.get("code", "")), query, self.now())
+        context = RequestContext(Links(query.get("code", "")), self.settings.mode, query, self.now())
         try:
             if request.method == "POST":
                 return self._submit_form(context, request, jobs)
@@ -180,5 +182,5 @@ def _error_page(context: RequestContext, error: ApiError) -> func.HttpResponse:
 
 
 def _render(context: RequestContext, status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
-    common = {"link": context.links.url, "key": context.links.key, "now": context.now}
+    common = {"link": context.links.url, "key": context.links.key, "now": context.now, "mode": context.mode}
     return render(status, template, {**_TEMPLATE_CONSTANTS, **common, **values})

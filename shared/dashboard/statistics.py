@@ -13,8 +13,8 @@ DAYS = 14
 """Length of the charts and of most statistics, today included."""
 OUTCOMES = tuple(status for status in Status if status.is_terminal)
 """In the order in which they are stacked."""
-UNHEALED = frozenset(OUTCOMES) - {Status.HEALED, Status.CANCELLED}
-"""After these an operator has to act. `Cancelled` is not among them: an operator has acted."""
+UNHEALED = frozenset(status for status in OUTCOMES if status.is_result) - {Status.HEALED}
+"""After these an operator has to act. After `Cancelled` one has, and what ended `WouldHeal` was only observed."""
 _TIME_RANGES = (
     (timedelta(minutes=1), "< 1 min"),
     (timedelta(minutes=5), "1\N{EN DASH}5 min"),
@@ -56,7 +56,9 @@ class Statistics:
     ended_today: int
     healed: int
     healed_or_failed: int
-    """All that ended, without the cancelled ones."""
+    """All that ended, without those that were cancelled or only observed."""
+    would_heal: int
+    """Those that were only observed."""
     median_time_to_heal: timedelta | None
     """From the signal to the proof; None where nothing healed."""
     needing_attention: int
@@ -91,7 +93,8 @@ def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
         healed_today=ended[today][Status.HEALED],
         ended_today=ended[today].total(),
         healed=total[Status.HEALED],
-        healed_or_failed=total.total() - total[Status.CANCELLED],
+        healed_or_failed=sum(count for status, count in total.items() if status.is_result),
+        would_heal=total[Status.WOULD_HEAL],
         median_time_to_heal=timedelta(seconds=median(t.total_seconds() for t in heal_times)) if heal_times else None,
         needing_attention=len(needs_attention(summaries)),
         days=tuple(Day(day, outcomes) for day, outcomes in ended.items()),

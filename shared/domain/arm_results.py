@@ -77,7 +77,12 @@ class SyncConflict:
     retry_after: float | None
 
 
-SyncResult = SyncAccepted | SyncDone | Refused | SyncConflict | TransientFailure
+@dataclass(frozen=True, slots=True)
+class SyncWithheld:
+    """No call was made: the app observes."""
+
+
+SyncResult = SyncAccepted | SyncDone | Refused | SyncConflict | TransientFailure | SyncWithheld
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class CodeCount:
 
     seen: int = 0
     ended: int = 0
-    """Of those; without the cancelled ones, which an operator kept from healing or failing."""
+    """Of those; without what was cancelled or only observed, which neither healed nor failed."""
     healed: int = 0
 
     @property
@@ -30,7 +30,7 @@ class CodeCount:
     def add(self, summary: Summary) -> None:
         """Count one more."""
         self.seen += 1
-        self.ended += summary.status.is_terminal and summary.status is not Status.CANCELLED
+        self.ended += summary.status.is_result
         self.healed += summary.status is Status.HEALED
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId, fold
 from shared.domain.signal import SWEEP, Signal, SyncType
@@ -15,6 +16,9 @@ _DAY = timedelta(hours=24)
 @dataclass(frozen=True, slots=True)
 class Open:
     """No remediation of this instance is active: open one."""
+
+    resets_daily_cap: bool = False
+    """Whether what was opened before counts no more, because nothing was done about the last of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ Decision = Open | Coalesce | Drop
 class Policy:
     """The settings that decide about signals and attempts; docs/settings.md explains each."""
 
+    mode: Mode
     default_sync_type: SyncType
     max_attempts: int
     retry_delays: tuple[timedelta, ...]
@@ -65,6 +70,9 @@ class Policy:
         if latest is not None:
             if not latest.status.is_terminal:
                 return Coalesce(latest)
+            if latest.status is Status.WOULD_HEAL and self.mode is Mode.HEAL:
+                # It was only observed: nothing was done that a signal could repeat, or that needs time to act.
+                return Open(resets_daily_cap=True)
             if signal.occurred_at < latest.opened_at:
                 # Event Grid repeats and reorders for up to 24 hours; what failed before that start, it has seen.
                 reason = f"older than the start of remediation {latest.id}, which is {latest.status}"

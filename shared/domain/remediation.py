@@ -65,11 +65,17 @@ class Status(StrEnum):
     REJECTED = "Rejected"
     TIMED_OUT = "TimedOut"
     CANCELLED = "Cancelled"
+    WOULD_HEAL = "WouldHeal"
 
     @property
     def is_terminal(self) -> bool:
         """Whether nothing but the announcement can follow."""
         return self not in _ACTIVE
+
+    @property
+    def is_result(self) -> bool:
+        """Whether healing was tried to its end, so that success rates count it: not cancelled, not only observed."""
+        return self.is_terminal and self not in (Status.CANCELLED, Status.WOULD_HEAL)
 
 
 _ACTIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
@@ -87,6 +93,9 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
             description="When the sync call was accepted or refused. Null before that, and where a crash took the"
             " record of the call, or the sync job got lost, and the instance was found well."
         ),
+    ] = None
+    withheld_at: Annotated[
+        Time | None, Meta(description="When the app, in observe mode, would have made the sync call, and made none.")
     ] = None
     ended_at: Time | None = None
     operation_status: Annotated[str | None, Meta(description="As Resource Manager says it.")] = None

@@ -1,6 +1,6 @@
 r"""The state machine: each function takes a remediation and returns it as it stands after one event. Pure.
 
-    Queued -> Running -> Verifying -> Healed | Unhealthy
+    Queued -> Running -> Verifying -> Healed | Unhealthy | WouldHeal
        \         \----------------> Failed       (each after the last attempt)
         \--> Rejected            any --> TimedOut, Cancelled
 
@@ -205,8 +205,12 @@ def on_submit(remediation: Remediation, submitted: SubmitResult) -> Remediation 
     if not _accepts_submit_result(remediation, submitted.attempt):
         return None
     match submitted:
+        case SyncResponse(_, arm_results.SyncWithheld(), _) if remediation.status is not Status.QUEUED:
+            return None
         case SyncResponse(_, result, at):
-            return on_sync_response(remediation, result, at)
+            # Where another host observes and was faster: a call that was made counts, one that was withheld does not.
+            called = _change_attempt(remediation, withheld_at=None, ended_at=None)
+            return on_sync_response(called, result, at)
         case SlotAhead(_, slot_at):
             return wait_for_write_slot(remediation, slot_at) if remediation.status is Status.QUEUED else None
 
@@ -241,6 +245,10 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
             return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
+        case arm_results.SyncWithheld():
+            withheld = _end_attempt(remediation, now, withheld_at=now)
+            reason = "sync withheld, the app observes: asking the instance"
+            return _move(withheld, Status.VERIFYING, now, reason, due_at=now)
 
 
 def on_operation_status(remediation: Remediation, result: arm_results.OperationResult, at: Moment) -> Remediation:
@@ -295,10 +303,12 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
     match result:
         case arm_results.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
-            if state == _VALID:
-                return _end(read, Status.HEALED, now, f"the instance is {state}", None)
             if state in _CHANGING:
                 return _time_out(read, error, now) if at.is_expired else _watch_change(read, at)
+            if read.attempt.withheld_at is not None:
+                return _end_observed(read, error, now)
+            if state == _VALID:
+                return _end(read, Status.HEALED, now, f"the instance is {state}", None)
             if state in _INTENDED:
                 return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
             if remediation.attempt.submitted_at is None:
@@ -391,6 +401,14 @@ def _retry_or_end(
 
 def _end(remediation: Remediation, status: Status, now: datetime, reason: str, error: ArmError | None) -> Remediation:
     return replace(_move(remediation, status, now, reason, due_at=now), error=error, ended_at=now)
+
+
+def _end_observed(read: Remediation, error: ArmError | None, now: datetime) -> Remediation:
+    """The sync was withheld, and the instance read: end with the sync that would have been made, if it had any use."""
+    seen, sync_type = f"the instance is {read.protection_state}", read.attempt.sync_type
+    if read.protection_state == _VALID and sync_type is SyncType.DEFAULT:
+        return _end(read, Status.HEALED, now, f"{seen}: nothing to heal", None)
+    return _end(read, Status.WOULD_HEAL, now, f"{seen}: a {sync_type} sync would have been made", error)
 
 
 def _time_out(remediation: Remediation, error: ArmError | None, now: datetime) -> Remediation:

@@ -5,7 +5,7 @@ run twice, late, or on two machines at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared import logs
@@ -126,6 +126,8 @@ class Intake:
                 return self._drop(signal, code, reason)
             case Coalesce() if isinstance(latest, Stored):
                 return self._coalesce(signal, latest)
+            case Open(resets_daily_cap=True) if pointer is not None:
+                return self._open(signal, replace(pointer, opened=()))
             case _:
                 return self._open(signal, pointer)
 

@@ -11,17 +11,21 @@ from shared.domain.signal import SyncType
 from shared.storage.queues import ShardJob, SyncJob
 
 
-class Arm(Protocol):
-    """Azure Resource Manager (`clients.arm.ArmClient`)."""
-
-    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> SyncResult:
-        """Make the sync call."""
+class ArmReads(Protocol):
+    """The calls to Azure Resource Manager that change nothing (`clients.arm.ArmClient`)."""
 
     def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> OperationResult:
         """Poll the operation."""
 
     def read(self, instance: BackupInstanceId) -> InstanceResult:
         """Read the instance."""
+
+
+class Arm(ArmReads, Protocol):
+    """Azure Resource Manager (`clients.arm.ArmClient`, or `healing.observing_arm.ObservingArm`)."""
+
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> SyncResult:
+        """Make the sync call."""
 
 
 class JobQueue(Protocol):

@@ -111,7 +111,9 @@ def test_the_query_finds_the_lines_of_the_journal(path: Path, caplog: pytest.Log
 @pytest.mark.parametrize("name", ["ended-not-healed", "outcomes-by-vault", "remediations-over-time"])
 def test_the_query_knows_every_end_of_a_remediation(name: str) -> None:
     (listed,) = re.findall(r"Status in \(([^)]*)\)", (KQL / f"{name}.kql").read_text())
-    assert set(re.findall(r'"(\w+)"', listed)) == TERMINAL - ({"Healed"} if name == "ended-not-healed" else set())
+    # What was only observed is not to alert anybody.
+    left_out = {"Healed", "WouldHeal"} if name == "ended-not-healed" else set()
+    assert set(re.findall(r'"(\w+)"', listed)) == TERMINAL - left_out
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from shared.api.health import Health
 from shared.api.meta import MetaApi, openapi
 from shared.api.remediations import RemediationsApi
+from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
@@ -32,7 +33,7 @@ def unexpected() -> NoReturn:
 
 
 DEFAULTS = Settings()
-META = MetaApi(Health(unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, unexpected))
+META = MetaApi(Health(unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, Mode.HEAL))
 
 
 def http_request(

@@ -7,6 +7,7 @@ from datetime import datetime
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
+from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
@@ -38,6 +39,7 @@ class Host:
     cache: PollCache = field(default_factory=PollCache)
 
     def __post_init__(self) -> None:
+        arm = arm_in_mode(self.settings.mode, self.arm)
         policy, timeout = self.settings.policy(), self.settings.operation_timeout
         recorder = Recorder(self.store, self.cache, announces=self.topic is not None)
         publisher = OutcomePublisher(self.store, self.topic, self.clock, self._random) if self.topic else None
@@ -45,7 +47,7 @@ class Host:
         self.cancel = Cancel(self.store, recorder, self.clock)
         self.submit = Submit(
             store=self.store,
-            arm=self.arm,
+            arm=arm,
             write_limit=self.write_limit,
             jobs=self.jobs,
             cache=self.cache,
@@ -57,7 +59,7 @@ class Host:
         self.poller = Poller(
             store=self.store,
             next_step=NextStep(
-                arm=self.arm,
+                arm=arm,
                 queue_front=QueueFront(self.jobs, self.clock),
                 read_limit=self.read_limit,
                 policy=policy,

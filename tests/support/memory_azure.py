@@ -8,7 +8,7 @@ from shared.domain.arm_results import OperationUrls
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
-from shared.healing.intake import Dropped
+from shared.healing.intake import Coalesced, Dropped, Opened
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
 from shared.storage.queues import ShardJob
@@ -21,10 +21,11 @@ from tests.support.remediations import instance_named, read
 
 
 class HealingArm:
-    """Takes each sync call, and heals at the first poll."""
+    """Takes each sync call, and heals at the first poll, as long as nobody says otherwise."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.state = "ProtectionConfigured"
         self.polled: arm_results.OperationResult = arm_results.OperationSucceeded("job")
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
@@ -37,7 +38,7 @@ class HealingArm:
 
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         self.calls.append("read")
-        return read("ProtectionConfigured")
+        return read(self.state)
 
 
 class MemoryTopic:
@@ -85,9 +86,13 @@ class MemoryApp:
 
     def open(self, name: str) -> Remediation:
         """The instance of this name has failed; its job is still to be carried out."""
-        result = self.host.intake.accept(self.signal(name))
+        result = self.accept(name)
         assert not isinstance(result, Dropped)
         return result.remediation
+
+    def accept(self, name: str) -> Opened | Coalesced | Dropped:
+        """What becomes of the signal that the instance of this name has failed."""
+        return self.host.intake.accept(self.signal(name))
 
     def start(self, name: str) -> Remediation:
         """The instance of this name has failed, and its sync call was accepted; its operation is due in a second."""

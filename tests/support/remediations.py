@@ -61,6 +61,15 @@ def healed() -> Remediation:
     return after(verifying(), read("ProtectionConfigured"))
 
 
+def withheld() -> Remediation:
+    """Its sync was withheld, and its instance is about to be read."""
+    return after(queued(), arm_results.SyncWithheld(), now=NOW)
+
+
+def observed() -> Remediation:
+    return after(withheld(), read("ProtectionError"))
+
+
 def ended() -> list[Remediation]:
     """One for each terminal status."""
     expired = Moment(LATER, 0.0, None, is_expired=True)
@@ -72,6 +81,7 @@ def ended() -> list[Remediation]:
         after(verifying(), read("ProtectionError")),
         rejected(),
         after(running(), arm_results.OperationFailed("Failed", ERROR, "job")),
+        observed(),
     ]
 
 

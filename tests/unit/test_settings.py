@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from shared.domain.error_codes import ErrorCodes
+from shared.domain.mode import Mode
 from shared.domain.signal import SyncType
 from shared.settings import InvalidSettings, Settings
 
@@ -26,6 +27,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OPERATION_TIMEOUT", "P2D", timedelta(days=2)),
         ("OPERATION_TIMEOUT", "06:00:00", timedelta(hours=6)),
         ("SYNC_TYPE", "forceresync", SyncType.FORCE_RESYNC),
+        ("MODE", "observe", Mode.OBSERVE),
         ("ARM_ALLOWED_HOSTS", "Api.Example.com, *.arm.example:8443", ("api.example.com", "*.arm.example:8443")),
         ("EVENT_OPERATIONS", "*/Backup/action, */write", ("*/backup/action", "*/write")),
         *(("RETENTION_DAYS", str(days), days) for days in (1, 90, 3650)),
@@ -43,6 +45,7 @@ def test_a_value_is_read_from_its_variable(variable: str, text: str, value: obje
         ("ARM_ALLOWED_HOSTS", "*"),
         ("ARM_ALLOWED_HOSTS", "https://x.example"),
         ("SYNC_TYPE", "Maybe"),
+        ("MODE", "Off"),
         ("OPERATION_TIMEOUT", "6 hours"),
         ("OPERATION_TIMEOUT", "PT"),
         ("OPERATION_TIMEOUT", "P"),

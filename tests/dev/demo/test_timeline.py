@@ -92,7 +92,7 @@ def test_an_event_that_is_seen_before_its_call_is_waited_for(timeline: Timeline)
     assert timeline.is_complete
 
 
-@pytest.mark.parametrize("status", ["Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled"])
+@pytest.mark.parametrize("status", ["Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled", "WouldHeal"])
 def test_any_other_end_is_an_end_that_did_not_go_well(timeline: Timeline, status: str) -> None:
     timeline.read_log([line(transition("Queued", 0.1)), line(transition(status, 2))])
     timeline.read_azure([call("topic", 3)], [event(status)])

@@ -13,6 +13,7 @@ from shared.api import health
 from shared.api.health import Health
 from shared.api.meta import MetaApi
 from shared.domain.arm_results import Reachable, TransientFailure, new_error
+from shared.domain.mode import Mode
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import SyncJob
 from shared.version import VERSION
@@ -48,7 +49,16 @@ class Parts:
 
     def health(self) -> Health:
         jobs, poison = MemoryQueue(JOB, JOB, JOB), MemoryQueue(JOB)
-        return Health(self.store, self.buckets, lambda: jobs, lambda: poison, self.token, self.reach, lambda: self.at)
+        return Health(
+            self.store,
+            self.buckets,
+            lambda: jobs,
+            lambda: poison,
+            self.token,
+            self.reach,
+            lambda: self.at,
+            Mode.OBSERVE,
+        )
 
 
 def store_with_a_due_entry() -> MemoryStore:
@@ -74,6 +84,10 @@ def test_all_is_well() -> None:
     response = get(Parts().health())
     assert (response.status_code, document(response)["status"]) == (200, "ok")
     assert document(response)["version"] == VERSION
+
+
+def test_the_mode_is_said() -> None:
+    assert document(get(Parts().health()))["mode"] == "Observe"
 
 
 def test_the_queues_tell_their_depths() -> None:

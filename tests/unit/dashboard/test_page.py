@@ -10,6 +10,7 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.api.meta import openapi
 from shared.domain import state_machine
+from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import SyncType
@@ -60,6 +61,19 @@ def test_the_filter_is_read_in_any_casing_and_from_bookmarks(query: dict[str, st
 def test_the_longest_retention_can_be_shown() -> None:
     settings = Settings.from_environment({"RETENTION_DAYS": str(MAX_DAYS)})
     assert Page(settings=settings).open().status == 200
+
+
+@pytest.mark.parametrize(("mode", "shown"), [(Mode.HEAL, False), (Mode.OBSERVE, True)])
+def test_the_page_says_that_the_app_observes_and_what_it_would_heal(mode: Mode, shown: bool) -> None:
+    page = Page([summary(Status.WOULD_HEAL)], settings=Settings(mode=mode)).open()
+    assert ("The app observes." in page.text) is shown
+    assert any(query.get("status") == "WouldHeal" for query in page.own_queries) is shown
+
+
+def test_what_was_observed_is_shown_with_the_sync_and_the_error_of_the_instance() -> None:
+    text = detail_page(episodes.observed()).text
+    assert "the instance is ProtectionError: a Default sync would have been made" in text
+    assert ("Error of the instance" in text, "withheld" in text, "Why it did not heal" in text) == (True, True, False)
 
 
 # Errors

@@ -52,9 +52,14 @@ def test_a_remediation_is_charted_on_the_day_it_ended(remediation: Summary, char
     assert [day.day for day in count_statistics([remediation], NOW).days if day.ended] == charted_on
 
 
-def test_the_success_rate_leaves_out_cancelled_remediations() -> None:
-    statuses = (Status.HEALED, Status.FAILED, Status.CANCELLED)
+def test_the_success_rate_leaves_out_what_was_cancelled_or_only_observed() -> None:
+    statuses = (Status.HEALED, Status.FAILED, Status.CANCELLED, Status.WOULD_HEAL)
     assert count_statistics([summary(status) for status in statuses], NOW).success_rate == 0.5
+
+
+def test_what_was_only_observed_is_counted_and_needs_no_attention() -> None:
+    statistics = count_statistics([summary(Status.WOULD_HEAL), summary(Status.FAILED)], NOW)
+    assert (statistics.would_heal, statistics.needing_attention) == (1, 0)
 
 
 def test_the_median_is_of_heals_only() -> None:

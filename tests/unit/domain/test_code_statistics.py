@@ -19,9 +19,11 @@ def test_a_known_code_is_counted_under_its_entry_whatever_its_spelling() -> None
     assert counts.known["UserErrorPVC*"].success_rate == 0.5
 
 
-def test_what_is_active_or_cancelled_says_nothing_about_success() -> None:
-    counts = count_codes([met("X", Status.WAITING_TO_RETRY), met("x", Status.CANCELLED)], ErrorCodes())
-    assert counts.unknown == {"X": CodeCount(seen=2, ended=0, healed=0)}
+def test_what_is_active_cancelled_or_observed_says_nothing_about_success() -> None:
+    counts = count_codes(
+        [met("X", Status.WAITING_TO_RETRY), met("x", Status.CANCELLED), met("x", Status.WOULD_HEAL)], ErrorCodes()
+    )
+    assert counts.unknown == {"X": CodeCount(seen=3, ended=0, healed=0)}
     assert counts.unknown["X"].success_rate is None
 
 

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.domain import state_machine
+from shared.domain.mode import Mode
 from shared.domain.policy import Coalesce, Decision, Drop, Open
 from shared.domain.remediation import Remediation
 from shared.domain.signal import Signal, SyncType
 from shared.settings import Settings
-from tests.support.remediations import INSTANCE, LATER, NOW, healed, queued, running
+from tests.support.remediations import INSTANCE, LATER, NOW, healed, observed, queued, running
 
 TOMORROW = NOW + timedelta(hours=25)
 NEWER = Signal(INSTANCE, "Event", "failed again", TOMORROW)
@@ -73,6 +74,27 @@ def test_a_sweep_leaves_alone_for_a_day_what_an_operator_cancelled(source: str, 
 def test_an_instance_is_healed_no_more_often_a_day_than_the_cap(opened: int, opens: bool) -> None:
     recent = [TOMORROW - timedelta(hours=2)] * opened
     assert (judged(NEWER, healed(), recent) == Open()) is opens
+
+
+@pytest.mark.parametrize("occurred_at", [LATER, NOW - timedelta(hours=1)])
+def test_what_was_only_observed_keeps_no_signal_from_being_healed(occurred_at: datetime) -> None:
+    signal = replace(NEWER, occurred_at=occurred_at)
+    assert judged(signal, observed(), [NOW] * 6, now=LATER) == Open(resets_daily_cap=True)
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "now", "code"),
+    [
+        (NOW - timedelta(hours=1), LATER, "LateDuplicate"),
+        (LATER, LATER, "CoolingDown"),
+        (LATER, NOW + timedelta(hours=1), "DailyCapReached"),
+    ],
+)
+def test_while_the_app_observes_a_signal_is_judged_as_after_a_heal(
+    occurred_at: datetime, now: datetime, code: str
+) -> None:
+    observing = Settings(mode=Mode.OBSERVE)
+    assert drop_code(judged(replace(NEWER, occurred_at=occurred_at), observed(), [NOW] * 6, observing, now)) == code
 
 
 def test_what_was_opened_a_day_ago_does_not_count() -> None:

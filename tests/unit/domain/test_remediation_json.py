@@ -41,7 +41,12 @@ def test_the_document_has_the_types_that_json_has(remediation: Any) -> None:
 
 def test_a_document_that_version_0_1_0_stored_is_read_and_written_back_with_the_fields_that_came_since() -> None:
     stored = json.loads(STORED_BY_0_1_0)
-    expected = {**stored, "notBefore": None, "history": [{**step, "times": 1} for step in stored["history"]]}
+    expected = {
+        **stored,
+        "notBefore": None,
+        "attempts": [{**attempt, "withheldAt": None} for attempt in stored["attempts"]],
+        "history": [{**step, "times": 1} for step in stored["history"]],
+    }
     assert to_document(from_json(STORED_BY_0_1_0)) == expected
 
 

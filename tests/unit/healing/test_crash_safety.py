@@ -2,12 +2,13 @@
 
 A Hypothesis state machine drives the real use cases over store, queue, topic and Resource Manager in memory.
 At any boundary between the app and one of those, the process may be killed, the request may fail, or
-another host may run a step of its own before this one goes on.
+another host may run a step of its own before this one goes on; that host may observe while this one heals.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
-from shared.domain.remediation import Remediation
+from shared.domain.mode import Mode
+from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Dropped
@@ -133,10 +135,12 @@ class MemoryTopic:
 class MemoryArm:
     """An operation ends when it is polled, as the world decides."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, mode: Mode) -> None:
         self._world = world
+        self._mode = mode
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
+        assert self._mode is Mode.HEAL
         self._world.boundary()
         if self._world.throttled_calls > 0:
             self._world.throttled_calls -= 1
@@ -171,17 +175,17 @@ moments = st.integers(1, 12)
 picks = st.integers(0, 5)
 
 
-def host(world: World, max_due_per_host: int) -> Host:
+def host(world: World, max_due_per_host: int, mode: Mode = Mode.HEAL) -> Host:
     """One process, with a cache of its own."""
     return Host(
         store=world.store,
-        arm=MemoryArm(world),
+        arm=MemoryArm(world, mode),
         write_limit=RateLimiter("writes", Gcra(burst=2, rate=1), world.store.buckets, world.clock),
         read_limit=RateLimiter("reads", Gcra(burst=2, rate=1), world.store.buckets, world.clock),
         jobs=MemoryQueue(world),
         shards=MemoryShards(world),
         topic=MemoryTopic(world),
-        settings=SETTINGS,
+        settings=replace(SETTINGS, mode=mode),
         clock=world.clock,
         jitter=0.5,
         max_due_per_host=max_due_per_host,
@@ -191,11 +195,13 @@ def host(world: World, max_due_per_host: int) -> Host:
 class CrashSafety(RuleBasedStateMachine):
     """Hosts come and go; what they share is the world."""
 
+    other_mode = Mode.HEAL
+
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
         # One works through at most one due entry by itself, so that it hands over, too.
-        self.host, self.other_host = host(self.world, 2_000), host(self.world, 1)
+        self.host, self.other_host = host(self.world, 2_000), host(self.world, 1, self.other_mode)
         self.endings: dict[str, str] = {}
 
     def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
@@ -292,7 +298,7 @@ class CrashSafety(RuleBasedStateMachine):
         try:
             step()
         except Killed:
-            self.host = host(self.world, self.host.max_due_per_host)
+            self.host = host(self.world, self.host.max_due_per_host, self.host.settings.mode)
         finally:
             self.world.calm()
 
@@ -343,6 +349,13 @@ class CrashSafety(RuleBasedStateMachine):
         ended = {one.id: one.status.value for one in self.remediations()}
         assert all(ended[remediation_id] == status for remediation_id, status in self.world.published)
 
+    @invariant()
+    def what_would_have_been_healed_has_no_sync_call_on_record(self) -> None:
+        for one in self.remediations():
+            called = one.attempt.submitted_at is not None
+            assert not (called and one.attempt.withheld_at)
+            assert one.status is not Status.WOULD_HEAL or one.attempt.withheld_at
+
     def remediations(self) -> list[Remediation]:
         return self.world.store.remediations()
 
@@ -362,5 +375,13 @@ class CrashSafety(RuleBasedStateMachine):
         assert {remediation_id for remediation_id, _ in self.world.published} == {one.id for one in self.remediations()}
 
 
+class CrashSafetyBesideAnObservingHost(CrashSafety):
+    """While the mode is being switched, either way, one host heals and another observes."""
+
+    other_mode = Mode.OBSERVE
+
+
 TestCrashSafety = CrashSafety.TestCase
 TestCrashSafety.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestCrashSafetyBesideAnObservingHost = CrashSafetyBesideAnObservingHost.TestCase
+TestCrashSafetyBesideAnObservingHost.settings = hypothesis_settings(TestCrashSafety.settings, max_examples=100)

@@ -1,0 +1,23 @@
+"""The mode of the app: whether it heals, or only says what it would do. Pure, and light: settings read it at start."""
+
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """What the app does about the signals that it accepts."""
+
+    HEAL = "Heal"
+    OBSERVE = "Observe"
+    """It reads, judges and records, and makes no call that changes anything."""
+
+
+def read_mode(text: str) -> Mode:
+    """The mode with this name, in any casing.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for mode in Mode:
+        if text.lower() == mode.lower():
+            return mode
+    raise ValueError(f"expected one of {', '.join(Mode)}")
