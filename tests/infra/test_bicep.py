@@ -186,10 +186,82 @@ def test_two_installations_on_one_subscription_do_not_share_a_name() -> None:
     assert "split(functionAppId" in subscription.read_text().split("var installation = ")[1].splitlines()[0]
     group = parsed(subscription)["parameters"]["resourceGroupName"]["default"]
     names = [parameters_of("subscription.bicep", module)["name"] for module in ("events", "alerts")]
-    role = resource("Microsoft.Authorization/roleDefinitions")
+    roles = resources("Microsoft.Authorization/roleDefinitions")
     assert "functionAppId" in str(group)
-    assert all("${installation}" in name for name in [*names, role["properties"]["roleName"]])
-    assert "installation" in str(role["name"])
+    assert all("${installation}" in name for name in [*names, *(role["properties"]["roleName"] for role in roles)])
+    assert all("installation" in str(role["name"]) for role in roles)
+
+
+def policy() -> Mapping[str, Any]:
+    """What the policy does with a subscription that lacks something."""
+    rule = resource("Microsoft.Authorization/policyDefinitions")["properties"]["policyRule"]
+    assert rule["if"] == {"field": "type", "equals": "Microsoft.Resources/subscriptions"}
+    assert rule["then"]["effect"] == "deployIfNotExists"
+    details: Mapping[str, Any] = rule["then"]["details"]
+    return details
+
+
+def made_by_the_policy() -> list[Mapping[str, Any]]:
+    """The resources of a watched subscription's group as the policy makes them."""
+    _, inner = policy()["deployment"]["properties"]["template"]["resources"]
+    made: list[Mapping[str, Any]] = inner["properties"]["template"]["resources"]
+    return made
+
+
+def test_the_policy_makes_what_connecting_makes() -> None:
+    for made in made_by_the_policy():
+        assert_alike(made["properties"], resource(made["type"])["properties"])
+    assert [made["type"] for made in made_by_the_policy()] == [
+        "Microsoft.EventGrid/systemTopics",
+        "Microsoft.EventGrid/systemTopics/eventSubscriptions",
+        "Microsoft.AlertsManagement/actionRules",
+    ]
+
+
+def assert_alike(policys: Any, modules: Any) -> None:
+    """The same but for names of parameters, and for what only the subscription itself can evaluate."""
+    if policys == "[subscription().id]":
+        assert modules["operator"]["operands"]["operand_1"]["function"]["type"] == "subscription"
+    elif policys == "alertActionGroupId":
+        assert modules == "actionGroupId"
+    elif isinstance(policys, Mapping):
+        assert set(policys) == set(modules)
+        for key in policys:
+            assert_alike(policys[key], modules[key])
+    elif isinstance(policys, list):
+        assert len(policys) == len(modules)
+        for one, other in zip(policys, modules, strict=True):
+            assert_alike(one, other)
+    else:
+        assert policys == modules
+
+
+def test_azure_policy_looks_for_what_is_made_last() -> None:
+    last = made_by_the_policy()[-1]
+    assert (policy()["type"], policy()["name"]) == (last["type"], last["name"])
+    assert (policy()["existenceScope"], policy()["resourceGroupName"]) == ("resourceGroup", "resourceGroupName")
+    assert "eventSubscriptions" in str(last["dependsOn"])
+    assert policy()["deploymentScope"] == "subscription"
+
+
+def test_the_policy_and_connecting_use_the_same_group_and_names() -> None:
+    groups = {
+        str(parsed(INFRA / file)["parameters"]["resourceGroupName"]["default"])
+        for file in ("subscription.bicep", "management-group.bicep")
+    }
+    assert len(groups) == 1
+    topic, events, rule = (made["name"] for made in made_by_the_policy())
+    assert topic == parameters_of("subscription.bicep", "systemTopic")["name"]
+    assert events == f"{topic}/{parameters_of('subscription.bicep', 'events')['name']}"
+    assert rule == parameters_of("subscription.bicep", "alerts")["name"]
+
+
+def test_a_remediation_task_looks_at_every_subscription_and_waits_for_the_rights() -> None:
+    task = parsed(INFRA / "management-group.bicep")["resources"]["remediation"]["config"]
+    assert task["condition"] == "remediate"
+    assert body(task)["properties"]["resourceDiscoveryMode"] == "ExistingNonCompliant"
+    assert body(task)["properties"]["resourceCount"] == 50000
+    assert body(task)["dependsOn"] == ["connects", "access"]
 
 
 def test_an_alert_of_a_backup_vault_is_known_by_its_type_alone() -> None:

@@ -17,7 +17,7 @@ from shared.domain.arm_results import OperationUrls
 from shared.domain.resource_ids import BackupInstanceId, BackupVaultId
 from shared.domain.signal import SyncType
 from shared.rate_limits.rate_limiter import RateLimiter
-from tests.infra.bicep import PROJECT, resource
+from tests.infra.bicep import PROJECT, resources
 
 ARM = "https://management.azure.com"
 SUBSCRIPTION = "/subscriptions/6d1f0e2a-0000-4000-8000-000000000001"
@@ -35,6 +35,16 @@ OPERATIONS = [
 ]
 """Where Azure lets an operation be followed (REST reference of Microsoft.DataProtection, "OperationUrls Status" and
 "OperationUrls Result"): whichever of them the header of a sync call names."""
+
+
+ROLES = "Microsoft.Authorization/roleDefinitions"
+
+
+def permissions() -> list[Mapping[str, Any]]:
+    """What the role allows, once where it is made for a subscription and once for a management group."""
+    found = [permission for role in resources(ROLES) for permission in role["properties"]["permissions"]]
+    assert len(found) == 2
+    return found
 
 
 class Recording(requests.Session):
@@ -115,25 +125,24 @@ def action_of(method: str, url: str) -> str | None:
 def test_the_role_allows_what_the_app_calls_and_nothing_else(arm: ArmClient, session: Recording) -> None:
     drive(arm)
     called = {action_of(method, url) for method, url in session.calls} - {None}
-    (permission,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
-    actions = permission["actions"]
-    assert set(actions) == called
-    assert len(actions) == len(set(actions))
+    for permission in permissions():
+        assert set(permission["actions"]) == called
+        assert len(permission["actions"]) == len(called)
 
 
 def test_the_role_has_no_wildcard_and_touches_no_data() -> None:
-    (permission,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["permissions"]
-    assert [
-        action
-        for action in permission["actions"]
-        if not re.fullmatch(r"Microsoft\.DataProtection(/\w+)+/(read|action)", action)
-    ] == []
-    assert permission["dataActions"] == permission["notActions"] == permission["notDataActions"] == []
+    action = re.compile(r"Microsoft\.DataProtection(/\w+)+/(read|action)")
+    for permission in permissions():
+        assert [one for one in permission["actions"] if not action.fullmatch(one)] == []
+        assert permission["dataActions"] == permission["notActions"] == permission["notDataActions"] == []
 
 
-def test_the_role_can_be_assigned_in_its_own_subscription_only() -> None:
-    (scope,) = resource("Microsoft.Authorization/roleDefinitions")["properties"]["assignableScopes"]
-    assert scope["operator"]["operands"]["operand_1"]["function"]["type"] == "subscription"
+@pytest.mark.parametrize("scope", ["subscription", "management_group"])
+def test_the_role_can_be_assigned_where_it_is_made_only(scope: str) -> None:
+    scopes = [role["properties"]["assignableScopes"] for role in resources(ROLES)]
+    made = [one["operator"]["operands"]["operand_1"]["function"]["type"] for (one,) in scopes]
+    assert made.count(scope) == 1
+    assert len(made) == 2
 
 
 def test_no_room_but_these_calls_resource_manager() -> None:
