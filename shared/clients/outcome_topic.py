@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceResponseError
 from azure.core.messaging import CloudEvent
+from azure.core.pipeline import PipelineResponse
 from azure.eventgrid import EventGridPublisherClient
 
 from shared.domain.remediation import Remediation
@@ -42,12 +43,20 @@ class OutcomeTopic:
             PublishFailed: the topic did not take them.
         """
         try:
-            self._client.send([outcome_event(remediation) for remediation in ended], **_CLIENT_OPTIONS)
+            events = [outcome_event(remediation) for remediation in ended]
+            self._client.send(events, **_CLIENT_OPTIONS, raw_response_hook=_refuse_page)
         except HttpResponseError as refusal:
             in_parts = refusal.status_code in _EVENT_STATUSES
             raise PublishFailed(describe_exception(refusal), in_parts) from refusal
         except (AzureError, ValueError) as cause:
             raise PublishFailed(describe_exception(cause)) from cause
+
+
+def _refuse_page(response: PipelineResponse[Any, Any]) -> None:
+    """A topic takes events with 200 and an empty body ("Publish events to custom topics"); a gateway has a page."""
+    answer = response.http_response
+    if answer.status_code == 200 and answer.body().strip():
+        raise ServiceResponseError("200 with a body: not an answer of the topic")
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:

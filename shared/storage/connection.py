@@ -5,74 +5,88 @@ A connection string, or identity-based: `AzureWebJobsStorage__accountName` (or `
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient
-from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
+from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.clients.credential import managed_identity
 from shared.clients.http_session import pooled_session
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
+from shared.storage.storage_transport import CONNECTION_TIMEOUT, READ_TIMEOUT, StorageTransport
 
-_TIMEOUTS: Mapping[str, Any] = {"retry_total": 2, "connection_timeout": 5, "read_timeout": 20}
-"""Seconds. A trigger that fails is run again by the host, so a call gives up in seconds rather than minutes."""
 _MAX_CONNECTIONS = 64
 """Kept open: as many as polls run at the same time, and the triggers beside them."""
-_TABLE_BACK_OFF: Mapping[str, Any] = {"retry_backoff_factor": 0.3}
-_QUEUE_BACK_OFF: Mapping[str, Any] = {"initial_backoff": 0.3, "increment_base": 1, "random_jitter_range": 0}
-"""Seconds, in the words of each SDK; the queue's own default begins with 15."""
+_TABLE_OPTIONS: Mapping[str, Any] = {"retry_total": 2, "retry_read": 1, "retry_backoff_factor": 0.3}
+_QUEUE_OPTIONS: Mapping[str, Any] = {
+    "retry_total": 2,
+    "initial_backoff": 0.3,
+    "increment_base": 1,
+    "random_jitter_range": 0,
+    "message_encode_policy": TextBase64EncodePolicy(),
+    "message_decode_policy": TextBase64DecodePolicy(),
+}
+"""Back-offs in seconds, in the words of each SDK; the queue's own default begins with 15. Messages are in base64, as
+the Functions host expects them."""
 
 
 def open_table(name: str, environment: Mapping[str, str] = os.environ) -> TableClient:
-    """A table, made if it is missing.
+    """A table. Nothing is asked for yet; it is made at a first use that finds none.
 
     Raises:
         InvalidSettings: no storage account is named.
-        azure.core.exceptions.AzureError: it cannot be reached.
     """
-    options = {**_TIMEOUTS, **_TABLE_BACK_OFF}
-    connection = environment.get(STORAGE_CONNECTION)
-    if connection:
-        transport = _transport(TableServiceClient.from_connection_string(connection).url)
-        service = TableServiceClient.from_connection_string(connection, **options, **transport)
-    else:
-        endpoint = _endpoint("table", environment)
-        service = TableServiceClient(endpoint, credential=_identity(environment), **options, **_transport(endpoint))
-    return service.create_table_if_not_exists(name)
+    account = _Account("table", environment)
+
+    def client(transport: RequestsTransport) -> TableClient:
+        options: dict[str, Any] = {**_TABLE_OPTIONS, "transport": transport}
+        if account.connection:
+            return TableClient.from_connection_string(account.connection, name, **options)
+        return TableClient(account.endpoint, name, credential=account.credential, **options)
+
+    return client(account.transport(name, lambda transport: client(transport).create_table()))
 
 
 def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient:
-    """A queue, made if it is missing, with messages in base64 as the Functions host expects them.
+    """A queue. Nothing is asked for yet; it is made at a first use that finds none.
 
     Raises:
         InvalidSettings: no storage account is named.
-        azure.core.exceptions.AzureError: it cannot be reached.
     """
-    options = {
-        **_TIMEOUTS,
-        **_QUEUE_BACK_OFF,
-        "message_encode_policy": TextBase64EncodePolicy(),
-        "message_decode_policy": TextBase64DecodePolicy(),
-    }
-    connection = environment.get(STORAGE_CONNECTION)
-    if connection:
-        transport = _transport(QueueClient.from_connection_string(connection, name).url)
-        client = QueueClient.from_connection_string(connection, name, **options, **transport)
-    else:
-        endpoint = _endpoint("queue", environment)
-        client = QueueClient(endpoint, name, credential=_identity(environment), **options, **_transport(endpoint))
-    try:
-        client.create_queue()
-    except ResourceExistsError:
-        return client
-    return client
+    account = _Account("queue", environment)
+
+    def client(transport: RequestsTransport) -> QueueClient:
+        options: dict[str, Any] = {**_QUEUE_OPTIONS, "transport": transport}
+        if account.connection:
+            return QueueClient.from_connection_string(account.connection, name, **options)
+        return QueueClient(account.endpoint, name, credential=account.credential, **options)
+
+    return client(account.transport(name, lambda transport: client(transport).create_queue()))
 
 
-def _transport(url: str) -> dict[str, Any]:
-    return {"transport": RequestsTransport(session=pooled_session(url, _MAX_CONNECTIONS))}
+class _Account:
+    """Where a service of the storage account is, and how the app gets in."""
+
+    def __init__(self, service: str, environment: Mapping[str, str]) -> None:
+        self.connection = environment.get(STORAGE_CONNECTION)
+        self.endpoint = _service_url(service, self.connection) if self.connection else _endpoint(service, environment)
+        self.credential = None if self.connection else _identity(environment)
+
+    def transport(self, name: str, create: Callable[[RequestsTransport], object]) -> StorageTransport:
+        """For a client of what has this name; `create` makes that, by a client with the transport that it gets."""
+        session = pooled_session(self.endpoint, _MAX_CONNECTIONS)
+        creating = RequestsTransport(
+            session=session, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT, session_owner=False
+        )
+        return StorageTransport(session, name, lambda: create(creating))
+
+
+def _service_url(service: str, connection: str) -> str:
+    if service == "table":
+        return str(TableServiceClient.from_connection_string(connection).url)
+    return str(QueueServiceClient.from_connection_string(connection).url)
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:

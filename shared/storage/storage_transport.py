@@ -1,0 +1,81 @@
+"""HTTP of the storage SDKs: bounded time-outs, storage's own answers only, and what was deleted is created again.
+
+A transport that is passed to an SDK's client has time-outs of its own, 300 s (azure-core, `ConnectionConfiguration`):
+those that the client is given go to the transport that it would have made itself.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ServiceResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from requests import Session
+
+from shared import logs
+
+CONNECTION_TIMEOUT = 5
+READ_TIMEOUT = 20
+"""Seconds. A trigger that fails is run again by the host, so a call gives up in seconds rather than minutes."""
+_REQUEST_ID = "x-ms-request-id"
+"""On every answer of Azure Storage ("Common REST API response headers", table and queue services)."""
+_WAITS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
+"""The SDK's retries would sleep as long as they say, and the whole trigger with them."""
+_MISSING = ("TableNotFound", "QueueNotFound")
+
+
+class StorageTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it lazily: Any to mypy
+    """Sends the requests of one table's or queue's client."""
+
+    def __init__(self, session: Session, name: str, create: Callable[[], object]) -> None:
+        """`create` makes the table or queue of this name, by a client with another transport."""
+        super().__init__(session=session, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT)
+        self._name = name
+        self._create = create
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """The answer. Where it is that there is no such table or queue, that is made, and the request sent once more.
+
+        Raises:
+            azure.core.exceptions.AzureError: no answer, or one that is not storage's.
+        """
+        answer = self._send(request, options)
+        if not _is_missing(answer):
+            return answer
+        self._create_again()
+        answer = self._send(request, options)
+        if _is_missing(answer):
+            raise self._not_made()
+        return answer
+
+    def _create_again(self) -> None:
+        try:
+            self._create()
+        except ResourceExistsError:
+            return  # another thread or host was faster
+        except HttpResponseError as refusal:
+            raise self._not_made() from refusal
+        logs.warning("storage.created", name=self._name)
+
+    def _not_made(self) -> ServiceResponseError:
+        """For a while after it was deleted its name cannot be had; that says nothing of the row that was asked for."""
+        return ServiceResponseError(f"{self._name} does not exist, and cannot be made now")
+
+    def _send(self, request: Any, options: dict[str, Any]) -> Any:
+        answer = super().send(request, **options)
+        for name in _WAITS:
+            answer.headers.pop(name, None)
+        if answer.status_code < 500 and _REQUEST_ID not in answer.headers:
+            # A 404 of a gateway would mean that a row is not there, its 409 that another writer was faster.
+            raise ServiceResponseError(f"{answer.status_code} without {_REQUEST_ID}: not an answer of Azure Storage")
+        return answer
+
+
+def _is_missing(answer: Any) -> bool:
+    """Whether the table or queue does not exist; in a transaction an answer of its own says so."""
+    if answer.status_code == 404:
+        return answer.headers.get("x-ms-error-code") in _MISSING or _names_missing(answer.body())
+    return answer.status_code == 202 and b"HTTP/1.1 404" in answer.body() and _names_missing(answer.body())
+
+
+def _names_missing(body: bytes) -> bool:
+    return any(code.encode() in body for code in _MISSING)
