@@ -178,7 +178,10 @@ class Settings:
         "SYNC_TYPE", SyncType.DEFAULT, _sync_type, "Sync that signals start: Default or ForceResync."
     )
     max_attempts: int = _setting(
-        "MAX_ATTEMPTS", 5, _whole_number(1, 999_999), "Most attempts of one remediation, the first included."
+        "MAX_ATTEMPTS",
+        5,
+        _whole_number(1, 999_999),
+        "Most attempts of one remediation, the first included; with more than 1, two more after errors that pass.",
     )
     retry_delays: tuple[timedelta, ...] = _setting(
         "RETRY_DELAYS",
@@ -294,6 +297,7 @@ class Settings:
             daily_cap=self.daily_cap,
             include=self.include,
             exclude=self.exclude,
+            error_codes=self.code_catalogue(),
         )
 
     def code_catalogue(self) -> "ErrorCodes":

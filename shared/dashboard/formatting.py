@@ -15,7 +15,7 @@ _STATUS_MEANINGS = {
     Status.HEALED: "The instance is protected again.",
     Status.UNHEALTHY: "The sync completed, but the instance is still not protected.",
     Status.FAILED: "The sync failed and will not be retried.",
-    Status.REJECTED: "Azure Resource Manager rejected the request, and it will not be retried.",
+    Status.REJECTED: "Azure rejected the request, or has an error that no sync can mend; it will not be retried.",
     Status.TIMED_OUT: "The operation did not end in time (OPERATION_TIMEOUT), or Azure gave no answer for days.",
     Status.CANCELLED: "An operator cancelled this remediation.",
     Status.WOULD_HEAL: "The app observes (MODE): it would have called sync, and made no call that changes anything.",
@@ -24,6 +24,7 @@ _DROP_REASONS = {
     "OutOfScope": "The settings INCLUDE and EXCLUDE leave this instance out.",
     "CoolingDown": "The last remediation of this instance ended recently; its cooldown (COOLDOWN) has not passed yet.",
     "CancelledToday": "An operator cancelled a remediation of this instance less than 24 hours ago.",
+    "RejectedToday": "Less than 24 hours ago this instance had an error that no sync can mend.",
     "DailyCapReached": "This instance has reached its limit of remediations within 24 hours (DAILY_CAP).",
     "LateDuplicate": "A newer remediation of this instance already covers this request.",
 }

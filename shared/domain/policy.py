@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from shared.domain.error_codes import ErrorClass, ErrorCodes
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId, fold
 from shared.domain.signal import SWEEP, Signal, SyncType
 
 _DAY = timedelta(hours=24)
+_EARLY_DELAYS = (timedelta(minutes=1), timedelta(minutes=2))
+"""Before the ladder, after errors that a sync alone may mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Drop:
     """Do nothing."""
 
     code: str
-    """`OutOfScope`, `LateDuplicate`, `CoolingDown`, `CancelledToday` or `DailyCapReached`."""
+    """`OutOfScope`, `LateDuplicate`, `CoolingDown`, `CancelledToday`, `RejectedToday` or `DailyCapReached`."""
     reason: str
 
 
@@ -56,6 +59,7 @@ class Policy:
     """Globs on ARM ids, in lower case."""
     exclude: tuple[str, ...]
     """Likewise."""
+    error_codes: ErrorCodes
 
     def decide(self, signal: Signal, latest: Remediation | None, recent: Sequence[datetime], now: datetime) -> Decision:
         """Decide about a signal.
@@ -84,6 +88,8 @@ class Policy:
             if signal.source == SWEEP and latest.status is Status.CANCELLED and since < _DAY:
                 # The instance is as broken as it was when an operator said no; a sweep brings no news about it.
                 return Drop("CancelledToday", f"an operator cancelled remediation {latest.id} less than a day ago")
+            if signal.source == SWEEP and self._is_rejected_for_its_code(latest) and since < _DAY:
+                return Drop("RejectedToday", f"less than a day ago remediation {latest.id} met what no sync mends")
         if sum(now - opened < _DAY for opened in recent) >= self.daily_cap:
             return Drop("DailyCapReached", f"{self.daily_cap} remediations within 24 hours")
         return Open()
@@ -94,11 +100,23 @@ class Policy:
             return None
         return self.retry_delays[min(attempt, len(self.retry_delays)) - 1]
 
+    def early_retry_delay(self, attempt: int) -> timedelta | None:
+        """As `retry_delay`, after an error that a sync alone may mend: two attempts more than the ladder has, soon."""
+        if self.max_attempts == 1:
+            return None
+        if attempt <= len(_EARLY_DELAYS):
+            return min(_EARLY_DELAYS[attempt - 1], self.retry_delays[0])
+        return self.retry_delay(attempt - len(_EARLY_DELAYS))
+
     def sync_type(self, attempt: int, requested: SyncType | None) -> SyncType:
         """The sync of this attempt: `ForceResync` from the attempt that the settings name, before it as requested."""
         if 0 < self.force_resync_from_attempt <= attempt:
             return SyncType.FORCE_RESYNC
         return requested or self.default_sync_type
+
+    def _is_rejected_for_its_code(self, latest: Remediation) -> bool:
+        is_never = self.error_codes.class_of(latest.error) is ErrorClass.NEVER
+        return latest.status is Status.REJECTED and is_never
 
     def _out_of_scope(self, instance: BackupInstanceId) -> str | None:
         path = fold(str(instance))

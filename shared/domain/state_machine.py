@@ -8,6 +8,7 @@ Between two attempts it is WaitingToRetry. Results of calls to Azure, the time, 
 passed in. Storing the outcome, with the compare-and-swap that makes it count, is the room `healing`'s work.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from msgspec.structs import replace
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
 from shared.domain.back_off import MAX_PUBLISH_BACK_OFF, back_off, call_delay
+from shared.domain.error_codes import ErrorClass
+from shared.domain.protection_state import CHANGING, INTENDED, VALID
 from shared.domain.remediation import Attempt, Remediation, Status, Transition, new_id
 from shared.domain.signal import Signal, SyncType
 
@@ -36,25 +39,6 @@ _MAX_JOB_WAIT = timedelta(hours=1)
 """Between two looks at a sync job that waits in a long queue."""
 _MIN_DEFERRALS_BESIDE = 3
 """Polls in a row without a verdict, after which the instance is read beside the operation."""
-_VALID = "ProtectionConfigured"
-_CHANGING = frozenset({"UpdatingProtection", "ConfiguringProtection"})
-_INTENDED = frozenset(
-    {
-        "ProtectionStopped",
-        "BackupsSuspended",
-        "BackupSchedulesSuspended",
-        "RetentionSchedulesSuspended",
-        "SoftDeleting",
-        "SoftDeleted",
-    }
-)
-"""Somebody wants the instance as it is; no sync changes that, nor should it."""
-_BROKEN = frozenset({"ProtectionError", "ConfiguringProtectionFailed", "NotProtected", "Invalid"})
-KNOWN_STATES = frozenset({_VALID}) | _CHANGING | _INTENDED | _BROKEN
-"""`currentProtectionState` (REST reference, "Backup Instances - Get"; `BackupsSuspended` as real answers have it).
-
-A state that is not among them counts as broken: it is not the proof of a heal, and nobody is known to intend it.
-"""
 _PERMANENT = frozenset({400, 404, 405, 422})
 """Refusals that the same call will meet again. Of the others, 401 and 403 pass once a new role assignment acts."""
 
@@ -70,6 +54,10 @@ class Moment:
     """How long to wait for the next attempt, should this one fail; None if it is the last."""
     is_expired: bool = False
     """Whether the operation time-out has passed since ARM accepted the sync."""
+    early_retry_in: timedelta | None = None
+    """As `retry_in`, should it fail with an error that a sync alone may mend."""
+    class_of: Callable[[ArmError | None], ErrorClass | None] = lambda _: None
+    """How an error of an operation or an instance can be mended; None where nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +223,7 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
             reason = f"ARM refused the sync call with {status}"
             if status in _PERMANENT:
                 return _end(refused, Status.REJECTED, now, reason, error)
-            return _retry_or_end(refused, Status.REJECTED, at, reason, error)
+            return _retry_or_end(refused, Status.REJECTED, at.now, at.retry_in, reason, error)
         case arm_results.SyncConflict(error, retry_after):
             reason = "another operation runs on the instance: asking the instance"
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
@@ -263,7 +251,10 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
             return _move(succeeded, Status.VERIFYING, now, "operation succeeded", due_at=now)
         case arm_results.OperationFailed(status, error, job_id):
             failed = _end_attempt(remediation, now, operation_status=status, job_id=job_id, error=error)
-            return _retry_or_end(failed, Status.FAILED, at, f"operation {status}", error)
+            if at.class_of(error) is ErrorClass.JOB:
+                reason = f"operation {status}, with the error of a backup job: asking the instance"
+                return _move(failed, Status.VERIFYING, now, reason, due_at=now)
+            return _after_failure(failed, Status.FAILED, at, f"operation {status}", error)
         case arm_results.OperationUnknown() if _may_become_known(remediation, at):
             delay = max(DEFAULT_POLL_INTERVAL, back_off(remediation.deferrals, at.jitter))
             unknown = replace(remediation, due_at=now + delay, slot_at=None)
@@ -287,7 +278,7 @@ def on_instance_read_beside(remediation: Remediation, result: arm_results.Instan
     match result:
         case arm_results.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
-            if state == _VALID:
+            if state == VALID:
                 return _end(_end_attempt(read, now), Status.HEALED, now, f"the instance is {state}", None)
             return _time_out(read, error, now) if at.is_expired else read
         case arm_results.Refused(status, error):
@@ -303,19 +294,21 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
     match result:
         case arm_results.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
-            if state in _CHANGING:
+            if state in CHANGING:
                 return _time_out(read, error, now) if at.is_expired else _watch_change(read, at)
             if read.attempt.withheld_at is not None:
                 return _end_observed(read, error, now)
-            if state == _VALID:
+            if state == VALID:
                 return _end(read, Status.HEALED, now, f"the instance is {state}", None)
-            if state in _INTENDED:
+            if state in INTENDED:
                 return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
-            if remediation.attempt.submitted_at is None:
+            if remediation.attempt.submitted_at is None and at.class_of(error) is not ErrorClass.NEVER:
                 # The other operation is over and was not the heal: the attempt itself is still to be made.
                 queued = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now)
                 return _await_job(replace(queued, deferrals=remediation.deferrals), now)
-            return _retry_or_end(read, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
+            error = error or read.attempt.error
+            failed = _change_attempt(read, error=error)
+            return _after_failure(failed, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
         case arm_results.Refused(status, error):
             return _end(remediation, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
         case arm_results.TransientFailure():
@@ -388,14 +381,34 @@ def _with_step(history: tuple[Transition, ...], step: Transition) -> tuple[Trans
     return extended if len(extended) <= MAX_HISTORY else (extended[0], *extended[2:])
 
 
-def _retry_or_end(
+def _after_failure(
     remediation: Remediation, status: Status, at: Moment, reason: str, error: ArmError | None
 ) -> Remediation:
+    """Operation or instance show that the attempt has failed: what follows depends on what the error's code says."""
+    match at.class_of(error):
+        case ErrorClass.NEVER:
+            return _end(remediation, Status.REJECTED, at.now, f"{reason}, with an error that no sync mends", error)
+        case ErrorClass.JOB:
+            return _end(remediation, status, at.now, f"{reason}, with the error of a backup job", error)
+        case ErrorClass.TRANSIENT:
+            return _retry_or_end(remediation, status, at.now, at.early_retry_in, reason, error)
+        case _:
+            return _retry_or_end(remediation, status, at.now, at.retry_in, reason, error)
+
+
+def _retry_or_end(
+    remediation: Remediation,
+    status: Status,
+    now: datetime,
+    retry_in: timedelta | None,
+    reason: str,
+    error: ArmError | None,
+) -> Remediation:
     """The attempt has failed: wait for the next one, or end with this status if it was the last."""
-    if at.retry_in is None:
-        return _end(remediation, status, at.now, reason, error)
-    reason = f"{reason}; next attempt in {at.retry_in}"
-    waiting = _move(remediation, Status.WAITING_TO_RETRY, at.now, reason, due_at=at.now + at.retry_in)
+    if retry_in is None:
+        return _end(remediation, status, now, reason, error)
+    reason = f"{reason}; next attempt in {retry_in}"
+    waiting = _move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=now + retry_in)
     return replace(waiting, error=error)
 
 
@@ -406,7 +419,7 @@ def _end(remediation: Remediation, status: Status, now: datetime, reason: str, e
 def _end_observed(read: Remediation, error: ArmError | None, now: datetime) -> Remediation:
     """The sync was withheld, and the instance read: end with the sync that would have been made, if it had any use."""
     seen, sync_type = f"the instance is {read.protection_state}", read.attempt.sync_type
-    if read.protection_state == _VALID and sync_type is SyncType.DEFAULT:
+    if read.protection_state == VALID and sync_type is SyncType.DEFAULT:
         return _end(read, Status.HEALED, now, f"{seen}: nothing to heal", None)
     return _end(read, Status.WOULD_HEAL, now, f"{seen}: a {sync_type} sync would have been made", error)
 

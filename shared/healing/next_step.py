@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 
 from shared import logs
 from shared.domain import state_machine
-from shared.domain.arm_results import InstanceRead, InstanceResult
+from shared.domain.arm_results import ArmError, InstanceRead, InstanceResult, OperationFailed
+from shared.domain.error_codes import azure_code
 from shared.domain.policy import Policy
+from shared.domain.protection_state import KNOWN_STATES
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
 from shared.domain.state_machine import Moment
+from shared.domain.summary import MAX_CODE_CHARS
 from shared.healing.ports import Arm
 from shared.healing.queue_front import QueueFront
 from shared.rate_limits.rate_limiter import RateLimiter
@@ -68,6 +71,8 @@ class NextStep:
 
     def _poll_operation(self, current: Remediation) -> Remediation:
         result = self.arm.operation(current.instance, current.attempt.operation_urls)
+        if isinstance(result, OperationFailed):
+            self._log_unknown_code(current, result.error)
         moment = self._moment(current)
         polled = state_machine.on_operation_status(current, result, moment)
         if not state_machine.needs_instance(polled, result, moment):
@@ -81,11 +86,25 @@ class NextStep:
 
     def _read(self, current: Remediation) -> InstanceResult:
         result = self.arm.read(current.instance)
-        if isinstance(result, InstanceRead) and result.protection_state not in state_machine.KNOWN_STATES:
+        if isinstance(result, InstanceRead) and result.protection_state not in KNOWN_STATES:
             logs.warning("instance.unknown_state", remediationId=current.id, state=result.protection_state)
+        if isinstance(result, InstanceRead):
+            self._log_unknown_code(current, result.error)
         return result
+
+    def _log_unknown_code(self, current: Remediation, error: ArmError | None) -> None:
+        code = azure_code(error)
+        if code and not self.policy.error_codes.find(code):
+            logs.warning("error.unknown_code", remediationId=current.id, code=code[:MAX_CODE_CHARS])
 
     def _moment(self, current: Remediation) -> Moment:
         now = self.now()
-        is_expired = state_machine.is_expired(current, self.operation_timeout, now)
-        return Moment(now, self.random(), self.policy.retry_delay(current.attempt.number), is_expired)
+        attempt = current.attempt.number
+        return Moment(
+            now,
+            self.random(),
+            self.policy.retry_delay(attempt),
+            state_machine.is_expired(current, self.operation_timeout, now),
+            self.policy.early_retry_delay(attempt),
+            self.policy.error_codes.class_of,
+        )

@@ -11,7 +11,7 @@ from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Coalesced, Dropped, Opened
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
-from shared.storage.queues import ShardJob
+from shared.storage.queues import ShardJob, SyncJob
 from shared.storage.table_rows import shard_of
 from tests.support.clock import Clock
 from tests.support.host import Host
@@ -21,16 +21,18 @@ from tests.support.remediations import instance_named, read
 
 
 class HealingArm:
-    """Takes each sync call, and heals at the first poll, as long as nobody says otherwise."""
+    """Takes each sync call, which heals the instance by the first poll."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.state = "ProtectionConfigured"
+        accepted = arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
+        self.synced: arm_results.SyncResult = accepted
         self.polled: arm_results.OperationResult = arm_results.OperationSucceeded("job")
+        self.instance: arm_results.InstanceResult = read("ProtectionConfigured")
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
         self.calls.append("sync")
-        return arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
+        return self.synced
 
     def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
         self.calls.append("operation")
@@ -38,7 +40,7 @@ class HealingArm:
 
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         self.calls.append("read")
-        return read(self.state)
+        return self.instance
 
 
 class MemoryTopic:
@@ -108,6 +110,20 @@ class MemoryApp:
             by_shard.setdefault(shard_of(started.id), []).append(started)
         self.clock.advance(minutes=1)
         return by_shard
+
+    def follow(self, name: str) -> Remediation:
+        """The instance of this name has failed; its remediation, once it has ended."""
+        opened = self.open(name)
+        self.jobs.send(SyncJob(opened.id, 1))
+        while not (current := self.now(opened)).status.is_terminal:
+            if self.jobs.sent:
+                job, delay = self.jobs.sent.pop(0)
+                self.clock.advance(delay.total_seconds())
+                self.host.submit.run(job.to_message())
+            elif current.due_at:
+                self.clock.now = max(current.due_at, self.clock())
+                self.host.poller.run()
+        return current
 
     def now(self, remediation: Remediation) -> Remediation:
         """How it stands in storage."""

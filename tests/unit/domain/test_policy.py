@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.domain import state_machine
+from shared.domain import arm_results, state_machine
 from shared.domain.mode import Mode
 from shared.domain.policy import Coalesce, Decision, Drop, Open
 from shared.domain.remediation import Remediation
 from shared.domain.signal import Signal, SyncType
 from shared.settings import Settings
-from tests.support.remediations import INSTANCE, LATER, NOW, healed, observed, queued, running
+from tests.support.remediations import INSTANCE, LATER, NOW, after, healed, observed, queued, running
 
 TOMORROW = NOW + timedelta(hours=25)
 NEWER = Signal(INSTANCE, "Event", "failed again", TOMORROW)
@@ -68,6 +68,21 @@ def test_a_sweep_leaves_alone_for_a_day_what_an_operator_cancelled(source: str, 
     now = NOW + timedelta(hours=hours)
     cancelled = state_machine.cancel(running(), "not now", NOW)
     assert (judged(replace(NEWER, source=source, occurred_at=now), cancelled, now=now) == Open()) is opens
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "hours", "opens"),
+    [
+        ("Sweep", "UserErrorManagedDiskNotFound", 23, False),
+        ("Sweep", "UserErrorManagedDiskNotFound", 24, True),
+        ("Event", "UserErrorManagedDiskNotFound", 1, True),
+        ("Sweep", "UserErrorMissingRequiredPermissions", 1, True),
+    ],
+)
+def test_a_sweep_leaves_alone_for_a_day_what_no_sync_mends(source: str, code: str, hours: int, opens: bool) -> None:
+    now = LATER + timedelta(hours=hours)
+    rejected = after(queued(), arm_results.Refused(400, {"code": code, "message": ""}))
+    assert (judged(replace(NEWER, source=source, occurred_at=now), rejected, now=now) == Open()) is opens
 
 
 @pytest.mark.parametrize(("opened", "opens"), [(5, True), (6, False)])

@@ -11,12 +11,12 @@ from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
 from shared.healing.intake import Dropped, Opened
 from tests.support.memory_azure import MemoryApp
-from tests.support.remediations import ERROR
+from tests.support.remediations import ERROR, read
 
 
 def app_with_a_broken_instance(mode: Mode = Mode.OBSERVE, **settings: Any) -> MemoryApp:
     app = MemoryApp(mode=mode, outcome_topic_endpoint="https://topic.example", **settings)
-    app.arm.state = "ProtectionError"
+    app.arm.instance = read("ProtectionError")
     return app
 
 
@@ -74,7 +74,7 @@ def test_an_operation_that_runs_when_the_app_begins_to_observe_is_polled_to_its_
     app = app_with_a_broken_instance(Mode.HEAL)
     started = app.start("bi")
     switch(app, Mode.OBSERVE)
-    app.arm.state = "ProtectionConfigured"
+    app.arm.instance = read("ProtectionConfigured")
     assert (polled(app, started).status, app.arm.calls) == (Status.HEALED, ["sync", "operation", "read"])
 
 
@@ -106,7 +106,7 @@ def test_a_signal_right_after_the_switch_is_healed() -> None:
     polled(app, app.start("bi"))
     switch(app, Mode.HEAL)
     healing = app.start("bi")
-    app.arm.state = "ProtectionConfigured"
+    app.arm.instance = read("ProtectionConfigured")
     assert (polled(app, healing).status, app.arm.calls.count("sync")) == (Status.HEALED, 1)
 
 
@@ -116,7 +116,7 @@ def test_what_was_observed_does_not_count_towards_the_daily_cap_of_heals() -> No
         polled(app, app.start("bi"))
     assert isinstance(app.accept("bi"), Dropped)
     switch(app, Mode.HEAL)
-    app.arm.state = "ProtectionConfigured"
+    app.arm.instance = read("ProtectionConfigured")
     for _ in range(2):
         polled(app, app.start("bi"))
     assert (app.arm.calls.count("sync"), isinstance(app.accept("bi"), Dropped)) == (2, True)
