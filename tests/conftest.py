@@ -27,7 +27,15 @@ settings.load_profile("any machine")
 
 _TWO_HOSTS = ("tests/integration/test_crashes.py", "tests/integration/test_pacing_hosts.py")
 """They wait more than they work, and both at once would leave their hosts too little of a small machine."""
-_FIRST = (*_TWO_HOSTS, "tests/api/", "tests/browser/", "tests/dev/", "tests/integration/", "tests/infra/")
+_FIRST = (
+    *_TWO_HOSTS,
+    "tests/api/",
+    "tests/browser/",
+    "tests/dev/",
+    "tests/integration/",
+    "tests/infra/",
+    "tests/simulation/",
+)
 """Begins of paths, those of the longest tests first: what is begun last should be short."""
 _workers: list[int] = []
 """Their process ids, in the process that hands out the tests."""

@@ -4,6 +4,8 @@
 """
 
 import re
+from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +17,9 @@ Row = Mapping[str, Any]
 Key = tuple[str, str]
 _TOKEN = re.compile(r"'[^']*'|\w+|[()]")
 _DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
+_PARTITION = re.compile(r"PartitionKey eq '([^']*)'")
+_RANGE_BEGIN = re.compile(r"RowKey g[et] '([^']*)'")
+_RANGE_END = re.compile(r"RowKey l[et] '([^']*)'")
 _COMPARE: dict[str, Callable[[str, str], bool]] = {
     "eq": str.__eq__,
     "ge": str.__ge__,
@@ -33,9 +38,13 @@ class MemoryTable:
 
     def __init__(self, boundary: Callable[[], None] = nothing) -> None:
         self._boundary = boundary
-        self._rows: dict[Key, dict[str, Any]] = {}
+        self._rows: dict[Key, Row] = {}
         self._etags: dict[Key, str] = {}
+        self._row_keys: dict[str, list[str]] = defaultdict(list)
+        """Of each partition, sorted."""
         self._last = 0
+        self.changed: Callable[[Mapping[Key, Row | None]], None] = lambda before: None
+        """Hears of each committed request which rows it changed, and what they were before."""
         self.unreadable: set[str] = set()
         """Partitions whose server refuses to read."""
         self.unwritable: set[str] = set()
@@ -54,22 +63,28 @@ class MemoryTable:
 
     def delete_entity(self, partition: str, row: str) -> None:
         self._boundary()
-        self._rows.pop((partition, row), None)
+        before = self._rows.get((partition, row))
+        if before is not None:
+            self._put((partition, row), None, "")
+            self.changed({(partition, row): before})
         self._boundary()
 
     def submit_transaction(self, operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
         self._boundary()
-        rows, etags = dict(self._rows), dict(self._etags)
         wanted = list(operations)
+        keys = [(entity["PartitionKey"], entity["RowKey"]) for _, entity, *_ in wanted]
+        before = {key: (self._rows.get(key), self._etags.get(key, "")) for key in keys}
         if wanted[0][1]["PartitionKey"] in self.unwritable:
             raise failed(HttpResponseError, 503)
         try:
             answers = [self._change(kind, entity, *options) for kind, entity, *options in wanted]
         except HttpResponseError as failure:
-            self._rows, self._etags = rows, etags
+            for key, (row, etag) in before.items():
+                self._put(key, row, etag)
             error = TableTransactionError(message=str(failure))
             error.status_code = failure.status_code
             raise error from failure
+        self.changed({key: row for key, (row, _) in before.items()})
         self._boundary()
         return answers
 
@@ -96,12 +111,38 @@ class MemoryTable:
         if any(f"PartitionKey eq '{partition}'" in query for partition in self.unreadable):
             raise failed(HttpResponseError, 503)
         matches = condition(query)
-        for key in [key for key, row in sorted(self._rows.items()) if matches(row)]:
-            yield self._entity(key, select)
+        yield from [self._entity(key, select) for key in self._keys_in_range(query) if matches(self._rows[key])]
+
+    def row(self, partition: str, row: str) -> Row | None:
+        """A row as it is, read by nobody."""
+        return self._rows.get((partition, row))
+
+    def first_key(self, partition: str, begin: str) -> str | None:
+        """The first row key of a partition from there on, read by nobody."""
+        keys = self._row_keys[partition]
+        position = bisect_left(keys, begin)
+        return keys[position] if position < len(keys) else None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _keys_in_range(self, query: str) -> list[Key]:
+        """What the query's partition and range of row keys leave to be looked at, in order."""
+        range_of, _, _ = query.partition("(")
+        partition, begin, end = (each.search(range_of) for each in (_PARTITION, _RANGE_BEGIN, _RANGE_END))
+        if partition is None or " or " in range_of:
+            return sorted(self._rows)
+        keys = self._row_keys[partition[1]]
+        first = bisect_left(keys, begin[1]) if begin else 0
+        last = bisect_left(keys, f"{end[1]}\0") if end else len(keys)
+        return [(partition[1], key) for key in keys[first:last]]
 
     def _carry_out(self, kind: str, entity: Row, options: Mapping[str, Any] | None = None) -> dict[str, str]:
         self._boundary()
+        key = (entity["PartitionKey"], entity["RowKey"])
+        before = self._rows.get(key)
         answer = self._change(kind, entity, options)
+        self.changed({key: before})
         self._boundary()
         return answer
 
@@ -116,13 +157,24 @@ class MemoryTable:
         if options.get("etag", self._etags.get(key)) != self._etags.get(key):
             raise failed(ResourceModifiedError, 412)
         if kind == "delete":
-            del self._rows[key]
+            self._put(key, None, "")
             return {}
         kept = self._rows[key] if options.get("mode") is UpdateMode.MERGE else {}
-        self._rows[key] = {**kept, **entity}
         self._last += 1
-        self._etags[key] = str(self._last)
+        self._put(key, {**kept, **entity}, str(self._last))
         return {"etag": self._etags[key]}
+
+    def _put(self, key: Key, row: Row | None, etag: str) -> None:
+        """Let a row be this one, or be none."""
+        partition, row_key = key
+        keys = self._row_keys[partition]
+        if row is None:
+            if self._rows.pop(key, None) is not None:
+                del keys[bisect_left(keys, row_key)]
+            return
+        if key not in self._rows:
+            insort(keys, row_key)
+        self._rows[key], self._etags[key] = dict(row), etag
 
     def _entity(self, key: Key, select: Sequence[str] | None = None) -> TableEntity:
         row = self._rows[key]

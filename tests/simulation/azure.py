@@ -1,0 +1,202 @@
+"""Azure on a virtual clock: Resource Manager with instances that break and operations that take time, and a topic."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from shared.clients.outcome_topic import PublishFailed
+from shared.domain import arm_results
+from shared.domain.arm_results import ArmError, OperationUrls, new_error
+from shared.domain.remediation import Remediation
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import SyncType
+from tests.simulation.scheduler import Scheduler, Step
+
+BROKEN = "ProtectionError"
+WELL = "ProtectionConfigured"
+CHANGING = "UpdatingProtection"
+ERROR: ArmError = new_error("UserErrorBroken", "the instance is broken")
+_URL = "https://arm.example/operations/"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One sync as Azure carries it out."""
+
+    number: int
+    begins: float
+    ends: float
+    succeeds: bool
+    heals: bool
+    known_from: float
+    """Before that its status URL answers 404."""
+
+
+@dataclass(slots=True)
+class Instance:
+    """A backup instance as Azure has it."""
+
+    id: BackupInstanceId
+    state: str = WELL
+    syncs_needed: int = 1
+    """Operations until one heals; the others fail, or succeed and change nothing."""
+    operations: list[Operation] = field(default_factory=list)
+    busy_until: float = 0.0
+    """Something else, a restore for example, runs on it so long."""
+    healed_at: float | None = None
+
+    def settle(self, now: float) -> None:
+        """Let an operation that is over have had its effect."""
+        for operation in self.operations:
+            if operation.ends <= now and operation.heals and self.state == BROKEN:
+                self.state, self.healed_at = WELL, operation.ends
+
+    def is_busy(self, now: float) -> bool:
+        """Whether a sync call is answered with a conflict."""
+        return now < self.busy_until or bool(self.operations and now < self.operations[-1].ends)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncCall:
+    """A sync call, and what came back."""
+
+    instance_key: str
+    step: Step | None
+    at: float
+    result: arm_results.SyncResult
+
+    @property
+    def has_verdict(self) -> bool:
+        """Whether it uses up its attempt: accepted, done at once or refused."""
+        return isinstance(self.result, arm_results.SyncAccepted | arm_results.SyncDone | arm_results.Refused)
+
+
+@dataclass
+class ResourceManager:
+    """What all hosts call."""
+
+    scheduler: Scheduler
+    random: Random
+    duration: tuple[float, float] = (1.0, 300.0)
+    """Seconds that an operation takes."""
+    unknown_for: float = 0.0
+    """Seconds for which a new operation's status is not found."""
+    outage: str = ""
+    """`503`; `429`; `silent`, where the answers to sync calls get lost; empty while there is none."""
+    refusals: float = 0.0
+    """Probability that a sync call is refused for want of a permission."""
+    instances: dict[str, Instance] = field(default_factory=dict)
+    calls: list[SyncCall] = field(default_factory=list)
+    polls: int = 0
+    reads: int = 0
+    _numbers: int = 0
+
+    def breaks(self, instance: BackupInstanceId, syncs_needed: int = 1) -> Instance:
+        """The instance fails, now."""
+        known = self.instances.setdefault(instance.key, Instance(instance))
+        known.settle(self.scheduler.time)
+        known.state, known.syncs_needed, known.healed_at = BROKEN, syncs_needed, None
+        known.operations = [each for each in known.operations if each.ends > self.scheduler.time]
+        return known
+
+    def sync(self, instance: BackupInstanceId) -> arm_results.SyncResult:
+        """Carry out a sync call; in a silent outage that is done too, and nobody hears of it."""
+        done = self._sync(self.instances[instance.key]) if self.outage in ("", "silent") else None
+        result = self._outage() or done
+        assert result is not None
+        self.calls.append(SyncCall(instance.key, self.scheduler.current, self.scheduler.time, result))
+        return result
+
+    def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
+        """How the operation stands."""
+        self.polls += 1
+        if outage := self._outage(is_sync=False):
+            return outage
+        known, now = self.instances[instance.key], self.scheduler.time
+        number = (urls.status_url or "").removeprefix(_URL)
+        found = [each for each in known.operations if str(each.number) == number]
+        if not found or now < found[0].known_from:
+            return arm_results.OperationUnknown()
+        if now < found[0].ends:
+            return arm_results.OperationRunning("Inprogress", self.random.choice((None, 5.0, 60.0)))
+        if found[0].succeeds:
+            return arm_results.OperationSucceeded("job")
+        return arm_results.OperationFailed("Failed", ERROR)
+
+    def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
+        """How the instance stands."""
+        self.reads += 1
+        if outage := self._outage(is_sync=False):
+            return outage
+        known = self.instances[instance.key]
+        known.settle(self.scheduler.time)
+        if known.state == BROKEN and known.is_busy(self.scheduler.time) and self.random.random() < 0.5:
+            return arm_results.InstanceRead(CHANGING, None)
+        return arm_results.InstanceRead(known.state, None if known.state == WELL else ERROR)
+
+    def _sync(self, instance: Instance) -> arm_results.SyncResult:
+        now = self.scheduler.time
+        instance.settle(now)
+        if instance.is_busy(now):
+            return arm_results.SyncConflict(ERROR, self.random.choice((None, 30.0)))
+        if self.random.random() < self.refusals:
+            return arm_results.Refused(403, ERROR)
+        self._numbers += 1
+        instance.syncs_needed -= 1
+        heals = instance.syncs_needed <= 0
+        duration = self.random.uniform(*self.duration)
+        known_from = now + self.unknown_for
+        succeeds = heals or self.random.random() < 0.5
+        operation = Operation(self._numbers, now, now + duration, succeeds, heals, known_from)
+        instance.operations.append(operation)
+        return arm_results.SyncAccepted(
+            OperationUrls(f"{_URL}{operation.number}", None), self.random.choice((None, 5.0))
+        )
+
+    def _outage(self, is_sync: bool = True) -> arm_results.TransientFailure | None:
+        if not self.outage or (self.outage == "silent" and not is_sync):
+            return None
+        retry_after = self.random.choice((1.0, 30.0)) if self.outage == "429" else None
+        return arm_results.TransientFailure(new_error("Outage", self.outage), retry_after)
+
+
+@dataclass
+class Topic:
+    """The topic of outcomes."""
+
+    is_down: bool = False
+    announced: list[tuple[str, str]] = field(default_factory=list)
+    """Ids of remediations, and the status that was told."""
+
+    def publish(self, ended: Sequence[Remediation]) -> None:
+        """Take these events, or none."""
+        if self.is_down:
+            raise PublishFailed("down")
+        self.announced += [(each.id, each.status.value) for each in ended]
+
+
+class HostArm:
+    """Resource Manager as one host reaches it."""
+
+    def __init__(self, azure: ResourceManager, turn: Callable[[], None]) -> None:
+        """`turn` is called before and after each call, where others may go on."""
+        self._azure = azure
+        self._turn = turn
+
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
+        self._turn()
+        result = self._azure.sync(instance)
+        self._turn()
+        return result
+
+    def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
+        self._turn()
+        result = self._azure.operation(instance, urls)
+        self._turn()
+        return result
+
+    def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
+        self._turn()
+        result = self._azure.read(instance)
+        self._turn()
+        return result

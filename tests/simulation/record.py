@@ -1,0 +1,191 @@
+"""What must hold, whatever happens: checked at each change of the table, and once all is over."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from azure.data.tables import TableEntity
+
+from shared.clock import from_iso, to_millis
+from shared.domain.remediation import Remediation, Status
+from shared.domain.remediation_json import CorruptDocument
+from shared.domain.state_machine import MAX_DEFERRALS, MAX_HISTORY
+from shared.storage.table_rows import shard_of, stored_in
+from tests.simulation.azure import ResourceManager, SyncCall, Topic
+from tests.simulation.scheduler import Scheduler
+from tests.support.memory_table import Key, MemoryTable, Row
+
+MAX_DOCUMENT_CHARS = 300_000
+"""Far below 1 MiB, the most that a row of Table storage may have."""
+_DUE_AT = re.compile(r'"dueAt":"([^"]+)"')
+_LATER_FIELD = '"laterField"'
+_MAX_OPENING_AGE = 11.0
+"""Seconds for which an opening is submitted without being read again (`poll_cache`), and the time of its way."""
+
+
+class Violation(AssertionError):
+    """Something that must hold does not."""
+
+
+class Record:
+    """What has happened, seen from outside."""
+
+    def __init__(self, scheduler: Scheduler, table: MemoryTable, azure: ResourceManager, topic: Topic) -> None:
+        self._scheduler = scheduler
+        self._table = table
+        self._azure = azure
+        self._topic = topic
+        self.accepted: set[str] = set()
+        """Remediations of signals whose delivery was acknowledged."""
+        self.opened: dict[str, float] = {}
+        """Remediations whose row was written, and when."""
+        self.unfinished: set[str] = set()
+        """Those of them that are still to be polled or announced."""
+        self.ended_at: dict[str, float] = {}
+        self.damaged: set[str] = set()
+        """Remediations whose rows a fault has destroyed: nothing is asked of them."""
+        self.violations: list[str] = []
+        table.changed = self._changed
+
+    def violate(self, invariant: str, detail: object) -> None:
+        """Remember that an invariant is broken, and stop."""
+        self.violations.append(f"{invariant}: {detail}")
+        self._scheduler.is_stopped = True
+
+    def remediation(self, remediation_id: str) -> Remediation | None:
+        """As it stands in the table, read by nobody."""
+        row = self._table.row(shard_of(remediation_id), f"r:{remediation_id}")
+        try:
+            return stored_in(_as_read(row)).remediation if row else None
+        except CorruptDocument:
+            return None
+
+    def _changed(self, before: Mapping[Key, Row | None]) -> None:
+        for (partition, row_key), row_before in before.items():
+            row = self._table.row(partition, row_key)
+            if row_key.startswith("r:"):
+                self._check_row(row_key.removeprefix("r:"), row_before, row)
+            elif row_key.startswith("d:") and row is None:
+                self._check_woken(row_key.split(":")[2], self._table.row(partition, f"r:{row_key.split(':')[2]}"))
+
+    def _check_row(self, remediation_id: str, before: Row | None, row: Row | None) -> None:
+        self.opened.setdefault(remediation_id, self._scheduler.time)
+        if row is None:
+            self.unfinished.discard(remediation_id)
+            if before is not None and remediation_id not in self.ended_at:
+                self.violate("what is active is not removed", remediation_id)
+            return
+        text = _document(row)
+        if before is not None and _LATER_FIELD in _document(before) and _LATER_FIELD not in text:
+            self.violate("fields of a later version are kept", remediation_id)
+        if len(text) > MAX_DOCUMENT_CHARS:
+            self.violate("a document is bounded", f"{remediation_id} has {len(text)} characters")
+        if text.count('"from":') > MAX_HISTORY:
+            self.violate("a history is bounded", f"{remediation_id} has {text.count(chr(34) + 'from' + chr(34))}")
+        if Status(row["Status"]).is_terminal:
+            self._check_end(remediation_id, before, row)
+        elif remediation_id in self.ended_at:
+            self.violate("an end is final", f"{remediation_id} is {row['Status']} again")
+        self._check_woken(remediation_id, row)
+
+    def _check_end(self, remediation_id: str, before: Row | None, row: Row) -> None:
+        if remediation_id in self.ended_at:
+            if before is not None and before["Status"] != row["Status"]:
+                self.violate("an end is final", f"{remediation_id}: {before['Status']}, then {row['Status']}")
+            return
+        self.ended_at[remediation_id] = self._scheduler.time
+        if row["Status"] == Status.TIMED_OUT:
+            instance = self._azure.instances[row["InstanceKey"]]
+            instance.settle(self._scheduler.time)
+            step = self._scheduler.current
+            if instance.healed_at is not None and instance.healed_at < (step.began if step else 0):
+                self.violate("a healed instance is never timed out", f"{remediation_id}, {instance}")
+
+    def _check_woken(self, remediation_id: str, row: Row | None) -> None:
+        """Each row that is not finished names an entry that is there, and is due no later than the remediation."""
+        if row is None or remediation_id in self.damaged:
+            return
+        due_at = _DUE_AT.search(_document(row))
+        if due_at is None:
+            self.unfinished.discard(remediation_id)
+            if not Status(row["Status"]).is_terminal:
+                self.violate("nothing waits for ever", f"{remediation_id} is {row['Status']} and never due")
+            return
+        self.unfinished.add(remediation_id)
+        entry = f"d:{row['EntryAt']}:{remediation_id}"
+        if self._table.row(shard_of(remediation_id), entry) is None:
+            self.violate("nothing waits for ever", f"{remediation_id} is {row['Status']}, and {entry} is missing")
+        ends_now = Status(row["Status"]).is_terminal
+        if int(row["EntryAt"]) > to_millis(from_iso(due_at[1])) and not ends_now:
+            self.violate("nothing waits for ever", f"{remediation_id} is due at {due_at[1]}, its entry is later")
+
+    def check_all_over(self) -> None:
+        """Every accepted signal has had its one outcome, and no call was made without need."""
+        remediations = {each: self.remediation(each) for each in sorted(self.opened.keys() | self.accepted)}
+        announced = defaultdict(set)
+        for remediation_id, status in self._topic.announced:
+            announced[remediation_id].add(status)
+        for remediation_id, remediation in remediations.items():
+            if remediation_id in self.damaged:
+                continue
+            if remediation is None:
+                self.violate("what was accepted is there", remediation_id)
+            elif not remediation.status.is_terminal:
+                self.violate("nothing waits for ever", _described(remediation))
+            elif announced[remediation_id] != {remediation.status.value}:
+                told = sorted(announced[remediation_id])
+                self.violate("every end is announced as it is", f"{_described(remediation)}, announced {told}")
+            elif sum(step.after.is_terminal for step in remediation.history) != 1:
+                self.violate("one outcome", _described(remediation))
+        self._check_one_active(each for each in remediations.values() if each)
+        self._check_calls()
+
+    def _check_one_active(self, remediations: Iterable[Remediation]) -> None:
+        active = Counter(each.instance.key for each in remediations if not each.status.is_terminal)
+        for key, count in active.items():
+            if count > 1:
+                self.violate("one active remediation for an instance", key)
+
+    def _check_calls(self) -> None:
+        by_attempt: dict[tuple[str, int], list[SyncCall]] = defaultdict(list)
+        for call in self._azure.calls:
+            if call.step is None:
+                continue
+            remediation_id, _, attempt = call.step.name.partition("/")
+            by_attempt[remediation_id, int(attempt)].append(call)
+            ended = self.ended_at.get(remediation_id, float("inf"))
+            if call.step.began > ended and call.step.began - self.opened[remediation_id] > _MAX_OPENING_AGE:
+                self.violate("no call after the end", f"{remediation_id} ended at {ended}, call at {call.at}")
+        for (remediation_id, number), calls in by_attempt.items():
+            if len(calls) > MAX_DEFERRALS + len({call.step for call in calls if call.step and call.step.is_disturbed}):
+                self.violate("calls are bounded", f"{remediation_id}/{number}: {len(calls)} calls")
+            verdicts = [call for call in calls if call.has_verdict]
+            for earlier, later in pairwise(verdicts):
+                if not _may_repeat(earlier, later):
+                    at = f"at {earlier.at:.1f} and {later.at:.1f}"
+                    self.violate("an attempt is one call", f"{remediation_id}/{number}: {at}")
+
+
+def _may_repeat(earlier: SyncCall, later: SyncCall) -> bool:
+    """Whether the record of the earlier call was lost, or both were made at the same time by a repeated message."""
+    first, second = earlier.step, later.step
+    if first is None or second is None:
+        return False
+    return first.is_disturbed or first.ended is None or second.began <= first.ended
+
+
+def _document(row: Row) -> str:
+    first = str(row["Document0"])
+    return first if "Document1" not in row else "".join(row.get(f"Document{number}", "") for number in range(40))
+
+
+def _as_read(row: Row) -> TableEntity:
+    entity = TableEntity(row)
+    entity._metadata = {"etag": "", "timestamp": None}
+    return entity
+
+
+def _described(remediation: Remediation) -> str:
+    steps = " ".join(f"{step.after}*{step.times}" for step in remediation.history)
+    return f"{remediation.id} is {remediation.status}, due {remediation.due_at}: {steps}"

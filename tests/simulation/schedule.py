@@ -1,0 +1,214 @@
+"""A schedule: a world, what fails in it and what befalls it, all drawn from one seed."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from random import Random
+
+from shared.domain.resource_ids import BackupInstanceId
+from shared.rate_limits.rate_limiter import Gcra
+from shared.settings import Settings
+from shared.storage.table_rows import SHARDS
+from tests.simulation.hosts import Limits
+from tests.simulation.record import Violation
+from tests.simulation.world import MAX_RUNNING_JOBS, World
+
+SUBSCRIPTIONS = ("04cf684a-d41f-4550-9f70-7708a3a2283b", "5ae1d7c2-08bb-4f3e-9a43-0f7e0c5c7a11")
+_FAULTS_END = 7_200.0
+"""Seconds after which nothing more goes wrong."""
+_PATIENCE = 2 * 86_400.0
+"""Seconds after which everything has ended: the ladder, and the longest back-off between two steps of it."""
+
+
+class Schedule:
+    """One seed's schedule."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.random = random = Random(seed)
+        self.faults: list[str] = []
+        settings = Settings(
+            max_attempts=random.randint(1, 4),
+            retry_delays=(timedelta(minutes=5), timedelta(minutes=30)),
+            cooldown=random.choice((timedelta(), timedelta(minutes=15))),
+            daily_cap=99,
+            force_resync_from_attempt=random.choice((0, 0, 2)),
+            operation_timeout=random.choice((timedelta(minutes=20), timedelta(hours=6))),
+            outcome_topic_endpoint="https://topic.example",
+        )
+        writes = random.choice((Gcra(burst=200, rate=10), Gcra(burst=2, rate=1)))
+        reads = random.choice((Gcra(burst=250, rate=25), Gcra(burst=2, rate=1)))
+        self.world = World(random, settings, Limits(writes, reads))
+        for number in range(random.randint(1, 3)):
+            skew = random.choice((0.0, random.uniform(-10, 10), random.uniform(-300, 300)))
+            self.world.start_host(f"host {number}", skew)
+        self._plan_failures()
+        for fault in random.sample(list(_FAULTS), random.randint(0, 4)):
+            begin = random.uniform(0, _FAULTS_END)
+            seconds = min(random.choice((60.0, 600.0, 3_600.0)), _FAULTS_END - begin)
+            self.faults.append(f"{fault} from {begin:.0f} s for {seconds:.0f} s")
+            self._plan(_FAULTS[fault], begin, seconds)
+
+    def run(self) -> None:
+        """Run it; raises `Violation` that tells how to have it again."""
+        try:
+            self.world.run(_FAULTS_END)
+            self.world.run_until_over(_PATIENCE)
+        except Violation as violation:
+            raise Violation(f"seed {self.seed} at {self.world.scheduler.time:.1f} s: {violation}\n{self}") from None
+
+    def __str__(self) -> str:
+        hosts = ", ".join(f"{host.name} {host.skew:+.1f} s" for host in self.world.hosts)
+        return "\n".join((f"  hosts: {hosts}", *(f"  {fault}" for fault in self.faults)))
+
+    def _plan_failures(self) -> None:
+        """Instances fail, some of them again and again."""
+        random, world = self.random, self.world
+        for number in range(random.randint(1, 6)):
+            instance = BackupInstanceId(random.choice(SUBSCRIPTIONS), "rg", "vault", f"bi-{number}")
+            for _ in range(random.choice((1, 1, 1, 2, 3))):
+                begin, syncs_needed = random.uniform(0, _FAULTS_END), random.choice((1, 1, 1, 2, 3, 99))
+                world.scheduler.after(begin, partial(self._fail, instance, syncs_needed))
+
+    def _fail(self, instance: BackupInstanceId, syncs_needed: int) -> None:
+        self.world.azure.breaks(instance, syncs_needed)
+        self.world.signal(instance)
+
+    def _plan(self, fault: "Fault", begin: float, seconds: float) -> None:
+        def start() -> None:
+            end = fault(self.world, self.random)
+            self.world.scheduler.after(seconds, end)
+
+        self.world.scheduler.after(begin, start)
+
+
+Fault = Callable[[World, Random], Callable[[], None]]
+"""Begins, and gives what ends it."""
+
+
+def _kills(world: World, random: Random) -> Callable[[], None]:
+    """Hosts die in the middle of their requests, again and again."""
+    return _keep_killing(world, random, later=False)
+
+
+def _redeploy(world: World, random: Random) -> Callable[[], None]:
+    """Hosts of a later version take the places of those of this one, and are taken back."""
+    return _keep_killing(world, random, later=True)
+
+
+def _keep_killing(world: World, random: Random, later: bool) -> Callable[[], None]:
+    state = {"on": True}
+
+    def next_kill() -> None:
+        if not state["on"]:
+            return
+        if world.hosts:
+            host = random.choice(world.hosts)
+            if later:
+                world.kill(host, random.uniform(1, 60), later=random.random() < 0.5)
+            elif host.dies_in < 0:
+                host.dies_in = random.randint(1, 40)
+        world.scheduler.after(random.expovariate(1 / 120), next_kill)
+
+    next_kill()
+    return lambda: state.update(on=False)
+
+
+def _setting(target: Callable[[World], object], name: str, value: object, normally: object = 0.0) -> Fault:
+    def begin(world: World, random: Random) -> Callable[[], None]:
+        setattr(target(world), name, value)
+        return lambda: setattr(target(world), name, normally)
+
+    return begin
+
+
+def _outage(kind: str) -> Fault:
+    return _setting(lambda world: world.azure, "outage", kind, normally="")
+
+
+def _slow_host(world: World, random: Random) -> Callable[[], None]:
+    slow = world.hosts[:1]
+    for host in slow:
+        host.is_slow = True
+
+    def end() -> None:
+        for host in slow:
+            host.is_slow = False
+
+    return end
+
+
+def _sick_partition(world: World, random: Random) -> Callable[[], None]:
+    sick = random.choice(SHARDS)
+    refused = random.choice(([world.table.unreadable], [world.table.unwritable]))
+    for kind in refused:
+        kind.add(sick)
+
+    def end() -> None:
+        for kind in refused:
+            kind.discard(sick)
+
+    return end
+
+
+def _storage_outage(world: World, random: Random) -> Callable[[], None]:
+    world.storage_is_down = world.queue.is_down = True
+
+    def end() -> None:
+        world.storage_is_down = world.queue.is_down = False
+        world.queue.pump()
+
+    return end
+
+
+def _table_outage(world: World, random: Random) -> Callable[[], None]:
+    """The table is away while the queue works."""
+    world.storage_is_down = True
+    return lambda: setattr(world, "storage_is_down", False)
+
+
+def _busy_instances(world: World, random: Random) -> Callable[[], None]:
+    """A restore runs on some instances."""
+    busy = [each for each in world.azure.instances.values() if random.random() < 0.5]
+    for instance in busy:
+        instance.busy_until = float("inf")
+
+    def end() -> None:
+        for instance in busy:
+            instance.busy_until = 0.0
+
+    return end
+
+
+def _operator(world: World, random: Random) -> Callable[[], None]:
+    for remediation_id in sorted(world.record.unfinished):
+        if random.random() < 0.5:
+            world.cancel(remediation_id)
+    return lambda: None
+
+
+_FAULTS: dict[str, Fault] = {
+    "hosts are killed": _kills,
+    "another version comes and goes": _redeploy,
+    "a slow host": _slow_host,
+    "requests stall": _setting(lambda world: world.chances, "stalls", 0.02),
+    "storage fails at times": _setting(lambda world: world.chances, "failures", 0.05),
+    "storage is away": _storage_outage,
+    "the table is away": _table_outage,
+    "a sick partition": _sick_partition,
+    "messages are lost": _setting(lambda world: world.queue, "lost", 0.3),
+    "messages are repeated": _setting(lambda world: world.queue, "repeated", 0.5),
+    "messages are late": _setting(lambda world: world.queue, "late", 0.5),
+    "events are repeated": _setting(lambda world: world.chances, "repeated_events", 0.5),
+    "few consumers": _setting(lambda world: world, "capacity", 1, MAX_RUNNING_JOBS),
+    "two timers": _setting(lambda world: world, "two_timers", True, False),
+    "Resource Manager answers 503": _outage("503"),
+    "Resource Manager answers 429": _outage("429"),
+    "Resource Manager's answers get lost": _outage("silent"),
+    "Resource Manager refuses": _setting(lambda world: world.azure, "refusals", 0.5),
+    "operations are not known yet": _setting(lambda world: world.azure, "unknown_for", 300.0),
+    "operations take hours": _setting(lambda world: world.azure, "duration", (3_600.0, 20_000.0), (1.0, 300.0)),
+    "operations run on instances": _busy_instances,
+    "the topic is down": _setting(lambda world: world.topic, "is_down", True, False),
+    "an operator cancels": _operator,
+}

@@ -1,0 +1,309 @@
+"""Hosts, storage, queue, topic and Resource Manager on one virtual clock, and the Functions runtime that joins them."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Any, cast
+
+from azure.core.exceptions import AzureError, ServiceResponseError
+
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal
+from shared.healing.intake import Dropped
+from shared.settings import Settings
+from shared.storage.conflicts import WriteConflict
+from shared.storage.queues import SyncJob
+from shared.storage.table_rows import SHARDS
+from tests.simulation.azure import HostArm, ResourceManager, Topic
+from tests.simulation.hosts import HostTopic, LaterVersion, Limits, NoShards, SimulatedHost, storage_parts
+from tests.simulation.queue import HostQueue, Message, SimulatedQueue
+from tests.simulation.record import Record, Violation
+from tests.simulation.scheduler import Killed, Scheduler, Step, SwitchingLock
+from tests.support.host import Host
+from tests.support.memory_table import MemoryTable
+
+MAX_RUNNING_JOBS = 24
+"""Of a host: `batchSize` and `newBatchThreshold` of host.json."""
+_DELIVERIES = (0.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, *(10_800.0,) * 7)
+"""Seconds between the deliveries of an event: Event Grid, "Delivery and retry", 24 hours."""
+_LONG = 30.0
+"""Seconds for one request, from which on others take the step for dead."""
+
+
+@dataclass
+class Chances:
+    """How the world treats requests."""
+
+    latency: tuple[float, float] = (0.002, 0.02)
+    """Seconds, half of a request."""
+    stalls: float = 0.0
+    """Probability that a request takes up to two minutes."""
+    failures: float = 0.0
+    """Probability that a request to storage gets no answer, whether it was carried out or not."""
+    repeated_events: float = 0.0
+    """Probability that an event is delivered again."""
+
+
+class World:
+    """Everything."""
+
+    def __init__(self, random: Random, settings: Settings, limits: Limits) -> None:
+        self.random = random
+        self.settings = settings
+        self.chances = Chances()
+        self.scheduler = Scheduler()
+        self.table = MemoryTable(self._storage_turn)
+        self.azure = ResourceManager(self.scheduler, random)
+        self.topic = Topic()
+        self.queue = SimulatedQueue(self.scheduler, random)
+        self.queue.consumer = self
+        self.record = Record(self.scheduler, self.table, self.azure, self.topic)
+        self.hosts: list[SimulatedHost] = []
+        self.storage_is_down = False
+        self.requests = 0
+        """To storage."""
+        self.capacity = MAX_RUNNING_JOBS
+        self.poll_interval = 30.0
+        self.two_timers = False
+        """Whether the timer runs on two hosts at once, against its nature."""
+        self.undelivered = 0
+        self.kills = 0
+        self._limits = limits
+        self.scheduler.after(self.poll_interval, self._timer)
+
+    # The hosts.
+
+    def start_host(self, name: str, skew: float = 0.0, later: bool = False) -> SimulatedHost:
+        """A fresh process, with nothing in its memory."""
+        clock = lambda: self.scheduler.now + timedelta(seconds=skew)  # noqa: E731 # the host's own
+        app = Host(
+            **storage_parts(self.scheduler, LaterVersion(self.table) if later else self.table, self._limits, clock),
+            arm=HostArm(self.azure, self._turn),
+            jobs=HostQueue(self.queue, self._turn_of_queue),
+            shards=NoShards(),
+            topic=HostTopic(self.topic, self._turn),
+            settings=self.settings,
+            clock=clock,
+            jitter=self.random.random(),
+        )
+        app.poller._next_step.queue_front._lock = cast(Any, SwitchingLock(self.scheduler))
+        host = SimulatedHost(name, app, skew)
+        self.hosts.append(host)
+        self.queue.pump()
+        return host
+
+    def kill(self, host: SimulatedHost, restart_after: float, later: bool = False) -> None:
+        """The process is gone at once; another takes its place."""
+        if not host.is_alive:
+            return
+        host.is_alive = False
+        self.hosts.remove(host)
+        self.kills += 1
+        for step in list(host.steps):
+            self.scheduler.kill(step)
+        for message in host.jobs.values():
+            self.queue.lost_its_host(message)
+        self.scheduler.after(restart_after, lambda: self.start_host(host.name, host.skew, later))
+
+    def tell(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        """Print a line of the app's log, with the time, the host and what it was doing."""
+        step = self.scheduler.current
+        who = f"{cast(SimulatedHost, step.owner).name}: {step.name}" if step else "-"
+        print(f"{self.scheduler.time:10.3f} {who}: {event} {dict(fields)}")
+
+    # What comes in.
+
+    def signal(self, instance: BackupInstanceId, delay: float = 0.0) -> None:
+        """The instance has failed, says an event that Event Grid will deliver."""
+        signal = Signal(instance, "Event", "backup failed", self.scheduler.now)
+        self.undelivered += 1
+        self.scheduler.after(delay, lambda: self._deliver(signal, 0))
+
+    def cancel(self, remediation_id: str) -> None:
+        """An operator wants it to end."""
+        if self.hosts:
+            host = self.random.choice(self.hosts)
+            self._run(host, f"cancel {remediation_id}", lambda: host.app.cancel.run(remediation_id, "cancelled"))
+
+    def take(self, message: Message) -> bool:
+        """A queue message for a host with room."""
+        with_room = [host for host in self.hosts if len(host.jobs) < self.capacity]
+        if not with_room:
+            return False
+        host = self.random.choice(with_room)
+
+        def then(failure: BaseException | None) -> None:
+            del host.jobs[step]
+            self.queue.ended(message, failure is not None)
+
+        step = self._run(host, _job_name(message.text), lambda: host.app.submit.run(message.text), then)
+        host.jobs[step] = message
+        return True
+
+    def give_up(self, message: Message) -> None:
+        """A message in the poison queue."""
+        if self.hosts:
+            host = self.random.choice(self.hosts)
+            self._run(host, "poison", lambda: host.app.submit.give_up(message.text))
+
+    # The run.
+
+    def run(self, seconds: float) -> None:
+        """Go on for so long; raises `Violation`."""
+        self.scheduler.run(self.scheduler.time + seconds)
+        self._raise_violations()
+
+    def run_until_over(self, seconds: float) -> None:
+        """Go on until nothing is left to be done, at most for so long, and check everything."""
+        deadline = self.scheduler.time + seconds
+        while not self.is_over and self.scheduler.time < deadline:
+            self.run(60.0)
+        self.run(900.0)
+        self.record.check_all_over()
+        self._raise_violations()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every signal is delivered, and what it began is ended and announced."""
+        return not self.undelivered and not self.record.unfinished and self.record.accepted <= self.record.opened.keys()
+
+    def _raise_violations(self) -> None:
+        if self.record.violations:
+            raise Violation(self.record.violations[0])
+
+    def _deliver(self, signal: Signal, number: int) -> None:
+        if not self.hosts:
+            self._deliver_later(signal, number)
+            return
+        host = self.random.choice(self.hosts)
+        found: list[str] = []
+
+        def work() -> None:
+            result = host.app.intake.accept(signal)
+            if result.job:
+                # The output binding: the runtime sends the message once the function has returned.
+                self._turn_of_queue()
+                self.queue.put(result.job.to_message())
+                self._turn_of_queue()
+            if not isinstance(result, Dropped):
+                found.append(result.remediation.id)
+
+        def then(failure: BaseException | None) -> None:
+            if failure is not None:
+                self._deliver_later(signal, number)
+                return
+            self.undelivered -= 1
+            self.record.accepted.update(found)
+            if self.random.random() < self.chances.repeated_events:
+                self.undelivered += 1
+                self.scheduler.after(self.random.uniform(0, 600), lambda: self._deliver(signal, number))
+
+        self._run(host, "event", work, then, lambda: self._deliver_later(signal, number))
+
+    def _deliver_later(self, signal: Signal, number: int) -> None:
+        if number + 1 < len(_DELIVERIES):
+            self.scheduler.after(_DELIVERIES[number + 1], lambda: self._deliver(signal, number + 1))
+        else:
+            self.undelivered -= 1
+
+    def _run(
+        self,
+        host: SimulatedHost,
+        name: str,
+        work: Callable[[], Any],
+        then: Callable[[BaseException | None], Any] = lambda failure: None,
+        killed: Callable[[], Any] = lambda: None,
+    ) -> Step:
+        step = Step(host, name, self.scheduler.time)
+        host.steps.add(step)
+
+        def ended(failure: BaseException | None) -> None:
+            host.steps.discard(step)
+            if failure is not None and not isinstance(failure, AzureError | WriteConflict):
+                self.record.violate("a step raises what is announced", f"{name}: {failure!r}")
+            if host.is_alive:
+                then(failure)
+
+        step.killed = killed
+        self.scheduler.spawn(step, work, ended)
+        return step
+
+    def _timer(self) -> None:
+        """Run the poller where something is due; a run without anything due changes nothing."""
+        soonest = self._soonest()
+        for host in self.hosts[: 2 if self.two_timers else 1]:
+            if not host.is_polling and soonest <= self.scheduler.time + host.skew:
+                self._poll(host)
+        interval = self.poll_interval
+        idle = min(soonest - 301.0, self.scheduler.next_event_at) - self.scheduler.time
+        self.scheduler.after(max(1.0, idle // interval) * interval if idle < float("inf") else interval, self._timer)
+
+    def _poll(self, host: SimulatedHost) -> None:
+        host.is_polling = True
+
+        def then(failure: BaseException | None) -> None:
+            host.is_polling = False
+
+        self._run(host, "poll", host.app.poller.run, then)
+
+    def _soonest(self) -> float:
+        """When the first due entry is due, in seconds since the begin."""
+        start = self.scheduler.now - timedelta(seconds=self.scheduler.time)
+        soonest = float("inf")
+        for shard in SHARDS:
+            key = self.table.first_key(shard, "d:")
+            if key and key.startswith("d:"):
+                with suppress(ValueError):
+                    soonest = min(soonest, int(key.split(":")[1]) / 1000 - start.timestamp())
+        return soonest
+
+    # Where steps take turns.
+
+    def _turn(self) -> None:
+        """Half of a request: others go on meanwhile, and the host may die."""
+        step = self.scheduler.current
+        if step is None:
+            return
+        host = cast(SimulatedHost, step.owner)
+        if host.dies_in >= 0:
+            host.dies_in -= 1
+            if host.dies_in < 0:
+                self.kill(host, self.random.uniform(1, 60))
+        if not host.is_alive:
+            raise Killed
+        seconds = self.random.uniform(*self.chances.latency)
+        if host.is_slow:
+            seconds *= 100
+        if self.chances.stalls and self.random.random() < self.chances.stalls:
+            seconds = self.random.uniform(1, 120)
+        if seconds > _LONG:
+            step.is_disturbed = True
+        self.scheduler.pause(seconds)
+
+    def _storage_turn(self) -> None:
+        if self.scheduler.current is None:
+            return
+        self.requests += 1
+        self._turn()
+        self._fail_perhaps()
+
+    def _turn_of_queue(self) -> None:
+        self._turn()
+        self._fail_perhaps()
+
+    def _fail_perhaps(self) -> None:
+        chances, step = self.chances, self.scheduler.current
+        if self.storage_is_down or (chances.failures and self.random.random() < chances.failures):
+            if step is not None:
+                step.is_disturbed = True
+            raise ServiceResponseError("no answer, whatever was done")
+
+
+def _job_name(text: str) -> str:
+    try:
+        job = SyncJob.from_message(text)
+    except ValueError:
+        return "junk"
+    return f"{job.remediation_id}/{job.attempt}"
