@@ -29,11 +29,12 @@ def instance(simulator: Simulator) -> str:
     return instance_id
 
 
-def outcome_of(azure: Simulator, instance_id: str) -> Json:
-    """The outcome event of the instance, once it is there."""
+def outcome_of(azure: Simulator, instance_id: str, status: str = "") -> Json:
+    """The outcome event of the instance, with this status if one is given, once it is there."""
 
     def found() -> Json | None:
-        return next((event for event in azure.events() if event["subject"] == instance_id), None)
+        events = (event for event in azure.events() if event["subject"] == instance_id)
+        return next((event for event in events if event["type"].endswith(status)), None)
 
     return until(found, f"an outcome of {instance_id}", 40)
 
