@@ -2,15 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 from unittest.mock import call, create_autospec
 
 import pytest
 
-from dev.azure_simulator.certificates import server_certificate
 from shared.clients.arm import ArmClient
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import TokenCache
@@ -22,22 +18,9 @@ from shared.domain.signal import SyncType
 from shared.rate_limits.rate_limiter import RateLimiter
 from tests.support.alert_bodies import INSTANCE, SUBSCRIPTION, VAULT
 from tests.support.corpus import Case, cases
-from tests.support.scripted_server import ScriptedServer, scripted_server
+from tests.support.scripted_server import ScriptedServer
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return server_certificate(tmp_path_factory.mktemp("certificates"))
-
-
-@pytest.fixture(scope="module")
-def running(certificates: tuple[Path, Path]) -> Iterator[ScriptedServer]:
-    context = SSLContext(PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates[1])
-    with scripted_server(context) as server:
-        yield server
 
 
 class Azure:
@@ -83,11 +66,8 @@ class Azure:
 
 
 @pytest.fixture
-def azure(running: ScriptedServer, certificates: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Azure:
-    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates[0]))
-    return Azure(running)
+def azure(https: ScriptedServer) -> Azure:
+    return Azure(https)
 
 
 def facts(result: Any) -> Json:

@@ -1,17 +1,13 @@
 """Outcomes are published only where the topic itself says so."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken, TokenCredential
 
-from dev.azure_simulator.certificates import server_certificate
 from shared.clients.outcome_topic import OutcomeTopic, PublishFailed
 from tests.support.remediations import healed
-from tests.support.scripted_server import Answer, ScriptedServer, scripted_server
+from tests.support.scripted_server import Answer, ScriptedServer
 
 HTML = {"Content-Type": "text/html"}
 
@@ -22,26 +18,14 @@ class Credential(TokenCredential):
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    ca, certificate = server_certificate(tmp_path)
-    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca))
-    context = SSLContext(PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with scripted_server(context) as running:
-        yield running
+def topic(https: ScriptedServer) -> OutcomeTopic:
+    return OutcomeTopic(f"https://localhost:{https.port}/api/events", Credential())
 
 
-@pytest.fixture
-def topic(server: ScriptedServer) -> OutcomeTopic:
-    return OutcomeTopic(f"https://localhost:{server.port}/api/events", Credential())
-
-
-def test_an_empty_200_of_the_topic_is_a_delivery(server: ScriptedServer, topic: OutcomeTopic) -> None:
-    server.script([{"status": 200, "text": ""}])
+def test_an_empty_200_of_the_topic_is_a_delivery(https: ScriptedServer, topic: OutcomeTopic) -> None:
+    https.script([{"status": 200, "text": ""}])
     topic.publish([healed()])
-    assert len(server.requests) == 1
+    assert len(https.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -60,10 +44,10 @@ def test_an_empty_200_of_the_topic_is_a_delivery(server: ScriptedServer, topic: 
     ],
 )
 def test_any_other_answer_leaves_the_outcomes_due(
-    server: ScriptedServer, topic: OutcomeTopic, answer: Answer, in_parts: bool
+    https: ScriptedServer, topic: OutcomeTopic, answer: Answer, in_parts: bool
 ) -> None:
-    server.script([answer])
+    https.script([answer])
     with pytest.raises(PublishFailed) as failure:
         topic.publish([healed()])
     assert failure.value.in_parts is in_parts
-    assert len(server.requests) == 1
+    assert len(https.requests) == 1
