@@ -5,7 +5,6 @@ import typing
 import azure.functions as func
 
 from shared import composition
-from shared.clock import utc_now
 from shared.settings import STORAGE_CONNECTION
 from shared.sources.event_grid import read_event
 
@@ -23,7 +22,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def on_backup_failure(event: func.EventGridEvent, jobs: func.Out[str]) -> None:
     """A backup failed, says an event: open a remediation and queue its sync job."""
-    signal = read_event(event, utc_now(), composition.healing.operation_filter())
+    signal = read_event(event, composition.healing.now(), composition.healing.operation_filter())
     if job := composition.healing.intake().accept(signal).job:
         jobs.set(job.to_message())
 

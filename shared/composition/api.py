@@ -10,24 +10,24 @@ from shared.api.remediations import RemediationsApi
 from shared.api.sweep import SweepApi
 from shared.api.sync import SyncApi
 from shared.clients.vault_cache import VaultCache
-from shared.clock import utc_now
 from shared.composition import healing, settings
 from shared.composition.once import once
 from shared.storage import connection
 from shared.storage.queues import POISON_JOBS, SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
+from shared.storage.storage_clock import STORAGE_CLOCK
 
 
 @once
 def sync() -> SyncApi:
     """`POST /api/sync`."""
-    return SyncApi(healing.intake, utc_now)
+    return SyncApi(healing.intake, STORAGE_CLOCK)
 
 
 @once
 def alerts() -> AlertApi:
     """`POST /api/alerts`."""
-    return AlertApi(healing.intake, _vaults, healing.operation_filter(), utc_now)
+    return AlertApi(healing.intake, _vaults, healing.operation_filter(), STORAGE_CLOCK)
 
 
 @once
@@ -46,7 +46,7 @@ def remediations() -> RemediationsApi:
 def error_codes() -> ErrorCodesApi:
     """`/api/error-codes`."""
     retention = timedelta(days=settings().retention_days)
-    return ErrorCodesApi(reader, settings().code_catalogue(), retention, utc_now)
+    return ErrorCodesApi(reader, settings().code_catalogue(), retention, STORAGE_CLOCK)
 
 
 @once
@@ -59,7 +59,7 @@ def meta() -> MetaApi:
         _poison_jobs,
         lambda: healing.tokens().get(),
         lambda: healing.arm().check_access(),
-        utc_now,
+        STORAGE_CLOCK,
         settings().mode,
     )
     return MetaApi(health)
@@ -68,12 +68,12 @@ def meta() -> MetaApi:
 @once
 def reader() -> RemediationReader:
     """Lists of remediations."""
-    return RemediationReader(healing.table(), healing.store(), utc_now)
+    return RemediationReader(healing.table(), healing.store(), STORAGE_CLOCK)
 
 
 @once
 def _vaults() -> VaultCache:
-    return VaultCache(healing.arm().instances, utc_now)
+    return VaultCache(healing.arm().instances, STORAGE_CLOCK)
 
 
 @once

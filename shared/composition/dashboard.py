@@ -1,12 +1,12 @@
 """The page."""
 
-from shared.clock import utc_now
 from shared.composition import api, healing, settings
 from shared.composition.once import once
 from shared.dashboard.page import Dashboard
+from shared.storage.storage_clock import STORAGE_CLOCK
 
 
 @once
 def page() -> Dashboard:
     """`/api/dashboard`."""
-    return Dashboard(healing.intake, healing.cancel, api.reader, healing.store, settings(), utc_now)
+    return Dashboard(healing.intake, healing.cancel, api.reader, healing.store, settings(), STORAGE_CLOCK)

@@ -12,7 +12,6 @@ from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
 from shared.clients.http_session import pooled_session
 from shared.clients.resource_graph import ResourceGraph
-from shared.clock import utc_now
 from shared.composition import settings
 from shared.composition.once import once
 from shared.domain.mode import Mode
@@ -36,6 +35,7 @@ from shared.storage import connection
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
+from shared.storage.storage_clock import STORAGE_CLOCK
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs log each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -47,7 +47,7 @@ logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
 @once
 def intake() -> Intake:
     """Takes signals in."""
-    return Intake(store(), jobs(), _cache(), settings().policy(), utc_now)
+    return Intake(store(), jobs(), _cache(), settings().policy(), STORAGE_CLOCK)
 
 
 @once
@@ -61,7 +61,7 @@ def submit() -> Submit:
         cache=_cache(),
         recorder=_recorder(),
         policy=settings().policy(),
-        now=utc_now,
+        now=STORAGE_CLOCK,
         random=random.random,
     )
 
@@ -69,7 +69,7 @@ def submit() -> Submit:
 @once
 def cancel() -> Cancel:
     """Cancels remediations."""
-    return Cancel(store(), _recorder(), utc_now)
+    return Cancel(store(), _recorder(), STORAGE_CLOCK)
 
 
 @once
@@ -79,18 +79,18 @@ def poller() -> Poller:
         store=store(),
         next_step=NextStep(
             arm=_healing_arm(),
-            queue_front=QueueFront(jobs(), utc_now),
+            queue_front=QueueFront(jobs(), STORAGE_CLOCK),
             read_limit=_read_limiter(),
             policy=settings().policy(),
             operation_timeout=settings().operation_timeout,
-            now=utc_now,
+            now=STORAGE_CLOCK,
             random=random.random,
         ),
         cache=_cache(),
         jobs=jobs(),
         shards=ShardQueue(connection.open_queue(DUE_SHARDS)),
         publisher=_publisher(),
-        now=utc_now,
+        now=STORAGE_CLOCK,
         concurrency=settings().poll_concurrency,
     )
 
@@ -98,17 +98,21 @@ def poller() -> Poller:
 @once
 def retention() -> Retention:
     """Removes old remediations."""
-    return Retention(store(), settings().retention_days, utc_now)
+    return Retention(store(), settings().retention_days, STORAGE_CLOCK)
 
 
 @once
 def sweep() -> Sweep:
     """Finds broken instances for which no signal came."""
     graph = ResourceGraph(
-        settings().arm_endpoint, settings().sweep_subscriptions, _arm_transport(), utc_now, time.sleep
+        settings().arm_endpoint, settings().sweep_subscriptions, _arm_transport(), STORAGE_CLOCK, time.sleep
     )
-    quota = SweepQuota(_write_limit(), buckets(), utc_now)
-    return Sweep(graph, intake(), quota, jobs(), utc_now, random.random)
+    quota = SweepQuota(_write_limit(), buckets(), STORAGE_CLOCK)
+    return Sweep(graph, intake(), quota, jobs(), STORAGE_CLOCK, random.random)
+
+
+now = STORAGE_CLOCK
+"""The time by which the app goes."""
 
 
 @once
@@ -120,7 +124,7 @@ def operation_filter() -> OperationFilter:
 @once
 def store() -> RemediationStore:
     """The rows of all remediations."""
-    return RemediationStore(table())
+    return RemediationStore(table(), STORAGE_CLOCK)
 
 
 @once
@@ -132,7 +136,7 @@ def table() -> TableClient:
 @once
 def buckets() -> BucketStore:
     """The buckets of the rate limits."""
-    return BucketStore(table())
+    return BucketStore(table(), STORAGE_CLOCK)
 
 
 @once
@@ -173,7 +177,9 @@ def _publisher() -> OutcomePublisher | None:
 
     endpoint = settings().outcome_topic_endpoint
     return (
-        OutcomePublisher(store(), OutcomeTopic(endpoint, _credential()), utc_now, random.random) if endpoint else None
+        OutcomePublisher(store(), OutcomeTopic(endpoint, _credential()), STORAGE_CLOCK, random.random)
+        if endpoint
+        else None
     )
 
 
@@ -189,13 +195,13 @@ def _cache() -> PollCache:
 
 @once
 def _write_limiter() -> RateLimiter:
-    return RateLimiter("writes", _write_limit(), buckets(), utc_now)
+    return RateLimiter("writes", _write_limit(), buckets(), STORAGE_CLOCK)
 
 
 @once
 def _read_limiter() -> RateLimiter:
     limit = Gcra(settings().arm_read_burst, settings().arm_reads_per_second)
-    return RateLimiter("reads", limit, buckets(), utc_now)
+    return RateLimiter("reads", limit, buckets(), STORAGE_CLOCK)
 
 
 def _write_limit() -> Gcra:

@@ -15,6 +15,7 @@ from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64Decod
 from shared.clients.credential import managed_identity
 from shared.clients.http_session import pooled_session
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
+from shared.storage.storage_clock import STORAGE_CLOCK
 from shared.storage.storage_transport import CONNECTION_TIMEOUT, READ_TIMEOUT, StorageTransport
 
 _MAX_CONNECTIONS = 64
@@ -77,6 +78,7 @@ class _Account:
     def transport(self, name: str, create: Callable[[RequestsTransport], object]) -> StorageTransport:
         """For a client of what has this name; `create` makes that, by a client with the transport that it gets."""
         session = pooled_session(self.endpoint, _MAX_CONNECTIONS)
+        session.hooks["response"].append(STORAGE_CLOCK.on_response)
         creating = RequestsTransport(
             session=session, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT, session_owner=False
         )
