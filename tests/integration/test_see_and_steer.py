@@ -23,6 +23,7 @@ ROUTES = [
     ("GET", "remediations"),
     ("GET", "remediations/x"),
     ("POST", "remediations/x/cancel"),
+    ("GET", "error-codes"),
     ("GET", "health"),
     ("GET", "openapi.json"),
     ("DELETE", "sync"),
