@@ -37,6 +37,8 @@ _FIRST = (
     "tests/simulation/",
 )
 """Begins of paths, those of the longest tests first: what is begun last should be short."""
+FAULT_MATRIX = "fault matrix"
+"""The property of a test that is a cell of the matrix: the call and the fault."""
 _workers: list[int] = []
 """Their process ids, in the process that hands out the tests."""
 
@@ -74,6 +76,21 @@ def _interrupt_once(number: int, frame: FrameType | None) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: None)  # not SIG_IGN, which the services of a teardown would inherit
     raise KeyboardInterrupt
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how large the fault matrix is, where its cells were tested (`tests/integration/test_fault_matrix.py`)."""
+    cells = {
+        cell: report.outcome
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, cell in report.user_properties
+        if name == FAULT_MATRIX
+    }
+    if cells:
+        calls, faults = (len(set(names)) for names in zip(*cells, strict=True))
+        held = sum(outcome == "passed" for outcome in cells.values())
+        terminalreporter.line(f"fault matrix: {calls} calls x {faults} faults, {held} of {len(cells)} cells hold")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -40,6 +40,8 @@ _MAX_REMAINING_DIGITS = 9
 _PERMANENT = frozenset({400, 404, 405, 422})
 """Refusals of a read that the same read will meet again. Of the others, 401 and 403 pass once a new role assignment
 acts, and 409 is an instance in the middle of a change."""
+_FORBIDDEN_LIST = _PERMANENT | {403}
+"""Refusals to list a vault that are reported at once: without the right to list it, each alert would be sent again."""
 _MAX_PAGES = 100
 """Of a vault's list of instances: many times what a vault may hold (5,000), and an end to links in a circle."""
 
@@ -137,10 +139,10 @@ class ArmClient:
             response = self._send(vault.subscription_id, "GET", url)
             if isinstance(response, TransientFailure):
                 return response
-            if response.status_code == 401 or not is_verdict(response):
-                return transient_failure(response)
-            if response.status_code != 200:
+            if response.status_code in _FORBIDDEN_LIST and is_verdict(response):
                 return arm_results.Refused(response.status_code, response_error(response))
+            if response.status_code != 200 or not is_verdict(response):
+                return transient_failure(response)
             body = json_object(response)
             if not isinstance(body.get("value"), list):
                 return TransientFailure(new_error("InvalidResponse", "the vault was listed without a list"))

@@ -266,6 +266,11 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
             return _ask_again(remediation, result, at)
 
 
+def is_followed_in_vain(remediation: Remediation) -> bool:
+    """Whether the last polls of its operation had no verdict: then the instance is read first, which tells more."""
+    return remediation.status is Status.RUNNING and remediation.deferrals >= _MIN_DEFERRALS_BESIDE
+
+
 def needs_instance(polled: Remediation, result: arm_results.OperationResult, at: Moment) -> bool:
     """Whether the instance is to be read beside a running operation, because its status does not tell how it goes."""
     tells_nothing = isinstance(result, arm_results.OperationUnknown) or polled.deferrals >= _MIN_DEFERRALS_BESIDE

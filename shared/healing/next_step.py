@@ -1,7 +1,7 @@
 """The next step of a remediation that is due: which call to Azure it needs, and how its result moves it on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared import logs
@@ -70,6 +70,15 @@ class NextStep:
         return state_machine.wait_for_read_slot(current, slot_at) if slot_at > self.now() else None
 
     def _poll_operation(self, current: Remediation) -> Remediation:
+        seen = None
+        if state_machine.is_followed_in_vain(current):
+            # Read before the poll: a status URL that is throttled leaves no slot for a read after it.
+            seen, moment = self._read(current), replace(self._moment(current), is_expired=False)
+            current = state_machine.on_instance_read_beside(current, seen, moment)
+            if current.status.is_terminal:
+                return current
+            # Counted, but not waited for: who waits would begin with the instance again.
+            self.read_limit.slot(current.instance.subscription_id)
         result = self.arm.operation(current.instance, current.attempt.operation_urls)
         if isinstance(result, OperationFailed):
             self._log_unknown_code(current, result.error)
@@ -77,9 +86,11 @@ class NextStep:
         polled = state_machine.on_operation_status(current, result, moment)
         if not state_machine.needs_instance(polled, result, moment):
             return polled
-        if self.read_limit.slot(current.instance.subscription_id) > self.now():
-            return polled  # the next poll comes, and the instance can be read beside it then
-        return state_machine.on_instance_read_beside(polled, self._read(current), moment)
+        if seen is None:
+            if self.read_limit.slot(current.instance.subscription_id) > self.now():
+                return polled  # the next poll comes, and the instance can be read beside it then
+            seen = self._read(current)
+        return state_machine.on_instance_read_beside(polled, seen, moment)
 
     def _read_instance(self, current: Remediation) -> Remediation:
         return state_machine.on_instance_read(current, self._read(current), self._moment(current))

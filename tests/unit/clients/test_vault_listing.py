@@ -76,6 +76,11 @@ def test_what_may_pass_is_a_transient_failure(status: int) -> None:
     assert isinstance(listed(Session((status, {}))), TransientFailure)
 
 
+@pytest.mark.parametrize("status", [302, 401, 406, 409, 412])
+def test_a_named_refusal_that_may_pass_is_a_transient_failure(status: int) -> None:
+    assert isinstance(listed(Session((status, {"error": {"code": "X", "message": "not now"}}))), TransientFailure)
+
+
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_what_will_not_pass_is_a_refusal(status: int) -> None:
     error = {"code": "X", "message": "no"}

@@ -1,0 +1,132 @@
+"""Callers of the app's HTTP functions, and of its timers but the poller's."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import azure.functions as func
+from azure.data.tables import TableClient
+
+from shared.api.alerts import AlertApi
+from shared.api.health import Health
+from shared.api.meta import MetaApi
+from shared.api.remediations import RemediationsApi
+from shared.api.sweep import SweepApi
+from shared.api.sync import SyncApi
+from shared.clients.arm import ArmClient
+from shared.clients.credential import TokenCache
+from shared.clients.vault_cache import VaultCache
+from shared.dashboard.page import Dashboard
+from shared.domain.remediation import Remediation
+from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.retention import Retention
+from shared.healing.sweep import Sweep
+from shared.settings import Settings
+from shared.sources.operation_filter import OperationFilter
+from shared.storage.bucket_store import BucketStore
+from shared.storage.queues import SyncJobQueue
+from shared.storage.remediation_list import RemediationReader
+from shared.storage.remediation_store import RemediationStore
+from tests.support.alert_bodies import alert
+from tests.support.api_parts import http_request
+from tests.support.bindings import OutputBinding
+from tests.support.host import Host
+from tests.support.simulator import VAULT
+
+_DRY = {"dryRun": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callers:
+    """Everything that may be asked of one host."""
+
+    store: RemediationStore
+    buckets: BucketStore
+    table: TableClient | None
+    """For the lists; there are none in memory."""
+    host: Host
+    sweep: Sweep
+    jobs: SyncJobQueue
+    arm: ArmClient
+    tokens: TokenCache
+    clock: Callable[[], datetime]
+    settings: Settings
+    enqueue: Callable[[str], None]
+    """Takes what a function sets as its queue output."""
+
+    def post_alert(self, resource: str) -> func.HttpResponse:
+        """`POST /api/alerts`: an alert that names the vault, and what its instance protects."""
+        vaults = VaultCache(self.arm.instances, self.clock)
+        api = AlertApi(lambda: self.host.intake, lambda: vaults, OperationFilter((), None), self.clock)
+        body = alert({"linkedResourceId": resource}, alertTargetIDs=[VAULT], firedDateTime=self.clock().isoformat())
+        return self._with_jobs(lambda jobs: api.receive(http_request("POST", "/alerts", body), jobs))
+
+    def get_health(self) -> func.HttpResponse:
+        """`GET /api/health`."""
+        health = Health(
+            store=lambda: self.store,
+            buckets=lambda: self.buckets,
+            jobs=lambda: self.jobs,
+            poison=lambda: self.jobs,
+            token=self.tokens.get,
+            reach=self.arm.check_access,
+            now=self.clock,
+            mode=self.settings.mode,
+        )
+        return MetaApi(health).check_health()
+
+    def requests(self, instance: BackupInstanceId, resource: str) -> Mapping[str, Callable[[], func.HttpResponse]]:
+        """Every request that storage or Azure is needed for, by its function."""
+        sync, sweep = SyncApi(lambda: self.host.intake, self.clock), SweepApi(lambda: self.sweep)
+        body = {"backupInstanceId": str(instance)}
+
+        def post_sync(query: Mapping[str, str]) -> func.HttpResponse:
+            return self._with_jobs(lambda jobs: sync.sync(http_request("POST", "/sync", body, query=query), jobs))
+
+        return {
+            "request_sync": lambda: post_sync({}),
+            "request_sync, dry run": lambda: post_sync(_DRY),
+            "receive_alert": lambda: self.post_alert(resource),
+            "request_sweep": lambda: sweep.request(http_request("POST", "/sweep")),
+            "request_sweep, dry run": lambda: sweep.request(http_request("POST", "/sweep", query=_DRY)),
+            "get_health": self.get_health,
+        }
+
+    def reading(self, remediation: Remediation) -> Mapping[str, Callable[[], func.HttpResponse]]:
+        """Every request that reads or cancels a remediation, by its function."""
+        assert self.table
+        reader = RemediationReader(self.table, self.store, self.clock)
+        api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader)
+        page = Dashboard(
+            lambda: self.host.intake,
+            lambda: self.host.cancel,
+            lambda: reader,
+            lambda: self.store,
+            self.settings,
+            self.clock,
+        )
+        one = remediation.id
+        return {
+            "get_remediations": lambda: api.list(http_request("GET", "/remediations")),
+            "get_remediation": lambda: api.show(http_request("GET", "/remediations/{id}", id=one)),
+            "cancel_remediation": lambda: api.cancel(http_request("POST", "/remediations/{id}/cancel", id=one)),
+            "get_dashboard": lambda: page.answer(http_request("GET", "/dashboard"), OutputBinding()),
+            "get_dashboard, one": lambda: page.answer(
+                http_request("GET", "/dashboard", query={"id": one}), OutputBinding()
+            ),
+        }
+
+    def timers(self) -> Mapping[str, Callable[[], None]]:
+        """The timers but the poller's, by their function."""
+        return {
+            "sweep_instances": self.sweep.on_schedule,
+            "purge_remediations": Retention(self.store, self.settings.retention_days, self.clock).purge,
+        }
+
+    def _with_jobs(self, serve: Callable[[OutputBinding[list[str]]], func.HttpResponse]) -> func.HttpResponse:
+        jobs = OutputBinding[list[str]]()
+        response = serve(jobs)
+        for messages in jobs.values:
+            for message in messages:
+                self.enqueue(message)
+        return response
