@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shared.domain.mode import Mode, read_mode
+from shared.domain.recovery_mode import RecoveryMode, read_recovery_mode
 from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
 from shared.domain.signal import SyncType, read_sync_type
 
@@ -230,6 +231,22 @@ class Settings:
         _positive_duration,
         "Counted from when Azure accepts a sync: what lasts longer ends as TimedOut, unless the instance is healed.",
     )
+    recovery: RecoveryMode = _setting(
+        "RECOVERY",
+        RecoveryMode.OFF,
+        read_recovery_mode,
+        "What follows a heal. Off: nothing. Watch: wait for a recovery point newer than the failure. Backup: as Watch, "
+        "and make one backup where a backup failed or the newest point is older than the policy's interval.",
+    )
+    recovery_timeout: timedelta | None = _setting(
+        "RECOVERY_TIMEOUT",
+        None,
+        _positive_duration,
+        "How long a recovery point is waited for; two intervals of the instance's policy if not set, or 48 hours.",
+    )
+    backup_daily_cap: int = _setting(
+        "BACKUP_DAILY_CAP", 1, _whole_number(1, 99), "Most backups of one instance within 24 hours that the app makes."
+    )
     poll_schedule: str = _setting(
         "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When operations are polled (NCRONTAB with six fields)."
     )
@@ -295,6 +312,7 @@ class Settings:
             force_resync_from_attempt=self.force_resync_from_attempt,
             cooldown=self.cooldown,
             daily_cap=self.daily_cap,
+            recovery=self.recovery,
             include=self.include,
             exclude=self.exclude,
             error_codes=self.code_catalogue(),

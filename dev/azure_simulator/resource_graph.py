@@ -1,6 +1,6 @@
-"""Azure Resource Graph, as far as the app's one query about broken backup instances goes.
+"""Azure Resource Graph, as far as the app's queries go: broken instances, and newest recovery points.
 
-It is understood with any states and any name for their column; any other query is refused with the
+They are understood with any states and any name for a column; any other query is refused with the
 `400 BadRequest` that Resource Graph has for a query it cannot parse.
 
 Sources: REST reference "Resources - Resources" (2022-10-01); "Guidance for pagination"; "Troubleshoot errors using
@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import JSONResponse, Response
 
+from dev.azure_simulator.backup_answers import NO_TIME, iso
 from dev.azure_simulator.behaviour import Fault, Json
 from dev.azure_simulator.data_protection import ArmRequest
 from dev.azure_simulator.errors import fault_response
-from dev.azure_simulator.vaults import Vaults
+from dev.azure_simulator.vaults import Instance, Vaults
 
 _MAX_PAGE = 1000
 _MAX_SUBSCRIPTIONS = 1000
@@ -28,6 +29,17 @@ _QUERY = re.compile(
     r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backupinstances'"
     r"\s*\|\s*extend (?P<column>\w+) = tostring\(properties\.currentProtectionState\)"
     r"\s*\|\s*where (?P=column) in~ \((?P<states>'\w+'(?:, '\w+')*)\)"
+    r"\s*\|\s*project id, (?P=column)"
+    r"\s*\|\s*order by id asc",
+    re.IGNORECASE,
+)
+
+
+_POINTS_QUERY = re.compile(
+    r"recoveryservicesresources"
+    r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backupinstances'"
+    r"\s*\|\s*extend (?P<column>\w+) = tostring\(properties\.backupInstanceExtendedProperties\.recoveryPointInfo"
+    r"\.latestRecoveryPointInPrimaryRegion\)"
     r"\s*\|\s*project id, (?P=column)"
     r"\s*\|\s*order by id asc",
     re.IGNORECASE,
@@ -76,21 +88,31 @@ class ResourceGraph:
             return _refused(invalid.code, str(invalid))
 
     def _rows(self, request: _QueryRequest, now: float) -> list[Json]:
-        query = _QUERY.fullmatch(request.query.strip())
+        text = request.query.strip()
+        query, points_query = _QUERY.fullmatch(text), _POINTS_QUERY.fullmatch(text)
+        if points_query:
+            column = points_query["column"]
+            shown = [{"id": str(each.id), column: _latest_point(each, now)} for each in self._instances(request)]
+            return sorted(shown, key=lambda row: row["id"])
         if not query:
-            raise InvalidQuery("ParserFailure", f"The simulator knows one query only, not {request.query!r}.")
+            raise InvalidQuery("ParserFailure", f"The simulator knows two queries only, not {request.query!r}.")
+        states = query["states"].lower()
+        rows = [{"id": str(each.id), query["column"]: each.state(now)} for each in self._instances(request)]
+        return sorted((row for row in rows if f"'{row[query['column']].lower()}'" in states), key=lambda row: row["id"])
+
+    def _instances(self, request: _QueryRequest) -> list[Instance]:
+        """Those in the subscriptions that are asked."""
         subscriptions = request.subscriptions
         if subscriptions is not None and not any(map(self._vaults.has, subscriptions)):
             message = "There must be at least one subscription that is eligible to contain resources."
             raise InvalidQuery("NoValidSubscriptionsInQueryRequest", message)
         wanted = None if subscriptions is None else {one.lower() for one in subscriptions}
-        states = query["states"].lower()
-        rows = [
-            {"id": str(instance.id), query["column"]: instance.state(now)}
-            for instance in self._vaults.all()
-            if wanted is None or instance.id.subscription.lower() in wanted
-        ]
-        return sorted((row for row in rows if f"'{row[query['column']].lower()}'" in states), key=lambda row: row["id"])
+        return [each for each in self._vaults.all() if wanted is None or each.id.subscription.lower() in wanted]
+
+
+def _latest_point(instance: Instance, now: float) -> str:
+    latest = instance.backups.latest(now)
+    return iso(latest.time) if latest and not instance.backups.policy.is_continuous else NO_TIME
 
 
 def _page(rows: list[Json], request: _QueryRequest) -> Json:

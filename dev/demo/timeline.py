@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 Json = dict[str, Any]
-_TERMINAL = frozenset({"Healed", "Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled", "WouldHeal"})
+_TERMINAL = frozenset(
+    {"Healed", "Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled", "WouldHeal", "Recovered", "NotRecovered"}
+)
 _POLLS = ("operationStatus", "operationResults")
 _NOT_ARM = frozenset({"token", "topic"})
 

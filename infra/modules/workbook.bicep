@@ -23,6 +23,12 @@ var charts = [
     visualization: 'linechart'
   }
   {
+    name: 'time-to-recover'
+    title: 'Time to recover and longest time without a recovery point, hours'
+    query: loadTextContent('../../docs/kql/time-to-recover.kql')
+    visualization: 'linechart'
+  }
+  {
     name: 'arm-throttling'
     title: 'Throttled, paced and not answered'
     query: loadTextContent('../../docs/kql/arm-throttling.kql')

@@ -75,7 +75,7 @@ class ArmClient:
         """
         url = f"{self._endpoint}{instance.url_path}/sync?api-version={API_VERSION}"
         body = {"syncType": sync_type.value}
-        response = self._send(instance.subscription_id, "POST", url, request_id=request_id, body=body)
+        response = self.send(instance.subscription_id, "POST", url, request_id=request_id, body=body)
         if isinstance(response, TransientFailure):
             return response
         headers = response.headers
@@ -100,10 +100,10 @@ class ArmClient:
         if url is None:
             return arm_results.OperationUnknown()
         try:
-            check_url("operation URL", url, instance.subscription_id, self._hosts)
+            self.check_url("operation URL", url, instance.subscription_id)
         except UnsafeUrl as unsafe:
             return arm_results.OperationFailed("Unknown", new_error("UnsafeOperationUrl", str(unsafe)))
-        response = self._send(instance.subscription_id, "GET", url)
+        response = self.send(instance.subscription_id, "GET", url)
         if isinstance(response, TransientFailure):
             return response
         match response.status_code:
@@ -122,7 +122,7 @@ class ArmClient:
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         """`GET` the backup instance and its protection state."""
         url = f"{self._endpoint}{instance.url_path}?api-version={API_VERSION}"
-        response = self._send(instance.subscription_id, "GET", url)
+        response = self.send(instance.subscription_id, "GET", url)
         if isinstance(response, TransientFailure):
             return response
         if response.status_code == 200:
@@ -136,7 +136,7 @@ class ArmClient:
         listed: list[ListedInstance] = []
         url = f"{self._endpoint}{vault.url_path}/backupInstances?api-version={API_VERSION}"
         for _ in range(_MAX_PAGES):
-            response = self._send(vault.subscription_id, "GET", url)
+            response = self.send(vault.subscription_id, "GET", url)
             if isinstance(response, TransientFailure):
                 return response
             if response.status_code in _FORBIDDEN_LIST and is_verdict(response):
@@ -151,7 +151,7 @@ class ArmClient:
             if not isinstance(url, str) or not url:
                 return arm_results.VaultListed(tuple(listed))
             try:
-                check_url("next link", url, vault.subscription_id, self._hosts)
+                self.check_url("next link", url, vault.subscription_id)
             except UnsafeUrl as unsafe:
                 return arm_results.Refused(200, new_error("UnsafeNextLink", str(unsafe)))
         return arm_results.Refused(200, new_error("TooManyPages", f"more than {_MAX_PAGES} pages of instances"))
@@ -172,7 +172,15 @@ class ArmClient:
             case _:
                 return transient_failure(response)
 
-    def _send(
+    def check_url(self, kind: str, url: str, subscription_id: str) -> None:
+        """Let a URL pass that ARM named, and that may get the token.
+
+        Raises:
+            UnsafeUrl: it may not.
+        """
+        check_url(kind, url, subscription_id, self._hosts)
+
+    def send(
         self,
         subscription_id: str,
         method: str,
@@ -181,7 +189,11 @@ class ArmClient:
         request_id: str | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> requests.Response | TransientFailure:
-        """The response, unless its status is transient; the rate limiter learns what it says of its bucket."""
+        """One request of this subscription; every URL gets the token, so it is the endpoint's or a checked one.
+
+        Returns:
+            The response, unless its status is transient; the rate limiter learns what it says of its bucket.
+        """
         response = self._transport.send(method, url, request_id, body)
         if isinstance(response, TransientFailure):
             return response

@@ -60,13 +60,17 @@ def _refuse_page(response: PipelineResponse[Any, Any]) -> None:
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:
-    """The event; its id is the remediation's, so that consumers can drop a repeat."""
+    """The event; its id is derived from the remediation's, so that consumers can drop a repeat.
+
+    A recovery has an outcome of its own, after that of its heal.
+    """
+    recovery = remediation.recovery if remediation.status.ends_recovery else None
     return CloudEvent(
         source=_SOURCE,
         type=f"BackupAutoheal.Remediation.{remediation.status}",
-        id=remediation.id,
+        id=f"{remediation.id}-recovery" if recovery else remediation.id,
         subject=str(remediation.instance),
-        time=remediation.ended_at,
+        time=recovery.ended_at if recovery else remediation.ended_at,
         data=shown_document(remediation),
         datacontenttype="application/json",
     )

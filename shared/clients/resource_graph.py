@@ -96,7 +96,7 @@ class ResourceGraph:
         """All broken instances, or none of them: every page must come before the deadline."""
         rows: list[object] = []
         for scope in self._scopes():
-            scope_rows = self._read_pages(scope, deadline)
+            scope_rows = self._read_pages(QUERY, scope, deadline)
             if not isinstance(scope_rows, list):
                 return scope_rows
             rows += scope_rows
@@ -104,6 +104,10 @@ class ResourceGraph:
         for reason in unreadable[:_MAX_LOGGED_ROWS]:
             logs.warning("sweep.row_skipped", reason=reason)
         return QuerySucceeded(instances, len(unreadable))
+
+    def rows(self, query: str, subscription_id: str, deadline: datetime) -> list[object] | Refused | TransientFailure:
+        """All rows of a query about one subscription, or none of them: every page must come before the deadline."""
+        return self._read_pages(query, {"subscriptions": [subscription_id]}, deadline)
 
     def _scopes(self) -> Iterator[Mapping[str, Any]]:
         """The parts of the request body that say where to look, one for each request."""
@@ -113,12 +117,14 @@ class ResourceGraph:
         for start in range(0, len(self._subscriptions), _MAX_SUBSCRIPTIONS):
             yield {"subscriptions": list(self._subscriptions[start : start + _MAX_SUBSCRIPTIONS])}
 
-    def _read_pages(self, scope: Mapping[str, Any], deadline: datetime) -> list[object] | Refused | TransientFailure:
+    def _read_pages(
+        self, query: str, scope: Mapping[str, Any], deadline: datetime
+    ) -> list[object] | Refused | TransientFailure:
         """The rows of all pages."""
         rows: list[object] = []
         options = {**scope.get("options", {}), "resultFormat": "objectArray", "$top": _PAGE_SIZE}
         while True:
-            response = self._read_page({**scope, "query": QUERY, "options": options}, deadline)
+            response = self._read_page({**scope, "query": query, "options": options}, deadline)
             if not isinstance(response, requests.Response):
                 return response
             body = json_object(response)

@@ -8,9 +8,11 @@ from azure.data.tables import TableClient
 
 from shared import logs
 from shared.clients.arm import ArmClient
+from shared.clients.arm_backups import ArmBackups
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
 from shared.clients.http_session import pooled_session
+from shared.clients.latest_points import LatestPointCache
 from shared.clients.resource_graph import ResourceGraph
 from shared.composition import settings
 from shared.composition.once import once
@@ -25,6 +27,7 @@ from shared.healing.poller import Poller
 from shared.healing.ports import Arm
 from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
+from shared.healing.recovery_step import RecoveryStep
 from shared.healing.retention import Retention
 from shared.healing.submit import Submit
 from shared.healing.sweep import Sweep
@@ -32,6 +35,7 @@ from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.sources.operation_filter import OperationFilter
 from shared.storage import connection
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
@@ -80,6 +84,7 @@ def poller() -> Poller:
         next_step=NextStep(
             arm=_healing_arm(),
             queue_front=QueueFront(jobs(), STORAGE_CLOCK),
+            recovery=_recovery_step(),
             read_limit=_read_limiter(),
             policy=settings().policy(),
             operation_timeout=settings().operation_timeout,
@@ -164,6 +169,24 @@ def _healing_arm() -> Arm:
 def tokens() -> TokenCache:
     """Tokens for Resource Manager."""
     return TokenCache(_credential, settings().arm_audience or settings().arm_endpoint)
+
+
+@once
+def _recovery_step() -> RecoveryStep:
+    endpoint = settings().arm_endpoint
+    graph = ResourceGraph(endpoint, (), _arm_transport(), STORAGE_CLOCK, time.sleep)
+    return RecoveryStep(
+        arm=arm(),
+        backups=ArmBackups(endpoint, arm(), STORAGE_CLOCK),
+        latest_points=LatestPointCache(graph, STORAGE_CLOCK),
+        # Who observes makes no backup.
+        slots=BackupSlots(table(), settings().backup_daily_cap if settings().mode is Mode.HEAL else 0, STORAGE_CLOCK),
+        write_limit=_write_limiter(),
+        read_limit=_read_limiter(),
+        timeout=settings().recovery_timeout,
+        now=STORAGE_CLOCK,
+        random=random.random,
+    )
 
 
 @once

@@ -19,6 +19,9 @@ _STATUS_MEANINGS = {
     Status.TIMED_OUT: "The operation did not end in time (OPERATION_TIMEOUT), or Azure gave no answer for days.",
     Status.CANCELLED: "An operator cancelled this remediation.",
     Status.WOULD_HEAL: "The app observes (MODE): it would have called sync, and made no call that changes anything.",
+    Status.RECOVERING: "The instance is protected again; a recovery point newer than the failure is awaited.",
+    Status.RECOVERED: "The instance is protected again, and has a recovery point newer than the failure.",
+    Status.NOT_RECOVERED: "The instance is protected again, but no recovery point newer than the failure came in time.",
 }
 _DROP_REASONS = {
     "OutOfScope": "The settings INCLUDE and EXCLUDE leave this instance out.",

@@ -11,9 +11,10 @@ from shared.domain.summary import Summary
 
 DAYS = 14
 """Length of the charts and of most statistics, today included."""
-OUTCOMES = tuple(status for status in Status if status.is_terminal)
-"""In the order in which they are stacked."""
+OUTCOMES = tuple(status for status in Status if status.is_terminal and not status.ends_recovery)
+"""Of heals, in the order in which they are stacked."""
 UNHEALED = frozenset(status for status in OUTCOMES if status.is_result) - {Status.HEALED}
+ATTENTION = UNHEALED | {Status.NOT_RECOVERED}
 """After these an operator has to act. After `Cancelled` one has, and what ended `WouldHeal` was only observed."""
 _TIME_RANGES = (
     (timedelta(minutes=1), "< 1 min"),
@@ -80,11 +81,11 @@ def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
     ended: dict[date, Counter[Status]] = {today - timedelta(days=age): Counter() for age in reversed(range(DAYS))}
     heal_times: list[timedelta] = []
     for summary in summaries:
-        if summary.ended_at is None:
+        if not summary.status.is_terminal:
             active[summary.status] += 1
-        elif (day := summary.ended_at.date()) in ended:
-            ended[day][summary.status] += 1
-            if summary.status is Status.HEALED:
+        if summary.ended_at and (day := summary.ended_at.date()) in ended:
+            ended[day][Status.HEALED if summary.status.is_healed else summary.status] += 1
+            if summary.status.is_healed:
                 heal_times.append(summary.ended_at - summary.opened_at)
     total = sum(ended.values(), Counter())
     return Statistics(
@@ -103,7 +104,7 @@ def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
 
 
 def needs_attention(summaries: Iterable[Summary]) -> list[Summary]:
-    """The remediations, newest first as given, that are the latest of their instance and ended without a heal.
+    """The remediations, newest first as given, that are the latest of their instance and ended in `ATTENTION`.
 
     An instance that was healed or taken up again since then needs no attention.
     """
@@ -111,7 +112,7 @@ def needs_attention(summaries: Iterable[Summary]) -> list[Summary]:
     unhealed = []
     for summary in summaries:
         instance = summary.instance.lower()
-        if instance not in seen and summary.status in UNHEALED:
+        if instance not in seen and summary.status in ATTENTION:
             unhealed.append(summary)
         seen.add(instance)
     return unhealed

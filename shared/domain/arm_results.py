@@ -12,7 +12,7 @@ ArmError = Mapping[str, Any]
 
 
 _OWN_CODE = re.compile(
-    r"Http\d{3}|Operation(Failed|Cancell?ed|TimedOut)|TokenUnavailable|NoResponse|InvalidResponse|UnsafeOperationUrl"
+    r"Http\d{3}|Operation(Failed|Cancell?ed|TimedOut)|TokenUnavailable|NoResponse|InvalidResponse|UnsafeOperationUrl|InvalidJobId"
     r"|UnsafeNextLink|TooManyPages|InstanceChanging|ProtectionError|ConfiguringProtectionFailed",
     re.IGNORECASE,
 )

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from shared.domain.error_codes import ErrorClass, ErrorCodes
 from shared.domain.mode import Mode
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId, fold
 from shared.domain.signal import SWEEP, Signal, SyncType
@@ -55,6 +56,7 @@ class Policy:
     """0: never."""
     cooldown: timedelta
     daily_cap: int
+    recovery: RecoveryMode
     include: tuple[str, ...]
     """Globs on ARM ids, in lower case."""
     exclude: tuple[str, ...]
@@ -72,7 +74,7 @@ class Policy:
         if out_of_scope:
             return Drop("OutOfScope", out_of_scope)
         if latest is not None:
-            if not latest.status.is_terminal:
+            if latest.status.is_healing:
                 return Coalesce(latest)
             if latest.status is Status.WOULD_HEAL and self.mode is Mode.HEAL:
                 # It was only observed: nothing was done that a signal could repeat, or that needs time to act.

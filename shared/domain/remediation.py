@@ -5,10 +5,9 @@ fields, their order, and the descriptions in its JSON Schema. `remediation_json`
 """
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import NAMESPACE_URL, uuid5
 
 from msgspec import Meta, Struct, field
@@ -16,19 +15,14 @@ from msgspec import Meta, Struct, field
 from shared.clock import from_millis, to_millis
 from shared.domain.arm_error import MAX_ADVICE, MAX_ADVICE_CHARS
 from shared.domain.arm_results import ArmError, OperationUrls
+from shared.domain.document_fields import UNKNOWN, Time, UnknownFields
+from shared.domain.recovery import Recovery
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
 
 ID_PATTERN = "^[0-9a-f]{12}-[0-9a-f]{16}$"
 _ID_BITS = 48
 
-UnknownFields = Mapping[str, Any]
-"""Fields of the stored document that a later version of the app wrote: kept as they are."""
-UNKNOWN = "$unknown"
-"""Their place while a struct is on its way to JSON; no field of a document has such a name."""
-
-
-Time = Annotated[datetime, Meta(tz=True)]
 Error = Annotated[
     ArmError,
     Meta(
@@ -66,19 +60,38 @@ class Status(StrEnum):
     TIMED_OUT = "TimedOut"
     CANCELLED = "Cancelled"
     WOULD_HEAL = "WouldHeal"
+    RECOVERING = "Recovering"
+    RECOVERED = "Recovered"
+    NOT_RECOVERED = "NotRecovered"
 
     @property
     def is_terminal(self) -> bool:
         """Whether nothing but the announcement can follow."""
-        return self not in _ACTIVE
+        return not self.is_healing and self is not Status.RECOVERING
+
+    @property
+    def is_healing(self) -> bool:
+        """Whether the heal still goes on: then a new signal belongs to it."""
+        return self in _HEALING
+
+    @property
+    def is_healed(self) -> bool:
+        """Whether the heal ended well, whatever the recovery after it came to."""
+        return self in _HEALED
+
+    @property
+    def ends_recovery(self) -> bool:
+        """Whether it is the outcome of a recovery, which is announced after that of the heal."""
+        return self in (Status.RECOVERED, Status.NOT_RECOVERED)
 
     @property
     def is_result(self) -> bool:
         """Whether healing was tried to its end, so that success rates count it: not cancelled, not only observed."""
-        return self.is_terminal and self not in (Status.CANCELLED, Status.WOULD_HEAL)
+        return not self.is_healing and self not in (Status.CANCELLED, Status.WOULD_HEAL)
 
 
-_ACTIVE = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
+_HEALING = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
+_HEALED = frozenset({Status.HEALED, Status.RECOVERING, Status.RECOVERED, Status.NOT_RECOVERED})
 
 
 class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -150,6 +163,10 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     deferrals: Annotated[int, Meta(ge=0, description="How often in a row Resource Manager gave no verdict.")] = 0
     protection_state: Annotated[str | None, Meta(description="`currentProtectionState` as last read.")] = None
     error: Annotated[Error | None, Meta(description="Why it did not heal, or the newest hindrance on the way.")] = None
+    recovery: Annotated[
+        Recovery | None,
+        Meta(description="The way to a recovery point newer than the failure; null if `RECOVERY` is off."),
+    ] = None
     attempts: Annotated[tuple[Attempt, ...], Meta(min_length=1)]
     history: Annotated[tuple[Transition, ...], Meta(min_length=1)]
     unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
@@ -162,7 +179,11 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def over_at(self) -> datetime | None:
         """When nothing was left to do: once its end was announced, or at its end without a topic; None before that."""
-        return (self.published_at or self.ended_at) if self.due_at is None else None
+        if self.due_at is not None:
+            return None
+        if self.recovery and self.status.ends_recovery:
+            return self.recovery.published_at or self.recovery.ended_at
+        return self.published_at or self.ended_at
 
     @property
     def request_id(self) -> str:

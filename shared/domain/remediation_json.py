@@ -5,19 +5,22 @@ Fields that a later version of the app added survive being read and written.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from shared.domain.arm_error import with_advice
-from shared.domain.remediation import UNKNOWN, Attempt, Remediation, Transition
+from shared.domain.document_fields import UNKNOWN
+from shared.domain.recovery import BackupRun, Recovery
+from shared.domain.remediation import Attempt, Remediation, Transition
 from shared.domain.resource_ids import BackupInstanceId
 
 Document = dict[str, Any]
-Part = TypeVar("Part", Attempt, Transition, Remediation)
-_KINDS = (Remediation, Attempt, Transition)
+Struct = Remediation | Attempt | Transition | Recovery | BackupRun
+Part = TypeVar("Part", bound=Struct)
+_KINDS: tuple[type, ...] = (Remediation, Attempt, Transition, Recovery, BackupRun)
 _NAMES = {kind: {field.name: field.encode_name for field in msgspec.structs.fields(kind)} for kind in _KINDS}
 _TIME_FIELDS = {
     kind: [name for name, hint in get_type_hints(kind).items() if hint in (datetime, datetime | None)]
@@ -41,19 +44,16 @@ def to_document(remediation: Remediation) -> Document:
     """The stored document as a JSON object, of such types as `json.loads` gives: not every encoder knows tuples."""
     document: Document = msgspec.to_builtins(remediation, enc_hook=str)
     document["attempts"], document["history"] = list(document["attempts"]), list(document["history"])
-    _finish(Remediation, document)
-    for attempt in document["attempts"]:
-        _finish(Attempt, attempt)
-    for transition in document["history"]:
-        _finish(Transition, transition)
+    for kind, part in list(_parts(document)):
+        _finish(kind, part)
     return document
 
 
 def shown_document(remediation: Remediation) -> Document:
     """The document as the API and the outcome event show it: its errors have `advice`, which is not stored."""
     document = to_document(remediation)
-    for part in (document, *document["attempts"]):
-        if part["error"]:
+    for _, part in _parts(document):
+        if part.get("error"):
             part["error"] = with_advice(part["error"])
     return document
 
@@ -69,8 +69,8 @@ def from_json(text: str) -> Remediation:
         remediation = msgspec.convert(document, Remediation, dec_hook=_decode)
         _check(remediation)
         return msgspec.structs.replace(
-            remediation,
-            unknown=_unknown_fields(Remediation, document),
+            _with_unknown_fields(remediation, document),
+            recovery=_read_recovery(remediation.recovery, document),
             attempts=tuple(map(_with_unknown_fields, remediation.attempts, document["attempts"])),
             history=tuple(map(_with_unknown_fields, remediation.history, document["history"])),
         )
@@ -78,7 +78,26 @@ def from_json(text: str) -> Remediation:
         raise CorruptDocument(f"not a remediation: {type(cause).__name__}: {cause}") from cause
 
 
-def _finish(kind: type[Part], part: Document) -> None:
+def _parts(document: Document) -> Iterator[tuple[type, Document]]:
+    """The document and the objects in it, each with its struct."""
+    yield Remediation, document
+    yield from ((Attempt, attempt) for attempt in document["attempts"])
+    yield from ((Transition, transition) for transition in document["history"])
+    if recovery := document["recovery"]:
+        yield Recovery, recovery
+        if backup := recovery["backup"]:
+            yield BackupRun, backup
+
+
+def _read_recovery(recovery: Recovery | None, document: Mapping[str, Any]) -> Recovery | None:
+    if recovery is None:
+        return None
+    found = document["recovery"]
+    backup = _with_unknown_fields(recovery.backup, found["backup"]) if recovery.backup else None
+    return msgspec.structs.replace(_with_unknown_fields(recovery, found), backup=backup)
+
+
+def _finish(kind: type, part: Document) -> None:
     """Times to the millisecond, and the unknown fields beside the known ones."""
     for name in _TIMES[kind]:
         if time := part[name]:
@@ -98,8 +117,10 @@ def _check(remediation: Remediation) -> None:
     Raises:
         ValueError: it does not hold.
     """
-    parts: tuple[Remediation | Attempt | Transition, ...] = (remediation, *remediation.attempts, *remediation.history)
-    for part in parts:
+    recovery = remediation.recovery
+    backup = recovery.backup if recovery else None
+    parts: tuple[Struct | None, ...] = (remediation, *remediation.attempts, *remediation.history, recovery, backup)
+    for part in filter(None, parts):
         for name in _TIME_FIELDS[type(part)]:
             time = getattr(part, name)
             if time is not None and time.tzinfo is not UTC:
@@ -113,5 +134,5 @@ def _with_unknown_fields(part: Part, document: Mapping[str, Any]) -> Part:
     return msgspec.structs.replace(part, unknown=unknown) if unknown else part
 
 
-def _unknown_fields(kind: type[Part], document: Mapping[str, Any]) -> Document:
+def _unknown_fields(kind: type, document: Mapping[str, Any]) -> Document:
     return {name: value for name, value in document.items() if name not in _FIELDS[kind]}

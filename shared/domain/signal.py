@@ -31,6 +31,8 @@ class Signal:
     """The sync asked for; None for the app's setting."""
     client_request_id: str | None = None
     """`x-ms-client-request-id` of the caller; printable ASCII."""
+    backup_failed: bool = False
+    """Whether it tells of a failed backup, which a sync does not make up for."""
     not_before: datetime | None = None
     """When its heal may begin; None for at once."""
 

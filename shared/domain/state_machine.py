@@ -20,6 +20,8 @@ from shared.domain.arm_results import ArmError, new_error
 from shared.domain.back_off import MAX_PUBLISH_BACK_OFF, back_off, call_delay
 from shared.domain.error_codes import ErrorClass
 from shared.domain.protection_state import CHANGING, INTENDED, VALID
+from shared.domain.recovery import Recovery
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Attempt, Remediation, Status, Transition, new_id
 from shared.domain.signal import Signal, SyncType
 
@@ -81,12 +83,17 @@ SubmitResult = SyncResponse | SlotAhead
 """The result of carrying out the sync job of one attempt, which is given by its number."""
 
 
-def open_remediation(signal: Signal, sync_type: SyncType, now: datetime) -> Remediation:
+def open_remediation(
+    signal: Signal, sync_type: SyncType, now: datetime, recovery_mode: RecoveryMode = RecoveryMode.OFF
+) -> Remediation:
     """The remediation that an accepted signal begins.
 
     Its first sync job is to be queued; where the signal has a sweep slot, invisible until then.
     """
     begins = max(now, signal.not_before or now)
+    recovery = None
+    if recovery_mode is not RecoveryMode.OFF:
+        recovery = Recovery(mode=recovery_mode, failed_at=signal.occurred_at, backup_failed=signal.backup_failed)
     return Remediation(
         id=new_id(signal.instance, now),
         instance=signal.instance,
@@ -98,6 +105,7 @@ def open_remediation(signal: Signal, sync_type: SyncType, now: datetime) -> Reme
         opened_at=now,
         not_before=begins,
         due_at=begins + JOB_TIMEOUT,
+        recovery=recovery,
         attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
         history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
     )
@@ -328,14 +336,19 @@ def is_expired(remediation: Remediation, timeout: timedelta, now: datetime) -> b
 
 
 def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
-    """An operator ends it; an operation that runs goes on in Azure, unwatched."""
+    """An operator ends it; an operation that runs goes on in Azure, unwatched. A heal that was, stays one."""
+    if remediation.status is Status.RECOVERING:
+        return end_recovery(remediation, Status.NOT_RECOVERED, now, reason)
     ended = _end_attempt(remediation, remediation.attempt.ended_at or now)
     return _end(ended, Status.CANCELLED, now, reason, remediation.error)
 
 
 def on_published(remediation: Remediation, now: datetime) -> Remediation:
-    """The outcome was delivered; nothing is left to do."""
-    return replace(remediation, published_at=now, due_at=None)
+    """The outcome was delivered: nothing is left to do, or the recovery begins."""
+    recovery = remediation.recovery
+    if recovery is not None and remediation.status.ends_recovery:
+        return replace(remediation, recovery=replace(recovery, published_at=now), due_at=None)
+    return _begin_recovery(replace(remediation, published_at=now, due_at=None), now)
 
 
 def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) -> Remediation:
@@ -345,8 +358,24 @@ def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) ->
 
 
 def skip_announcement(remediation: Remediation) -> Remediation:
-    """Without a topic nothing is left to do once it has ended."""
-    return replace(remediation, due_at=None) if remediation.status.is_terminal else remediation
+    """Without a topic nothing is left to do once it has ended, or the recovery begins."""
+    if not remediation.status.is_terminal:
+        return remediation
+    return _begin_recovery(replace(remediation, due_at=None), remediation.ended_at or remediation.opened_at)
+
+
+def end_recovery(remediation: Remediation, status: Status, now: datetime, reason: str, **facts: Any) -> Remediation:
+    """The recovery is over, with one of the two statuses that end it and these facts about it."""
+    ended = _move(remediation, status, now, reason, due_at=now)
+    recovery = replace(remediation.recovery, ended_at=now, **facts) if remediation.recovery else None
+    return replace(ended, recovery=recovery)
+
+
+def _begin_recovery(announced: Remediation, now: datetime) -> Remediation:
+    """A heal that is announced goes on to a recovery point, where that is wanted; other ends are over."""
+    if announced.status is not Status.HEALED or announced.recovery is None:
+        return announced
+    return _move(announced, Status.RECOVERING, now, "waiting for a recovery point newer than the failure", due_at=now)
 
 
 def _accepts_submit_result(remediation: Remediation, attempt: int) -> bool:

@@ -164,7 +164,7 @@ class Intake:
 
     def _open(self, signal: Signal, pointer: LatestPointer | None) -> Opened:
         sync_type = self.policy.sync_type(1, signal.sync_type)
-        fresh = state_machine.open_remediation(signal, sync_type, self.now())
+        fresh = state_machine.open_remediation(signal, sync_type, self.now(), self.policy.recovery)
         stored = self.store.open(fresh, pointer)
         if stored is not None:
             self.cache.keep_opening(stored)

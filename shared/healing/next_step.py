@@ -16,6 +16,7 @@ from shared.domain.state_machine import Moment
 from shared.domain.summary import MAX_CODE_CHARS
 from shared.healing.ports import Arm
 from shared.healing.queue_front import QueueFront
+from shared.healing.recovery_step import RecoveryStep
 from shared.rate_limits.rate_limiter import RateLimiter
 
 
@@ -25,6 +26,7 @@ class NextStep:
 
     arm: Arm
     queue_front: QueueFront
+    recovery: RecoveryStep
     read_limit: RateLimiter
     policy: Policy
     operation_timeout: timedelta
@@ -40,6 +42,8 @@ class NextStep:
         is_waiting = current.due_at is not None and current.due_at > self.now()
         if is_waiting or current.status.is_terminal:
             return current
+        if current.status is Status.RECOVERING:
+            return self.recovery.take(current)
         if current.status is Status.WAITING_TO_RETRY:
             sync_type = self.policy.sync_type(current.attempt.number + 1, current.attempts[0].sync_type)
             return state_machine.start_next_attempt(current, sync_type, self.now())

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls, SyncResult
+from shared.domain.backup_results import BackupResult, JobResult, PointsResult, ScheduleResult
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -50,3 +51,35 @@ class Topic(Protocol):
 
     def publish(self, ended: Sequence[Remediation]) -> None:
         """Announce how these remediations ended; raises `PublishFailed`."""
+
+
+class Backups(Protocol):
+    """What makes a backup one (`clients.arm_backups.ArmBackups`)."""
+
+    def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
+        """Read the part of its policy that recovery needs."""
+
+    def points(self, instance: BackupInstanceId, is_continuous: bool) -> PointsResult:
+        """Read its recovery points, newest first."""
+
+    def back_up(
+        self, instance: BackupInstanceId, rule: str, retention_tag: str | None, request_id: str
+    ) -> BackupResult:
+        """Call for a backup on demand."""
+
+    def job(self, instance: BackupInstanceId, job_id: str) -> JobResult:
+        """Read a backup job."""
+
+
+class LatestPoints(Protocol):
+    """Newest recovery points by Resource Graph (`clients.latest_points.LatestPointCache`)."""
+
+    def newest(self, instance: BackupInstanceId) -> datetime | None:
+        """The newest recovery point as known some minutes ago; None if that is not known."""
+
+
+class Slots(Protocol):
+    """How many backups an instance may have a day (`storage.backup_slots.BackupSlots`)."""
+
+    def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
+        """Whether this remediation may make a backup of the instance."""

@@ -18,6 +18,8 @@ def log_transitions(before: Remediation | None, after: Remediation) -> None:
             details["clientRequestId"] = after.client_request_id
         if transition.after.is_terminal:
             details |= {"protectionState": after.protection_state, "error": after.error}
+        if transition.after.ends_recovery and (recovery := after.recovery):
+            details |= {"recoveryPoint": recovery.point, "gapSeconds": recovery.gap_seconds}
         logs.info(
             "remediation.transition",
             at=to_iso(transition.at),

@@ -68,10 +68,15 @@ class Alert:
     vaults: tuple[BackupVaultId, ...]
     resources: tuple[str, ...]
     """Ids of other ARM resources, in lower case; the protected one is among them."""
+    backup_failed: bool
+    """Whether it tells of a failed backup job, so that a recovery point is missing."""
 
     def signals(self, instances: Iterable[BackupInstanceId]) -> tuple[Signal, ...]:
         """One signal for each of these instances."""
-        return tuple(Signal(instance, "Alert", self.reason, self.occurred_at) for instance in instances)
+        return tuple(
+            Signal(instance, "Alert", self.reason, self.occurred_at, backup_failed=self.backup_failed)
+            for instance in instances
+        )
 
 
 def read_alert(body: object, now: datetime, operation_filter: OperationFilter) -> Alert | Ignored:
@@ -112,7 +117,17 @@ def _read_fired(
     essentials: Mapping[str, Any], data: Mapping[str, Any], now: datetime, operation_filter: OperationFilter
 ) -> Alert | Ignored:
     found = _read_statements(essentials, data, operation_filter)
-    return Ignored("NoBackupFailure", found) if isinstance(found, str) else _read_ids(essentials, found, now)
+    if isinstance(found, str):
+        return Ignored("NoBackupFailure", found)
+    backup_failed = _tells_of_job(essentials, parse_object(data.get("alertContext")))
+    return _read_ids(essentials, found, now, backup_failed)
+
+
+def _tells_of_job(essentials: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
+    """Whether it is the built-in alert "Backup Failure" ("Azure Monitor based alerts for Azure Backup")."""
+    is_built_in = _equals(essentials.get("monitoringService"), "azure backup")
+    is_named = str(essentials.get("alertRule")).lower().startswith("backup fail")
+    return is_built_in and (is_named or _equals(context.get("category"), "jobs"))
 
 
 def _is_log_webhook(body: Mapping[str, Any]) -> bool:
@@ -204,7 +219,9 @@ def _other_backup_alert(essentials: Mapping[str, Any], context: Mapping[str, Any
     return RESTORE if str(essentials.get("alertRule")).lower().startswith("restore") else None
 
 
-def _read_ids(essentials: Mapping[str, Any], statements: _Statements, now: datetime) -> Alert | Ignored:
+def _read_ids(
+    essentials: Mapping[str, Any], statements: _Statements, now: datetime, backup_failed: bool
+) -> Alert | Ignored:
     failed, ignored = _ids_in(statements.failed), _ids_in(statements.ignored)
     settled = {normalize(each) for each in ignored} - {normalize(each) for each in failed}
     ids = [each for each in (*_ids_in(statements.common), *failed) if normalize(each) not in settled]
@@ -217,7 +234,7 @@ def _read_ids(essentials: Mapping[str, Any], statements: _Statements, now: datet
     words = (essentials.get("alertRule"), essentials.get("description"))
     reason = ": ".join(text for text in words if isinstance(text, str) and text) or "Azure Monitor alert"
     occurred_at = _parse_time(essentials.get("firedDateTime")) or now
-    return Alert(one_line(reason), occurred_at, instances, vaults, tuple(resources)[:_MAX_RESOURCES])
+    return Alert(one_line(reason), occurred_at, instances, vaults, tuple(resources)[:_MAX_RESOURCES], backup_failed)
 
 
 def _ids_in(texts: Iterable[str]) -> list[str]:

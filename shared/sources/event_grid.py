@@ -21,6 +21,8 @@ RESOURCE_FAILURES = {
 Canceled operations count too: the instance is without that backup, or half configured, and a `Default` sync of
 an instance that is well does nothing.
 """
+_BACKUP_OPERATION = "/backupinstances/backup/action"
+"""Of a backup on demand, in lower case: where it failed, a recovery point is missing."""
 _OUTCOMES = {event_type.lower(): outcome for event_type, outcome in RESOURCE_FAILURES.items()}
 
 
@@ -88,7 +90,8 @@ def _read_resource_failure(
         instance = _read_instance(data.get("resourceUri"), subject)
     except InvalidResourceId as invalid:
         return NoSignal(f"data.resourceUri: {invalid}")
-    return Signal(instance, "Event", f"{one_line(operation)} {outcome}", occurred_at)
+    backup_failed = operation.lower().endswith(_BACKUP_OPERATION)
+    return Signal(instance, "Event", f"{one_line(operation)} {outcome}", occurred_at, backup_failed=backup_failed)
 
 
 def _read_instance(resource_uri: object, subject: object) -> BackupInstanceId:

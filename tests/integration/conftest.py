@@ -1,5 +1,6 @@
 """The app on real storage and a simulated Resource Manager, with a clock to be set."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,15 +14,19 @@ from azure.data.tables import TableClient, TableServiceClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.clients.arm import ArmClient
+from shared.clients.arm_backups import ArmBackups
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import TokenCache, managed_identity
+from shared.clients.latest_points import LatestPointCache
 from shared.clients.outcome_topic import OutcomeTopic
+from shared.clients.resource_graph import ResourceGraph
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.intake import Dropped
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import ShardQueue, SyncJobQueue
 from shared.storage.remediation_store import RemediationStore
@@ -159,6 +164,9 @@ def make_app(connection_string: str, in_azure: Simulator) -> Iterator[AppMaker]:
             jobs=SyncJobQueue(queue),
             shards=ShardQueue(shard_queue),
             topic=OutcomeTopic(topic, managed_identity(None)) if topic else None,
+            backups=ArmBackups(in_azure.url, arm, clock),
+            latest_points=LatestPointCache(ResourceGraph(in_azure.url, (), transport, clock, time.sleep), clock),
+            slots=BackupSlots(table, settings.backup_daily_cap, clock),
             settings=settings,
             clock=clock,
             concurrency=settings.poll_concurrency,

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared.domain.backup_results import BackupResult, JobResult, PointsResult, ScheduleResult
+from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
@@ -11,13 +13,38 @@ from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
-from shared.healing.ports import Arm, JobQueue, Shards, Topic
+from shared.healing.ports import Arm, Backups, JobQueue, LatestPoints, Shards, Slots, Topic
 from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
+from shared.healing.recovery_step import RecoveryStep
 from shared.healing.submit import Submit
 from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
 from shared.storage.remediation_store import RemediationStore
+
+
+class NoBackups:
+    """For tests without a recovery: nothing about backups is asked."""
+
+    def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
+        raise AssertionError("no recovery is expected")
+
+    def points(self, instance: BackupInstanceId, is_continuous: bool) -> PointsResult:
+        raise AssertionError("no recovery is expected")
+
+    def back_up(
+        self, instance: BackupInstanceId, rule: str, retention_tag: str | None, request_id: str
+    ) -> BackupResult:
+        raise AssertionError("no recovery is expected")
+
+    def job(self, instance: BackupInstanceId, job_id: str) -> JobResult:
+        raise AssertionError("no recovery is expected")
+
+    def newest(self, instance: BackupInstanceId) -> datetime | None:
+        raise AssertionError("no recovery is expected")
+
+    def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
+        raise AssertionError("no recovery is expected")
 
 
 @dataclass(kw_only=True)
@@ -33,6 +60,9 @@ class Host:
     topic: Topic | None
     settings: Settings
     clock: Callable[[], datetime]
+    backups: Backups = field(default_factory=NoBackups)
+    latest_points: LatestPoints = field(default_factory=NoBackups)
+    slots: Slots = field(default_factory=NoBackups)
     jitter: float = 0.0
     concurrency: int = 1
     max_due_per_host: int = 10_000
@@ -61,6 +91,17 @@ class Host:
             next_step=NextStep(
                 arm=arm,
                 queue_front=QueueFront(self.jobs, self.clock),
+                recovery=RecoveryStep(
+                    arm=self.arm,
+                    backups=self.backups,
+                    latest_points=self.latest_points,
+                    slots=self.slots,
+                    write_limit=self.write_limit,
+                    read_limit=self.read_limit,
+                    timeout=self.settings.recovery_timeout,
+                    now=self.clock,
+                    random=self._random,
+                ),
                 read_limit=self.read_limit,
                 policy=policy,
                 operation_timeout=timeout,

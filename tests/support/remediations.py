@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.domain import arm_results, state_machine
+from shared.domain import arm_results, recovery_steps, state_machine
 from shared.domain.arm_results import OperationUrls
+from shared.domain.backup_results import PointsRead, RecoveryPoint, Schedule
+from shared.domain.recovery_mode import RecoveryMode
+from shared.domain.recovery_steps import RecoveryMoment
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
@@ -70,6 +73,22 @@ def observed() -> Remediation:
     return after(withheld(), read("ProtectionError"))
 
 
+def recovering() -> Remediation:
+    """A heal that was announced, with the schedule known, and no backup on demand."""
+    signal = Signal(INSTANCE, "Alert", "backup failed", NOW, backup_failed=True)
+    opened = state_machine.open_remediation(signal, SyncType.DEFAULT, NOW, RecoveryMode.BACKUP)
+    accepted = after(opened, ACCEPTED, now=NOW)
+    succeeded = after(accepted, arm_results.OperationSucceeded("job"), now=NOW)
+    announced = state_machine.on_published(after(succeeded, read("ProtectionConfigured")), LATER)
+    schedule = Schedule("BackupDaily", "Default", timedelta(days=1), is_continuous=False)
+    return recovery_steps.on_schedule(announced, schedule, None, RecoveryMoment(LATER, 0.0))
+
+
+def recovered() -> Remediation:
+    points = PointsRead((RecoveryPoint(LATER, "new"), RecoveryPoint(NOW - timedelta(days=1), "old")))
+    return recovery_steps.on_points(recovering(), points, RecoveryMoment(LATER, 0.0))
+
+
 def ended() -> list[Remediation]:
     """One for each terminal status."""
     expired = Moment(LATER, 0.0, None, is_expired=True)
@@ -82,6 +101,8 @@ def ended() -> list[Remediation]:
         rejected(),
         after(running(), arm_results.OperationFailed("Failed", ERROR, "job")),
         observed(),
+        recovered(),
+        recovery_steps.on_points(recovering(), PointsRead(()), RecoveryMoment(LATER + timedelta(days=9), 0.0)),
     ]
 
 

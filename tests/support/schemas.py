@@ -4,13 +4,22 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.remediation import UNKNOWN, Attempt, Error, Remediation, Status, Transition
+from shared.domain.document_fields import UNKNOWN
+from shared.domain.recovery import BackupRun, Recovery
+from shared.domain.recovery_mode import RecoveryMode
+from shared.domain.remediation import Attempt, Error, Remediation, Status, Transition
 from shared.domain.signal import SyncType
 
 Json = dict[str, Any]
-_STRUCTS = {"RemediationResource": Remediation, "AttemptResource": Attempt, "TransitionResource": Transition}
+_STRUCTS = {
+    "RemediationResource": Remediation,
+    "AttemptResource": Attempt,
+    "TransitionResource": Transition,
+    "RecoveryResource": Recovery,
+    "BackupRunResource": BackupRun,
+}
 """By the names that they have in generated clients."""
-_ENUMS = {"Status": Status, "SyncType": SyncType}
+_ENUMS = {"Status": Status, "SyncType": SyncType, "RecoveryMode": RecoveryMode}
 _NAMES = {kind.__name__: name for name, kind in {**_STRUCTS, **_ENUMS}.items()}
 _ERROR = msgspec.json.schema(Error)
 

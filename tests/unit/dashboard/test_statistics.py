@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from shared.dashboard.list_filter import ListFilter, select
-from shared.dashboard.statistics import DAYS, UNHEALED, count_statistics, needs_attention
+from shared.dashboard.statistics import ATTENTION, DAYS, count_statistics, needs_attention
 from shared.domain.remediation import Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
@@ -82,12 +82,12 @@ def test_each_heal_is_counted_in_one_time_range(minutes: float, label: str) -> N
     assert [time.label for time in times if time.heals] == [label]
 
 
-@pytest.mark.parametrize("status", sorted(UNHEALED))
+@pytest.mark.parametrize("status", sorted(ATTENTION))
 def test_an_instance_that_was_not_healed_needs_attention(status: Status) -> None:
     assert needs_attention([summary(status)])
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - UNHEALED))
+@pytest.mark.parametrize("status", sorted(set(Status) - ATTENTION))
 def test_an_instance_that_was_taken_up_since_it_failed_needs_no_attention(status: Status) -> None:
     failed = summary(Status.FAILED, "TESTBI", NOW - 2 * DAY)
     assert needs_attention([summary(status, "testbi"), failed]) == []

@@ -20,13 +20,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
+from shared.domain.backup_results import (
+    BackupAccepted,
+    BackupResult,
+    JobRead,
+    JobResult,
+    PointsRead,
+    PointsResult,
+    RecoveryPoint,
+    Schedule,
+    ScheduleResult,
+)
 from shared.domain.mode import Mode
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Dropped
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.queues import ShardJob, SyncJob
 from tests.support.host import Host
 from tests.support.memory_store import MemoryStore
@@ -72,6 +85,10 @@ class World:
         self.changing_reads = 0
         self.refuses = False
         self.accepted: set[str] = set()
+        self.points: dict[BackupInstanceId, list[datetime]] = {}
+        self.backups: Counter[str] = Counter()
+        """Calls, by their client request id, which is the remediation's."""
+        self.disturbances = 0
         self.topic_is_down = False
         self.steps_until_event = -1
         self.event: Callable[[], None] = lambda: None
@@ -84,6 +101,10 @@ class World:
     def enqueue(self, message: str, delay: timedelta = timedelta()) -> None:
         self.queue.append(QueuedJob(message, self.now, self.now + delay))
 
+    def back_up_nightly(self, *instances: BackupInstanceId) -> None:
+        for instance in instances:
+            self.points.setdefault(instance, []).append(self.now)
+
     def boundary(self) -> None:
         """Here a process may die, or another host may get ahead."""
         self.steps_until_event -= 1
@@ -91,6 +112,7 @@ class World:
             self.event()
 
     def disturb(self, after_steps: int, event: Callable[[], None]) -> None:
+        self.disturbances += 1
         self.steps_until_event, self.event = after_steps, event
 
     def calm(self) -> None:
@@ -170,12 +192,45 @@ class MemoryArm:
         return arm_results.InstanceRead("ProtectionConfigured" if healthy else "ProtectionError", None)
 
 
+class MemoryBackups:
+    """A backup leaves its recovery point when its job is read; nothing else makes one, but the nightly backup."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
+        self._world.boundary()
+        return Schedule("rule", "tag", timedelta(days=1), is_continuous=False)
+
+    def points(self, instance: BackupInstanceId, is_continuous: bool) -> PointsResult:
+        self._world.boundary()
+        return PointsRead(tuple(RecoveryPoint(at, "point") for at in self._world.points.get(instance, ())))
+
+    def back_up(
+        self, instance: BackupInstanceId, rule: str, retention_tag: str | None, request_id: str
+    ) -> BackupResult:
+        self._world.boundary()
+        self._world.backups[request_id] += 1
+        self._world.boundary()
+        return BackupAccepted(OperationUrls("https://arm.example/backup", None), 1.0)
+
+    def job(self, instance: BackupInstanceId, job_id: str) -> JobResult:
+        self._world.boundary()
+        self._world.back_up_nightly(instance)
+        return JobRead("Completed", None)
+
+    def newest(self, instance: BackupInstanceId) -> datetime | None:
+        return None
+
+
 instances = st.sampled_from(INSTANCES)
 moments = st.integers(1, 12)
 picks = st.integers(0, 5)
 
 
-def host(world: World, max_due_per_host: int, mode: Mode = Mode.HEAL) -> Host:
+def host(
+    world: World, max_due_per_host: int, mode: Mode = Mode.HEAL, recovery: RecoveryMode = RecoveryMode.OFF
+) -> Host:
     """One process, with a cache of its own."""
     return Host(
         store=world.store,
@@ -185,7 +240,10 @@ def host(world: World, max_due_per_host: int, mode: Mode = Mode.HEAL) -> Host:
         jobs=MemoryQueue(world),
         shards=MemoryShards(world),
         topic=MemoryTopic(world),
-        settings=replace(SETTINGS, mode=mode),
+        backups=MemoryBackups(world),
+        latest_points=MemoryBackups(world),
+        slots=BackupSlots(world.store._table, 99, world.clock),
+        settings=replace(SETTINGS, mode=mode, recovery=recovery),
         clock=world.clock,
         jitter=0.5,
         max_due_per_host=max_due_per_host,
@@ -196,16 +254,18 @@ class CrashSafety(RuleBasedStateMachine):
     """Hosts come and go; what they share is the world."""
 
     other_mode = Mode.HEAL
+    recovery = RecoveryMode.OFF
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
         # One works through at most one due entry by itself, so that it hands over, too.
-        self.host, self.other_host = host(self.world, 2_000), host(self.world, 1, self.other_mode)
+        self.host = host(self.world, 2_000, recovery=self.recovery)
+        self.other_host = host(self.world, 1, self.other_mode, self.recovery)
         self.endings: dict[str, str] = {}
 
     def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
-        result = host.intake.accept(Signal(instance, "Event", "failed", self.world.clock()))
+        result = host.intake.accept(Signal(instance, "Event", "failed", self.world.clock(), backup_failed=True))
         if not isinstance(result, Dropped):
             self.world.accepted.add(result.remediation.id)
         if result.job:
@@ -298,7 +358,7 @@ class CrashSafety(RuleBasedStateMachine):
         try:
             step()
         except Killed:
-            self.host = host(self.world, self.host.max_due_per_host, self.host.settings.mode)
+            self.host = host(self.world, self.host.max_due_per_host, self.host.settings.mode, self.recovery)
         finally:
             self.world.calm()
 
@@ -334,20 +394,22 @@ class CrashSafety(RuleBasedStateMachine):
 
     @invariant()
     def an_instance_has_one_active_remediation_at_most(self) -> None:
-        active = Counter(one.instance for one in self.remediations() if not one.status.is_terminal)
+        active = Counter(one.instance for one in self.remediations() if one.status.is_healing)
         assert not active or max(active.values()) == 1
 
     @invariant()
     def what_has_ended_never_changes_its_end(self) -> None:
         for one in self.remediations():
             if one.status.is_terminal:
-                assert self.endings.setdefault(one.id, one.status.value) == one.status.value
-                assert sum(step.after.is_terminal for step in one.history) == 1
+                kind = "recovery" if one.status.ends_recovery else "heal"
+                assert self.endings.setdefault(f"{one.id} {kind}", one.status.value) == one.status.value
+            ends = [step.after for step in one.history if step.after.is_terminal]
+            assert len(ends) == (0 if one.status.is_healing else 1 + one.status.ends_recovery)
 
     @invariant()
     def an_outcome_is_only_announced_as_it_is(self) -> None:
-        ended = {one.id: one.status.value for one in self.remediations()}
-        assert all(ended[remediation_id] == status for remediation_id, status in self.world.published)
+        ends = {(one.id, step.after.value) for one in self.remediations() for step in one.history}
+        assert set(self.world.published) <= ends
 
     @invariant()
     def what_would_have_been_healed_has_no_sync_call_on_record(self) -> None:
@@ -362,8 +424,11 @@ class CrashSafety(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once nothing disturbs any more, everything comes to its end."""
         self.world.topic_is_down = False
-        for _ in range(12):
+        for run in range(16):
             self.world.now += timedelta(minutes=6)
+            if run == 8:
+                self.world.back_up_nightly(*INSTANCES)
+                self.world.now += timedelta(hours=2)
             self.host.poller.run()
             while self.world.shards:
                 self.take_shard(self.host, 0, repeated=False)
@@ -372,7 +437,12 @@ class CrashSafety(RuleBasedStateMachine):
         assert self.world.accepted <= {one.id for one in self.remediations()}
         open_ends = [one for one in self.remediations() if not one.status.is_terminal or one.published_at is None]
         assert open_ends == []
-        assert {remediation_id for remediation_id, _ in self.world.published} == {one.id for one in self.remediations()}
+        ends = {
+            (one.id, step.after.value) for one in self.remediations() for step in one.history if step.after.is_terminal
+        }
+        assert set(self.world.published) == ends
+        assert self.recovery is RecoveryMode.OFF or not any(one.status is Status.HEALED for one in self.remediations())
+        assert sum(self.world.backups.values()) <= len(self.world.backups) + self.world.disturbances
 
 
 class CrashSafetyBesideAnObservingHost(CrashSafety):
@@ -381,7 +451,15 @@ class CrashSafetyBesideAnObservingHost(CrashSafety):
     other_mode = Mode.OBSERVE
 
 
+class CrashSafetyWithRecovery(CrashSafety):
+    """After the heal a recovery point is awaited, and a backup made: one for each remediation and each disturbance."""
+
+    recovery = RecoveryMode.BACKUP
+
+
 TestCrashSafety = CrashSafety.TestCase
 TestCrashSafety.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestCrashSafetyBesideAnObservingHost = CrashSafetyBesideAnObservingHost.TestCase
 TestCrashSafetyBesideAnObservingHost.settings = hypothesis_settings(TestCrashSafety.settings, max_examples=100)
+TestCrashSafetyWithRecovery = CrashSafetyWithRecovery.TestCase
+TestCrashSafetyWithRecovery.settings = hypothesis_settings(TestCrashSafety.settings, max_examples=100)
