@@ -269,6 +269,7 @@ module workbook 'modules/workbook.bicep' = {
 }
 
 output AZURE_LOCATION string = location
+output AZURE_SUBSCRIPTION_ID string = subscription().subscriptionId
 output AZURE_RESOURCE_GROUP string = group.name
 output FUNCTION_APP_NAME string = functionApp.outputs.name
 output FUNCTION_APP_ID string = functionApp.outputs.id

@@ -1,13 +1,16 @@
 """The Bicep templates: parts that fit together, nothing open that need not be, names that exist in the code."""
 
 import ast
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shared.settings import Settings
 from shared.sources.event_grid import RESOURCE_FAILURES
 from tests.infra.bicep import INFRA, PROJECT, TEMPLATES, body, parsed, resource, resources, values, variable
 
@@ -276,6 +279,17 @@ def test_an_alert_of_a_backup_vault_is_known_by_its_type_alone() -> None:
 def test_no_template_of_a_watched_subscription_holds_a_key() -> None:
     holders = {str(path.relative_to(INFRA)) for path in TEMPLATES if "listKeys" in path.read_text()}
     assert holders == {"action-group.bicep"}
+
+
+def test_the_form_in_the_portal_gives_parameters_that_the_template_takes() -> None:
+    form = json.loads((INFRA / "createUiDefinition.json").read_text())["parameters"]
+    taken = parsed(INFRA / "main.bicep")["parameters"]
+    asked = {element["name"] for element in form["basics"]}
+    given = set(re.findall(r"basics\('(\w+)'\)", json.dumps(form["outputs"])))
+    assert set(form["outputs"]) <= set(taken)
+    assert {name for name, of in taken.items() if of.get("default") is None} <= set(form["outputs"])
+    assert given == asked
+    assert set(form["outputs"]["settings"]) <= {setting.metadata["variable"] for setting in fields(Settings)}
 
 
 def test_the_action_group_has_the_name_that_main_says() -> None:

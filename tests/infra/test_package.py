@@ -45,6 +45,12 @@ def test_it_holds_the_app_and_nothing_else(package: Path) -> None:
     assert {path.name for path in package.iterdir()} == {"function_app.py", "host.json", "requirements.txt", "shared"}
 
 
+def test_a_release_has_the_same_package(package: Path) -> None:
+    release = (PROJECT / ".github/workflows/release.yml").read_text()
+    (archived,) = re.findall(r'git archive .* "\$TAG" (.*)', release)
+    assert set(archived.split()) == {path.name for path in package.iterdir()}
+
+
 def test_it_holds_all_of_the_app(package: Path) -> None:
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "shared"]
     own = subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
