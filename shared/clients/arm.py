@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from shared.clients.arm_circuit import ArmCircuit
 from shared.clients.arm_transport import (
     ArmTransport,
     arm_error,
@@ -53,7 +54,7 @@ class ArmClient:
         self,
         endpoint: str,
         allowed_hosts: Sequence[str],
-        transport: ArmTransport,
+        transport: ArmTransport | ArmCircuit,
         writes: RateLimiter,
         reads: RateLimiter,
     ) -> None:

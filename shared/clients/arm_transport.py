@@ -27,6 +27,8 @@ _MAX_CODE_CHARS = 200
 _NOT_JSON = object()
 _MAX_QUOTED_BYTES = 500
 
+NO_RESPONSE = "NoResponse"
+"""The code of the error when there was no connection, no answer in time, or no whole one."""
 NO_TOKEN = "TokenUnavailable"
 """The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
 
@@ -73,7 +75,7 @@ class ArmTransport:
         except (OSError, ValueError, HTTPError) as cause:
             # Nearly always a `RequestException`, which is an OSError; a few of urllib3's and of IDNA's come through.
             reason = f"{method} {url.partition('?')[0]}: {describe_exception(cause)}"
-            return TransientFailure(new_error("NoResponse", reason))
+            return TransientFailure(new_error(NO_RESPONSE, reason))
 
 
 class _Bearer(requests.auth.AuthBase):

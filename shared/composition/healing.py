@@ -9,6 +9,7 @@ from azure.data.tables import TableClient
 from shared import logs
 from shared.clients.arm import ArmClient
 from shared.clients.arm_backups import ArmBackups
+from shared.clients.arm_circuit import ArmCircuit
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
 from shared.clients.http_session import pooled_session
@@ -31,6 +32,7 @@ from shared.healing.recovery_step import RecoveryStep
 from shared.healing.retention import Retention
 from shared.healing.submit import Submit
 from shared.healing.sweep import Sweep
+from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.sources.operation_filter import OperationFilter
@@ -154,7 +156,8 @@ def jobs() -> SyncJobQueue:
 def arm() -> ArmClient:
     """Azure Resource Manager."""
     hosts = settings().arm_allowed_hosts
-    return ArmClient(settings().arm_endpoint, hosts, _arm_transport(), _write_limiter(), _read_limiter())
+    circuit = ArmCircuit(_arm_transport(), CircuitBreaker(STORAGE_CLOCK, random.random))
+    return ArmClient(settings().arm_endpoint, hosts, circuit, _write_limiter(), _read_limiter())
 
 
 @once

@@ -12,7 +12,8 @@ ArmError = Mapping[str, Any]
 
 
 _OWN_CODE = re.compile(
-    r"Http\d{3}|Operation(Failed|Cancell?ed|TimedOut)|TokenUnavailable|NoResponse|InvalidResponse|UnsafeOperationUrl|InvalidJobId"
+    r"Http\d{3}|Operation(Failed|Cancell?ed|TimedOut)|TokenUnavailable|CircuitOpen|NoResponse|InvalidResponse"
+    r"|UnsafeOperationUrl|InvalidJobId"
     r"|UnsafeNextLink|TooManyPages|InstanceChanging|ProtectionError|ConfiguringProtectionFailed",
     re.IGNORECASE,
 )

@@ -226,6 +226,10 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
         case arm_results.SyncDone():
             done = _end_attempt(remediation, now, submitted_at=now)
             return _move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
+        case arm_results.Refused(406, error) if not _repeats(remediation, error):
+            # Seen in place of another refusal, and gone at the next call.
+            delay = call_delay(None, remediation.deferrals, at.jitter)
+            return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
         case arm_results.Refused(status, error):
             refused = _end_attempt(remediation, now, submitted_at=now, error=error)
             reason = f"ARM refused the sync call with {status}"
@@ -496,6 +500,11 @@ def _defer(remediation: Remediation, error: ArmError, at: Moment) -> Remediation
         return deferred
     reason = f"no verdict of ARM in {deferred.deferrals} calls"
     return _end(_end_attempt(deferred, at.now, error=error), Status.TIMED_OUT, at.now, reason, error)
+
+
+def _repeats(remediation: Remediation, error: ArmError) -> bool:
+    """Whether the call before this one had the same error."""
+    return remediation.deferrals > 0 and (remediation.error or {}).get("code") == error["code"]
 
 
 def _poll_interval(retry_after: float | None) -> timedelta:

@@ -459,3 +459,17 @@ def test_a_call_that_another_host_made_counts_more_than_one_that_was_withheld() 
 def test_a_sync_that_was_withheld_says_nothing_about_one_that_was_made(busy: Remediation) -> None:
     late = SyncResponse(1, arm_results.SyncWithheld(), Moment(LATER, 0.0, None))
     assert state_machine.on_submit(busy, late) is None
+
+
+def test_a_406_ends_an_attempt_only_when_the_next_call_meets_it_again() -> None:
+    refusal = arm_results.Refused(406, {"code": "NotAcceptable", "message": "m"})
+    first = after(queued(), refusal, retry_in=timedelta(minutes=5))
+    assert (first.status, first.deferrals) == (Status.QUEUED, 1)
+    assert after(first, refusal, retry_in=timedelta(minutes=5)).status is Status.WAITING_TO_RETRY
+    assert after(first, refusal).status is Status.REJECTED
+    assert after(first, ACCEPTED).status is Status.RUNNING
+
+
+def test_a_406_after_another_failure_is_no_repeat() -> None:
+    refusal = arm_results.Refused(406, {"code": "NotAcceptable", "message": "m"})
+    assert after(after(queued(), NO_VERDICT), refusal).status is Status.QUEUED
