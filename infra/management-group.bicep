@@ -17,6 +17,14 @@ param deadLetterStorageAccountId string = ''
 @description('Resource id of the identity that may write them there (DEAD_LETTER_IDENTITY_ID of main.bicep); empty like the other.')
 param deadLetterIdentityId string = ''
 
+@description('The setting RECOVERY of the app (AUTOHEAL_RECOVERY): Watch reads policies and recovery points, Backup makes backups, too.')
+@allowed([
+  'Off'
+  'Watch'
+  'Backup'
+])
+param recovery string = 'Off'
+
 @description('Resource group for what the policy makes, in each subscription.')
 param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
@@ -33,6 +41,7 @@ param remediate bool = true
 param startedAt string = utcNow()
 
 var installation = last(split(functionAppId, '/'))
+var roleActions = loadJsonContent('modules/role-actions.json')
 var skeleton = loadJsonContent('modules/deployment-template.json')
 var tags = {
   application: 'backup-autoheal'
@@ -50,7 +59,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     type: 'CustomRole'
     permissions: [
       {
-        actions: loadJsonContent('modules/role-actions.json')
+        actions: concat(roleActions.heal, recovery == 'Off' ? [] : roleActions.watch, recovery == 'Backup' ? roleActions.backup : [])
         notActions: []
         dataActions: []
         notDataActions: []

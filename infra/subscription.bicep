@@ -18,6 +18,14 @@ param deadLetterStorageAccountId string = ''
 @description('Resource id of the identity that may write them there (DEAD_LETTER_IDENTITY_ID of main.bicep); empty like the other.')
 param deadLetterIdentityId string = ''
 
+@description('The setting RECOVERY of the app (AUTOHEAL_RECOVERY): Watch reads policies and recovery points, Backup makes backups, too.')
+@allowed([
+  'Off'
+  'Watch'
+  'Backup'
+])
+param recovery string = 'Off'
+
 @description('Resource group in this subscription for what this template makes. Its name and all others end with the app\'s, so that two installations can watch one subscription.')
 param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
@@ -28,6 +36,7 @@ param location string = deployment().location
 param existingSystemTopicId string = ''
 
 var installation = last(split(functionAppId, '/'))
+var roleActions = loadJsonContent('modules/role-actions.json')
 var tags = {
   application: 'backup-autoheal'
   'backup-autoheal-app': functionAppId
@@ -44,7 +53,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
       {
         // Exactly what the app calls (Azure RBAC, "Microsoft.DataProtection" permissions). Resource Graph needs no
         // action: it answers with what the identity may read.
-        actions: loadJsonContent('modules/role-actions.json')
+        actions: concat(roleActions.heal, recovery == 'Off' ? [] : roleActions.watch, recovery == 'Backup' ? roleActions.backup : [])
         notActions: []
         dataActions: []
         notDataActions: []

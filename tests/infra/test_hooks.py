@@ -191,6 +191,7 @@ def test_a_subscription_gets_what_main_put_out(run: Any) -> None:
         "deadLetterStorageAccountId": "letters-account",
         "deadLetterIdentityId": "letters-identity",
         "existingSystemTopicId": "",
+        "recovery": "Off",
     }
 
 

@@ -18,6 +18,7 @@ from shared.domain.signal import Signal, SyncType
 from shared.healing.transition_log import log_transitions
 from tests.infra.bicep import INFRA, PROJECT, variable
 from tests.infra.checkers import kusto_parser
+from tests.support.remediations import recovered
 
 KQL = PROJECT / "docs" / "kql"
 QUERIES = sorted(KQL.glob("*.kql"))
@@ -72,6 +73,7 @@ def ended() -> Remediation:
 def transition_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     caplog.set_level("INFO")
     log_transitions(None, ended())
+    log_transitions(None, recovered())
     return [json.loads(record.getMessage()) for record in caplog.records]
 
 

@@ -1,5 +1,6 @@
 """The custom role and the calls of the app are the same thing said twice: here they are compared."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
@@ -11,18 +12,22 @@ import pytest
 import requests
 
 from shared.clients.arm import ArmClient
+from shared.clients.arm_backups import ArmBackups
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import TokenCache
+from shared.clock import utc_now
 from shared.domain.arm_results import OperationUrls
 from shared.domain.resource_ids import BackupInstanceId, BackupVaultId
 from shared.domain.signal import SyncType
 from shared.rate_limits.rate_limiter import RateLimiter
-from tests.infra.bicep import PROJECT, resources
+from tests.infra.bicep import INFRA, PROJECT, resources
 
 ARM = "https://management.azure.com"
 SUBSCRIPTION = "/subscriptions/6d1f0e2a-0000-4000-8000-000000000001"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/rg"
 PROVIDER = "/providers/Microsoft.DataProtection"
+ROLE_ACTIONS: dict[str, list[str]] = json.loads((INFRA / "modules" / "role-actions.json").read_text())
+"""By what needs them."""
 INSTANCE = BackupInstanceId(SUBSCRIPTION.split("/")[2], "rg", "vault", "instance")
 
 OPERATIONS = [
@@ -48,17 +53,18 @@ def permissions() -> list[Mapping[str, Any]]:
 
 
 class Recording(requests.Session):
-    """Answers every call with an empty object, and remembers it."""
+    """Answers every call with the same object, and remembers it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[tuple[str, str]] = []
+        self.answer: object = {}
 
     def request(self, method: Any, url: Any, *args: Any, **kwargs: Any) -> requests.Response:
         self.calls.append((str(method), str(url)))
         response = requests.Response()
         response.status_code = 200
-        response._content = b"{}"
+        response._content = json.dumps(self.answer).encode()
         return response
 
 
@@ -81,6 +87,7 @@ SAMPLES: dict[Any, list[Any]] = {
     SyncType: [SyncType.DEFAULT],
     OperationUrls: [OperationUrls(ARM + path, None) for path in OPERATIONS],
     str: ["text"],
+    bool: [False, True],
 }
 """Arguments for the client's methods, by the types of their parameters."""
 
@@ -96,12 +103,12 @@ def samples(hint: Any) -> list[Any]:
     pytest.fail(f"add a sample of {hint} to SAMPLES, so that the calls of ArmClient can be compared with the role")
 
 
-def drive(arm: ArmClient) -> None:
-    """Call everything that the client can do, in all ways, however the answers are taken."""
-    for name in (name for name in dir(ArmClient) if not name.startswith("_") and name not in {"send", "check_url"}):
-        hints = {key: hint for key, hint in get_type_hints(getattr(ArmClient, name)).items() if key != "return"}
+def drive(client: ArmClient | ArmBackups, *methods: str) -> None:
+    """Call these methods in all ways, however the answers are taken."""
+    for name in methods:
+        hints = {key: hint for key, hint in get_type_hints(getattr(client, name)).items() if key != "return"}
         for call in product(*map(samples, hints.values())):
-            answer = getattr(arm, name)(*call)
+            answer = getattr(client, name)(*call)
             if isinstance(answer, Iterator):
                 list(answer)
 
@@ -122,18 +129,48 @@ def action_of(method: str, url: str) -> str | None:
     return "/".join([provider, *types, "read" if method == "GET" else "action"])
 
 
-def test_the_role_allows_what_the_app_calls_and_nothing_else(arm: ArmClient, session: Recording) -> None:
-    drive(arm)
-    called = {action_of(method, url) for method, url in session.calls} - {None}
-    for permission in permissions():
-        assert set(permission["actions"]) == called
-        assert len(permission["actions"]) == len(called)
+def public_methods(client: type) -> set[str]:
+    return {name for name in dir(client) if not name.startswith("_")}
+
+
+def called(session: Recording) -> set[str | None]:
+    return {action_of(method, url) for method, url in session.calls} - {None}
+
+
+def test_the_role_allows_what_a_heal_calls_and_nothing_else(arm: ArmClient, session: Recording) -> None:
+    # The last two make no call of their own: they are how `ArmBackups` makes its.
+    drive(arm, *public_methods(ArmClient) - {"send", "check_url"})
+    assert set(ROLE_ACTIONS["heal"]) == called(session)
+
+
+@pytest.mark.parametrize(("mode", "methods"), [("watch", {"schedule", "points"}), ("backup", {"back_up", "job"})])
+def test_the_role_grows_by_what_the_recovery_calls_and_nothing_else(
+    arm: ArmClient, session: Recording, mode: str, methods: set[str]
+) -> None:
+    policy = f"{INSTANCE.vault_id}/backupPolicies/daily"
+    session.answer = {"properties": {"policyInfo": {"policyId": policy}}, "value": []}
+    drive(ArmBackups(ARM, arm, utc_now), *methods)
+    assert set(ROLE_ACTIONS[mode]) == called(session) - set(ROLE_ACTIONS["heal"])
+
+
+def test_the_calls_of_each_recovery_mode_are_all_that_its_client_makes() -> None:
+    assert public_methods(ArmBackups) == {"schedule", "points", "back_up", "job"}
+
+
+@pytest.mark.parametrize("template", ["subscription.bicep", "management-group.bicep"])
+def test_each_template_gives_the_role_what_the_setting_needs(template: str) -> None:
+    watch, backup = "recovery == 'Off' ? [] : roleActions.watch", "recovery == 'Backup' ? roleActions.backup : []"
+    text = (INFRA / template).read_text()
+    assert f"actions: concat(roleActions.heal, {watch}, {backup})\n" in text
+    assert "var roleActions = loadJsonContent('modules/role-actions.json')\n" in text
 
 
 def test_the_role_has_no_wildcard_and_touches_no_data() -> None:
     action = re.compile(r"Microsoft\.DataProtection(/\w+)+/(read|action)")
+    every = [one for actions in ROLE_ACTIONS.values() for one in actions]
+    assert [one for one in every if not action.fullmatch(one)] == []
+    assert len(every) == len(set(every))
     for permission in permissions():
-        assert [one for one in permission["actions"] if not action.fullmatch(one)] == []
         assert permission["dataActions"] == permission["notActions"] == permission["notDataActions"] == []
 
 
