@@ -5,6 +5,7 @@ import typing
 import azure.functions as func
 
 from shared import composition
+from shared.api.event_binding import RawEvent, event_text, hand_over_text
 from shared.settings import STORAGE_CONNECTION
 from shared.sources.event_grid import read_event
 
@@ -15,14 +16,15 @@ READ = ["GET", "HEAD"]
 Jobs = typing.List[str]  # noqa: UP006 # of lists, the queue binding of azure-functions takes this spelling only
 """Several queue messages."""
 
+hand_over_text()
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
-def on_backup_failure(event: func.EventGridEvent, jobs: func.Out[str]) -> None:
+def on_backup_failure(event: RawEvent, jobs: func.Out[str]) -> None:
     """A backup failed, says an event: open a remediation and queue its sync job."""
-    signal = read_event(event, composition.healing.now(), composition.healing.operation_filter())
+    signal = read_event(event_text(event), composition.healing.now(), composition.healing.operation_filter())
     if job := composition.healing.intake().accept(signal).job:
         jobs.set(job.to_message())
 

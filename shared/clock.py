@@ -26,6 +26,14 @@ def from_iso(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def foreign_time(value: object) -> datetime | None:
+    """The time in a JSON value of others, as `from_iso` reads it but in any casing; None where it is none."""
+    try:
+        return from_iso(value.upper()) if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def to_millis(moment: datetime) -> int:
     """Milliseconds since 1970-01-01T00:00:00Z, rounded down."""
     return (moment - _EPOCH) // _MILLISECOND

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from shared.clock import from_iso
+from shared.clock import foreign_time
 from shared.domain.resource_ids import (
     BackupInstanceId,
     BackupVaultId,
@@ -233,7 +233,7 @@ def _read_ids(
     resources = dict.fromkeys(normalize(resource_id) for resource_id in ids if _RESOURCE_ID.fullmatch(resource_id))
     words = (essentials.get("alertRule"), essentials.get("description"))
     reason = ": ".join(text for text in words if isinstance(text, str) and text) or "Azure Monitor alert"
-    occurred_at = _parse_time(essentials.get("firedDateTime")) or now
+    occurred_at = foreign_time(essentials.get("firedDateTime")) or now
     return Alert(one_line(reason), occurred_at, instances, vaults, tuple(resources)[:_MAX_RESOURCES], backup_failed)
 
 
@@ -268,10 +268,3 @@ def _parse_ids(ids: Iterable[str], parse: Callable[[object], Id], limit: int | N
 
 def _equals(value: object, expected: str) -> bool:
     return isinstance(value, str) and value.lower() == expected
-
-
-def _parse_time(text: object) -> datetime | None:
-    try:
-        return from_iso(text) if isinstance(text, str) else None
-    except (ValueError, OverflowError):
-        return None

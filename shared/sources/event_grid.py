@@ -1,13 +1,17 @@
 """Events of Event Grid become a Signal that a backup instance failed, or the reason why they are none."""
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from datetime import datetime
+from typing import Any
 
+from shared.clock import foreign_time
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 from shared.domain.signal import NoSignal, Signal, one_line, read_sync_type
+from shared.sources.json_text import parse_object
 from shared.sources.operation_filter import OperationFilter
+from shared.sources.row_verdict import field_name, judge
 
 _ALL_OPERATIONS = OperationFilter()
 RESOURCE_FAILURES = {
@@ -24,31 +28,27 @@ an instance that is well does nothing.
 _BACKUP_OPERATION = "/backupinstances/backup/action"
 """Of a backup on demand, in lower case: where it failed, a recovery point is missing."""
 _OUTCOMES = {event_type.lower(): outcome for event_type, outcome in RESOURCE_FAILURES.items()}
+_OWN_OUTCOMES = "backupautoheal."
+"""How the types of this app's own events begin, in lower case."""
 
 
-class GridEvent(Protocol):
-    """The common part of `azure.functions.EventGridEvent` and `azure.functions.CloudEvent`."""
+def read_event(text: str, now: datetime, operation_filter: OperationFilter = _ALL_OPERATIONS) -> Signal | NoSignal:
+    """Read the JSON of one event, in the Event Grid schema or as a CloudEvent 1.0.
 
-    @property
-    def subject(self) -> str | None:
-        """The resource that the event is about."""
-
-    def get_json(self) -> Any:
-        """The event's data."""
-
-
-def read_event(
-    event: GridEvent, now: datetime, operation_filter: OperationFilter = _ALL_OPERATIONS
-) -> Signal | NoSignal:
-    """Read what the Event Grid trigger hands over; `now` stands in for an event that has no time.
-
-    An Event Grid event has `event_type` and `event_time`, a CloudEvent `type` and `time`.
+    Args:
+        text: as it came; anything at all.
+        now: when an event happened that tells no time, or one that cannot be read or lies ahead.
     """
-    event_type = getattr(event, "event_type", None) or getattr(event, "type", None)
-    occurred_at = getattr(event, "event_time", None) or getattr(event, "time", None) or now
-    if occurred_at.tzinfo is None:
-        occurred_at = occurred_at.replace(tzinfo=UTC)
-    return read_event_fields(event_type, event.subject, event.get_json(), occurred_at, operation_filter)
+    try:
+        event = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        return NoSignal(f"the event is not JSON: {one_line(str(error))}")
+    if not isinstance(event, Mapping):
+        return NoSignal(f"the event is no JSON object but a {type(event).__name__}")
+    event_type = event.get("eventType") or event.get("type")
+    occurred_at = foreign_time(event.get("eventTime") or event.get("time"))
+    occurred_at = min(occurred_at, now) if occurred_at else now
+    return read_event_fields(event_type, event.get("subject"), event.get("data"), occurred_at, operation_filter)
 
 
 def read_event_fields(
@@ -62,17 +62,20 @@ def read_event_fields(
 
     Two kinds are signals: those of Resource Manager that an operation on a backup instance failed or was canceled,
     where the filter counts that operation; and any other event whose data carries `backupInstanceId` (with
-    optional `syncType` and `reason`).
+    optional `syncType` and `reason`). Neither is one where the data says that nothing failed (`status` is `Succeeded`).
     """
     if not isinstance(event_type, str) or not event_type:
         return NoSignal("the event has no type")
+    if event_type.lower().startswith(_OWN_OUTCOMES):
+        return NoSignal(f"the {one_line(event_type)} event is this app's own")
+    data = parse_object(data) or data
     if not isinstance(data, Mapping):
         return NoSignal(f"the data of the {one_line(event_type)} event is not an object")
     outcome = _OUTCOMES.get(event_type.lower())
     if outcome:
         return _read_resource_failure(outcome, subject, data, occurred_at, operation_filter)
     if "backupInstanceId" in data:
-        return _read_custom_event(event_type, data, occurred_at)
+        return _read_custom_event(event_type, data, occurred_at, operation_filter)
     name = one_line(event_type)
     return NoSignal(f"the {name} event is no failure of Resource Manager and has no data.backupInstanceId")
 
@@ -83,7 +86,7 @@ def _read_resource_failure(
     operation = data.get("operationName")
     if not isinstance(operation, str):
         return NoSignal("data.operationName is missing or not text")
-    ignore_reason = operation_filter.ignore_reason(operation, data)
+    ignore_reason = operation_filter.ignore_reason(operation, data) or _good_news(data, operation_filter)
     if ignore_reason:
         return NoSignal(ignore_reason)
     try:
@@ -92,6 +95,11 @@ def _read_resource_failure(
         return NoSignal(f"data.resourceUri: {invalid}")
     backup_failed = operation.lower().endswith(_BACKUP_OPERATION)
     return Signal(instance, "Event", f"{one_line(operation)} {outcome}", occurred_at, backup_failed=backup_failed)
+
+
+def _good_news(data: Mapping[str, Any], operation_filter: OperationFilter) -> str | None:
+    fields = [(field_name(str(name)), value) for name, value in data.items()]
+    return judge(fields, operation_filter).ignore_reason
 
 
 def _read_instance(resource_uri: object, subject: object) -> BackupInstanceId:
@@ -104,7 +112,9 @@ def _read_instance(resource_uri: object, subject: object) -> BackupInstanceId:
         raise
 
 
-def _read_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: datetime) -> Signal | NoSignal:
+def _read_custom_event(
+    event_type: str, data: Mapping[str, Any], occurred_at: datetime, operation_filter: OperationFilter
+) -> Signal | NoSignal:
     try:
         instance = BackupInstanceId.parse(data["backupInstanceId"])
         sync_type = read_sync_type(data.get("syncType"))
@@ -115,4 +125,6 @@ def _read_custom_event(event_type: str, data: Mapping[str, Any], occurred_at: da
     reason = data.get("reason", f"{one_line(event_type)} event")
     if not isinstance(reason, str):
         return NoSignal("data.reason is not text")
+    if good_news := _good_news(data, operation_filter):
+        return NoSignal(good_news)
     return Signal(instance, "Event", one_line(reason), occurred_at, sync_type)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from shared.domain.resource_ids import INSTANCE_OPERATIONS
+from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
 from shared.sources.json_text import parse_object
 
 _IGNORED = (
@@ -51,7 +51,7 @@ class OperationFilter:
         Args:
             data: the event or alert context; its `claims`, an object or JSON text, say who did it.
         """
-        name, quoted = operation.lower(), ascii(operation[:200])
+        name, quoted = fold(operation), ascii(operation[:200])
         if not name.startswith(INSTANCE_OPERATIONS):
             return f"{quoted} is no operation on a backup instance"
         if f"{name.removeprefix(INSTANCE_OPERATIONS)}/".startswith(_IGNORED):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from shared.domain.resource_ids import INSTANCE_OPERATIONS
+from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
 from shared.sources.operation_filter import OperationFilter
 
 Field = tuple[str, object]
@@ -126,7 +126,7 @@ def _not_counted(texts: Iterable[tuple[str, str]], claims: object, operation_fil
 
 def _is_operation(name: str, text: str) -> bool:
     """An operation on a backup instance, wherever it stands, or one of its provider, where an operation's name does."""
-    operation = text[: len(INSTANCE_OPERATIONS)].lower()
+    operation = fold(text[: len(INSTANCE_OPERATIONS)])
     return operation == INSTANCE_OPERATIONS or (
         name in _OPERATION_NAMES and operation.startswith("microsoft.dataprotection/")
     )

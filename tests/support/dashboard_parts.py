@@ -26,7 +26,7 @@ from shared.settings import Settings
 from tests.support import remediations as episodes
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
-from tests.support.remediations import INSTANCE, LATER, NOW, instance_named
+from tests.support.remediations import INSTANCE, LATER, NOW
 
 KEY = "a+key/with==signs"
 MARKUP = "<script>alert(1)<script>\"'&amp;<img src=x onerror=alert(1)>"
@@ -145,11 +145,10 @@ MANY = newest_first([summary(name=f"bi{number}") for number in range(60)])
 """More than fit on one page."""
 
 
-def failed(error: Any, name: str = INSTANCE.name) -> Remediation:
+def failed(error: Any) -> Remediation:
     """A remediation whose only attempt ended with this error of Azure's."""
-    running = structs.replace(episodes.running(), instance=instance_named(name))
     lost = arm_results.OperationFailed("Failed", error, "job-1")
-    return state_machine.on_operation_status(running, lost, Moment(LATER, 0.0, None))
+    return state_machine.on_operation_status(episodes.running(), lost, Moment(LATER, 0.0, None))
 
 
 def detail_page(remediation: Remediation, **query: str) -> ParsedPage:

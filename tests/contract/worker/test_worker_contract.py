@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
+import azure.functions as func
 import pytest
 
 from tests.contract.worker.worker import (
@@ -112,6 +113,16 @@ def on_event(worker: Worker, event: dict[str, Any]) -> Invocation:
     return worker.invoke("on_backup_failure", "event", typed("json", json.dumps(event)))
 
 
+BAD_EVENTS = {
+    "a time that is none": json.dumps({"eventType": "A", "eventTime": "yesterday", "data": {}}),
+    "a time with an offset": json.dumps({"eventType": "A", "eventTime": "2026-11-23T20:00:00+01:00", "data": {}}),
+    "a number as a time": json.dumps({"eventType": "A", "eventTime": 5, "data": {}}),
+    "no object": "5",
+    "no JSON": "a backup failed",
+    "nested too deeply": "[" * 100_000,
+}
+
+
 def on_message(worker: Worker, function: str, text: str, dequeue_count: int = 1) -> Invocation:
     return worker.invoke(function, "message", typed("string", text), **queue_metadata(dequeue_count))
 
@@ -183,9 +194,27 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
     "get_health": lambda worker: get(worker, "get_health", "health"),
     "get_dashboard": lambda worker: get(worker, "get_dashboard", "dashboard"),
+    "get_error_codes": lambda worker: get(worker, "get_error_codes", "error-codes"),
     "get_openapi": lambda worker: get(worker, "get_openapi", "openapi.json"),
     "unserved_request": lambda worker: unserved_request(worker, "GET", "nothing"),
 }
+
+
+@pytest.mark.parametrize("text", BAD_EVENTS.values(), ids=BAD_EVENTS)
+def test_a_bad_event_is_taken_and_forgotten(worker: Worker, text: str) -> None:
+    invocation = worker.invoke("on_backup_failure", "event", typed("json", text))
+    assert invocation.succeeded, invocation.error
+    assert invocation.text_output("jobs") is None
+
+
+def test_the_time_of_an_event_may_have_an_offset(worker: Worker) -> None:
+    event = grid_event(instance_id()) | {"eventTime": "2026-11-23T22:00:00+02:00"}
+    assert job_of(on_event(worker, event))
+
+
+def test_the_worker_takes_no_text_as_the_annotation_of_the_trigger(worker: Worker) -> None:
+    """Why `shared/api/event_binding.py` replaces the converter: once this fails, `str` may stand in its place."""
+    assert not func.get_binding_registry().get("eventGridTrigger").check_input_type_annotation(str)
 
 
 def stale_job(worker: Worker) -> str:

@@ -1,9 +1,9 @@
 """Which events are signals, and why others are none."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
-import azure.functions as func
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,24 +142,6 @@ def test_a_custom_event_may_choose_the_sync_and_say_why() -> None:
     assert (signal.sync_type, signal.reason) == (SyncType.FORCE_RESYNC, "moved")
 
 
-def cloud_event(time: datetime | None) -> func.CloudEvent:
-    return func.CloudEvent(id="1", source="s", type="A", specversion="1.0", data=CUSTOM, time=time)
-
-
-def test_both_event_schemas_of_the_trigger_are_read() -> None:
-    grid = func.EventGridEvent(
-        id="1", data=CUSTOM, topic="t", subject="s", event_type="A", event_time=NOW, data_version="1"
-    )
-    assert read_event(grid, NOW) == read_event(cloud_event(NOW), NOW)
-
-
-@pytest.mark.parametrize("time", [NOW.replace(tzinfo=None), None], ids=["without an offset", "none"])
-def test_a_time_is_in_utc_and_where_there_is_none_it_is_now(time: datetime | None) -> None:
-    signal = read_event(cloud_event(time), NOW)
-    assert isinstance(signal, Signal)
-    assert signal.occurred_at == NOW
-
-
 FIELDS = "operationName resourceUri backupInstanceId syncType reason claims authorization"
 values = json_values(st.just(ID))
 fields = st.dictionaries(st.sampled_from(FIELDS.split()), values | st.just(failure()["operationName"]))
@@ -174,3 +156,24 @@ def test_any_event_is_a_signal_or_says_why_not(event_type: object, subject: obje
 @given(st.text())
 def test_a_reason_in_any_text_can_be_stored(reason: str) -> None:
     assert signal_of("Contoso.Failed", {**CUSTOM, "reason": reason}).reason.encode() is not None
+
+
+def json_texts() -> st.SearchStrategy[str]:
+    """Events and anything else, as text."""
+    schema = st.sampled_from(["eventType", "type", "eventTime", "time", "subject", "data", "specversion", "id"])
+    known = st.sampled_from([ACTION_FAILURE, "2026-01-02T03:04:05+99:99", "0001-01-01T00:00:00+23:59", "\ud800"])
+    events = st.dictionaries(schema, values | fields | known)
+    return st.text() | (events | values).map(json.dumps)
+
+
+@given(json_texts())
+def test_any_text_is_a_signal_or_says_why_not(text: str) -> None:
+    result = read_event(text, NOW)
+    assert isinstance(result, Signal) or result.reason.encode()
+
+
+@pytest.mark.parametrize("text", ["[" * 1_000_000, '{"data":' * 100_000, "\ufeff" * 3, "9" * 5_000])
+def test_a_text_that_no_reader_of_json_takes_is_no_signal(text: str) -> None:
+    nothing = read_event(text, NOW)
+    assert isinstance(nothing, NoSignal)
+    assert nothing.reason.startswith("the event is not JSON")
