@@ -11,6 +11,7 @@ from shared import logs
 from shared.domain import state_machine
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
+from shared.domain.remediation_json import CorruptDocument
 from shared.domain.state_machine import Moment, SlotAhead, SubmitResult, SyncResponse
 from shared.healing.poll_cache import PollCache, TakeOnceCache
 from shared.healing.ports import Arm, JobQueue
@@ -19,7 +20,7 @@ from shared.rate_limits.rate_limiter import RateLimiter
 from shared.storage.conflicts import WriteConflict, retry_on_conflict
 from shared.storage.queues import InvalidJob, SyncJob
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import Stored
+from shared.storage.table_rows import Stored, shard_of
 
 _MAX_LOGGED_CHARS = 2_000
 """Of a foreign message, in logs and as evidence."""
@@ -87,7 +88,12 @@ class Submit:
 
     def _load(self, job: SyncJob) -> Stored | None:
         """The remediation, if it still waits for just this job."""
-        stored = self.cache.take_opening(job.remediation_id, self.now()) or self.store.load(job.remediation_id)
+        try:
+            stored = self.cache.take_opening(job.remediation_id, self.now()) or self.store.load(job.remediation_id)
+        except CorruptDocument as corrupt:
+            # Five deliveries would read the same.
+            self.store.corrupt_rows.report(shard_of(job.remediation_id), f"r:{job.remediation_id}", str(corrupt))
+            return None
         if stored is not None and state_machine.expects_job(stored.remediation, job.attempt):
             return stored
         status = stored.remediation.status if stored else "missing"

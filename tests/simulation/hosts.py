@@ -38,10 +38,35 @@ class _Limiter(RateLimiter):
         return self._blocks.setdefault(subscription_id.lower(), fresh)
 
 
+class StorageClient:
+    """The table as Azure's SDK reaches it: a request whose answer gets lost is made again, and finds its own work."""
+
+    def __init__(self, table: MemoryTable, loses_answer: Callable[[], bool]) -> None:
+        self._table = table
+        self._loses_answer = loses_answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._table, name)
+
+    def create_entity(self, entity: Mapping[str, Any], **options: Any) -> Any:
+        return self._perhaps_twice(lambda: self._table.create_entity(entity, **options))
+
+    def update_entity(self, entity: Mapping[str, Any], *mode: Any, **options: Any) -> Any:
+        return self._perhaps_twice(lambda: self._table.update_entity(entity, *mode, **options))
+
+    def submit_transaction(self, operations: Any) -> Any:
+        wanted = list(operations)
+        return self._perhaps_twice(lambda: self._table.submit_transaction(wanted))
+
+    def _perhaps_twice(self, request: Callable[[], Any]) -> Any:
+        answer = request()
+        return request() if self._loses_answer() else answer
+
+
 class LaterVersion:
     """The table as a later version of the app writes it: its documents have a field that this version does not know."""
 
-    def __init__(self, table: MemoryTable) -> None:
+    def __init__(self, table: StorageClient) -> None:
         self._table = table
 
     def __getattr__(self, name: str) -> Any:
@@ -66,6 +91,7 @@ class SimulatedHost:
     skew: float
     is_slow: bool = False
     is_alive: bool = True
+    takes_jobs: bool = True
     is_polling: bool = False
     dies_in: int = -1
     """Requests until it is killed; negative: it is not."""

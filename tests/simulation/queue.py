@@ -30,7 +30,6 @@ class Message:
     text: str
     inserted_at: datetime
     deliveries: int = 0
-    is_repeat: bool = False
 
 
 class Consumer(Protocol):
@@ -61,6 +60,7 @@ class SimulatedQueue:
     waiting: int = 0
     """Messages that are in the queue, visible or not."""
     max_waiting: int = 0
+    repeats: int = 0
     poisoned: int = 0
     consumer: Consumer = field(init=False)
     _visible: dict[int, Message] = field(default_factory=dict)
@@ -74,7 +74,8 @@ class SimulatedQueue:
             return
         self._hide(Message(text, self.scheduler.now), delay + self._lateness())
         if self.random.random() < self.repeated:
-            self._hide(Message(text, self.scheduler.now, is_repeat=True), delay + self.random.uniform(0, 120))
+            self.repeats += 1
+            self._hide(Message(text, self.scheduler.now), delay + self.random.uniform(0, 120))
 
     def oldest(self) -> datetime | None:
         """When the oldest of the first visible messages was inserted."""

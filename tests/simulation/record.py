@@ -42,6 +42,7 @@ class Record:
         """Remediations whose row was written, and when."""
         self.unfinished: set[str] = set()
         """Those of them that are still to be polled or announced."""
+        self._most_unfinished = 0
         self.ended_at: dict[str, float] = {}
         self.damaged: set[str] = set()
         """Remediations whose rows a fault has destroyed: nothing is asked of them."""
@@ -119,6 +120,12 @@ class Record:
         ends_now = Status(row["Status"]).is_terminal
         if int(row["EntryAt"]) > to_millis(from_iso(due_at[1])) and not ends_now:
             self.violate("nothing waits for ever", f"{remediation_id} is due at {due_at[1]}, its entry is later")
+
+    def check_queue(self, waiting: int, repeats: int) -> None:
+        """There is about a message for each remediation at work; one that is needed no more may still wait its time."""
+        self._most_unfinished = max(self._most_unfinished, len(self.unfinished))
+        if waiting > 3 * self._most_unfinished + repeats + 10:
+            self.violate("the queue is bounded", f"{waiting} messages for {self._most_unfinished} remediations")
 
     def check_all_over(self) -> None:
         """Every accepted signal has had its one outcome, and no call was made without need."""

@@ -8,10 +8,11 @@ from random import Random
 from shared.domain.resource_ids import BackupInstanceId
 from shared.rate_limits.rate_limiter import Gcra
 from shared.settings import Settings
-from shared.storage.table_rows import SHARDS
+from shared.storage.table_rows import SHARDS, shard_of
 from tests.simulation.hosts import Limits
 from tests.simulation.record import Violation
 from tests.simulation.world import MAX_RUNNING_JOBS, World
+from tests.support.memory_table import damage
 
 SUBSCRIPTIONS = ("04cf684a-d41f-4550-9f70-7708a3a2283b", "5ae1d7c2-08bb-4f3e-9a43-0f7e0c5c7a11")
 _FAULTS_END = 7_200.0
@@ -187,6 +188,40 @@ def _operator(world: World, random: Random) -> Callable[[], None]:
     return lambda: None
 
 
+def _damage(world: World, random: Random) -> Callable[[], None]:
+    """Rows turn into what nobody can read."""
+    damage(world.table, random.choice(SHARDS), "d:junk")
+    damage(world.table, "pacing", f"writes:{random.choice(SUBSCRIPTIONS)}", Horizon="junk")
+    for key in sorted(each.id.key for each in world.azure.instances.values()):
+        if random.random() < 0.3:
+            damage(world.table, SHARDS[int(key[0], 16) % len(SHARDS)], f"o:{key}", Remediation=7)
+    for remediation_id in sorted(world.record.unfinished):
+        if random.random() < 0.3:
+            world.record.damaged.add(remediation_id)
+            damage(world.table, shard_of(remediation_id), f"r:{remediation_id}", Document0='{"id":"text"}')
+    return lambda: None
+
+
+def _few_consumers(world: World, random: Random) -> Callable[[], None]:
+    """Hosts carry out one job at a time, and each takes long."""
+    world.capacity, world.job_seconds = 1, 10.0
+
+    def end() -> None:
+        world.capacity, world.job_seconds = MAX_RUNNING_JOBS, 0.0
+        world.queue.pump()
+
+    return end
+
+
+def _burst(world: World, random: Random) -> Callable[[], None]:
+    """Many instances fail at once."""
+    for number in range(40):
+        burst = BackupInstanceId(SUBSCRIPTIONS[0], "rg", "vault", f"burst-{number}")
+        world.azure.breaks(burst)
+        world.signal(burst)
+    return lambda: None
+
+
 _FAULTS: dict[str, Fault] = {
     "hosts are killed": _kills,
     "another version comes and goes": _redeploy,
@@ -195,12 +230,15 @@ _FAULTS: dict[str, Fault] = {
     "storage fails at times": _setting(lambda world: world.chances, "failures", 0.05),
     "storage is away": _storage_outage,
     "the table is away": _table_outage,
+    "storage's answers get lost": _setting(lambda world: world.chances, "lost_answers", 0.2),
+    "rows are damaged": _damage,
     "a sick partition": _sick_partition,
     "messages are lost": _setting(lambda world: world.queue, "lost", 0.3),
     "messages are repeated": _setting(lambda world: world.queue, "repeated", 0.5),
     "messages are late": _setting(lambda world: world.queue, "late", 0.5),
     "events are repeated": _setting(lambda world: world.chances, "repeated_events", 0.5),
-    "few consumers": _setting(lambda world: world, "capacity", 1, MAX_RUNNING_JOBS),
+    "few consumers": _few_consumers,
+    "a burst of failures": _burst,
     "two timers": _setting(lambda world: world, "two_timers", True, False),
     "Resource Manager answers 503": _outage("503"),
     "Resource Manager answers 429": _outage("429"),

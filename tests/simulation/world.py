@@ -4,20 +4,31 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, cast
 
 from azure.core.exceptions import AzureError, ServiceResponseError
 
+from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.intake import Dropped
+from shared.healing.retention import Retention
 from shared.settings import Settings
 from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import SyncJob
 from shared.storage.table_rows import SHARDS
 from tests.simulation.azure import HostArm, ResourceManager, Topic
-from tests.simulation.hosts import HostTopic, LaterVersion, Limits, NoShards, SimulatedHost, storage_parts
+from tests.simulation.hosts import (
+    HostTopic,
+    LaterVersion,
+    Limits,
+    NoShards,
+    SimulatedHost,
+    StorageClient,
+    storage_parts,
+)
 from tests.simulation.queue import HostQueue, Message, SimulatedQueue
 from tests.simulation.record import Record, Violation
 from tests.simulation.scheduler import Killed, Scheduler, Step, SwitchingLock
@@ -42,6 +53,8 @@ class Chances:
     """Probability that a request takes up to two minutes."""
     failures: float = 0.0
     """Probability that a request to storage gets no answer, whether it was carried out or not."""
+    lost_answers: float = 0.0
+    """Probability that a change of the table is made, its answer gets lost, and the SDK makes it again."""
     repeated_events: float = 0.0
     """Probability that an event is delivered again."""
 
@@ -65,10 +78,14 @@ class World:
         self.requests = 0
         """To storage."""
         self.capacity = MAX_RUNNING_JOBS
+        self.job_seconds = 0.0
+        """What a sync job takes beside its requests."""
         self.poll_interval = 30.0
         self.two_timers = False
         """Whether the timer runs on two hosts at once, against its nature."""
         self.undelivered = 0
+        self.junk = 0
+        """Messages that are no jobs."""
         self.kills = 0
         self._limits = limits
         self.scheduler.after(self.poll_interval, self._timer)
@@ -78,8 +95,9 @@ class World:
     def start_host(self, name: str, skew: float = 0.0, later: bool = False) -> SimulatedHost:
         """A fresh process, with nothing in its memory."""
         clock = lambda: self.scheduler.now + timedelta(seconds=skew)  # noqa: E731 # the host's own
+        table = StorageClient(self.table, lambda: self._happens(self.chances.lost_answers))
         app = Host(
-            **storage_parts(self.scheduler, LaterVersion(self.table) if later else self.table, self._limits, clock),
+            **storage_parts(self.scheduler, LaterVersion(table) if later else table, self._limits, clock),
             arm=HostArm(self.azure, self._turn),
             jobs=HostQueue(self.queue, self._turn_of_queue),
             shards=NoShards(),
@@ -87,6 +105,7 @@ class World:
             settings=self.settings,
             clock=clock,
             jitter=self.random.random(),
+            max_due_per_host=10**9,
         )
         app.poller._next_step.queue_front._lock = cast(Any, SwitchingLock(self.scheduler))
         host = SimulatedHost(name, app, skew)
@@ -113,6 +132,12 @@ class World:
         who = f"{cast(SimulatedHost, step.owner).name}: {step.name}" if step else "-"
         print(f"{self.scheduler.time:10.3f} {who}: {event} {dict(fields)}")
 
+    def purge(self, retention_days: int) -> None:
+        """The daily retention runs."""
+        host = self.hosts[0]
+        retention = Retention(host.app.store, retention_days, host.app.clock)
+        self._run(host, "purge", retention.purge)
+
     # What comes in.
 
     def signal(self, instance: BackupInstanceId, delay: float = 0.0) -> None:
@@ -125,21 +150,26 @@ class World:
         """An operator wants it to end."""
         if self.hosts:
             host = self.random.choice(self.hosts)
-            self._run(host, f"cancel {remediation_id}", lambda: host.app.cancel.run(remediation_id, "cancelled"))
+            work = partial(host.app.cancel.run, remediation_id, "cancelled")
+            self._run(host, f"cancel {remediation_id}", work, announced=CorruptDocument)
 
     def take(self, message: Message) -> bool:
         """A queue message for a host with room."""
-        with_room = [host for host in self.hosts if len(host.jobs) < self.capacity]
+        with_room = [host for host in self.hosts if host.takes_jobs and len(host.jobs) < self.capacity]
         if not with_room:
             return False
         host = self.random.choice(with_room)
 
         def then(failure: BaseException | None) -> None:
-            del host.jobs[step]
+            host.jobs = {step: other for step, other in host.jobs.items() if other is not message}
             self.queue.ended(message, failure is not None)
 
-        step = self._run(host, _job_name(message.text), lambda: host.app.submit.run(message.text), then)
-        host.jobs[step] = message
+        def work() -> None:
+            if self.job_seconds:
+                self.scheduler.pause(self.job_seconds)
+            host.app.submit.run(message.text)
+
+        host.jobs[self._run(host, _job_name(message.text), work, then)] = message
         return True
 
     def give_up(self, message: Message) -> None:
@@ -196,7 +226,7 @@ class World:
                 return
             self.undelivered -= 1
             self.record.accepted.update(found)
-            if self.random.random() < self.chances.repeated_events:
+            if self._happens(self.chances.repeated_events):
                 self.undelivered += 1
                 self.scheduler.after(self.random.uniform(0, 600), lambda: self._deliver(signal, number))
 
@@ -215,14 +245,15 @@ class World:
         work: Callable[[], Any],
         then: Callable[[BaseException | None], Any] = lambda failure: None,
         killed: Callable[[], Any] = lambda: None,
+        announced: type[Exception] = AzureError,
     ) -> Step:
         step = Step(host, name, self.scheduler.time)
         host.steps.add(step)
 
         def ended(failure: BaseException | None) -> None:
             host.steps.discard(step)
-            if failure is not None and not isinstance(failure, AzureError | WriteConflict):
-                self.record.violate("a step raises what is announced", f"{name}: {failure!r}")
+            if failure is not None and not isinstance(failure, AzureError | WriteConflict | announced):
+                self.record.violate("a step raises what it says", f"{name}: {failure!r}")
             if host.is_alive:
                 then(failure)
 
@@ -232,6 +263,7 @@ class World:
 
     def _timer(self) -> None:
         """Run the poller where something is due; a run without anything due changes nothing."""
+        self.record.check_queue(self.queue.waiting - self.junk, self.queue.repeats)
         soonest = self._soonest()
         for host in self.hosts[: 2 if self.two_timers else 1]:
             if not host.is_polling and soonest <= self.scheduler.time + host.skew:
@@ -259,6 +291,9 @@ class World:
                     soonest = min(soonest, int(key.split(":")[1]) / 1000 - start.timestamp())
         return soonest
 
+    def _happens(self, probability: float) -> bool:
+        return probability > 0 and self.random.random() < probability
+
     # Where steps take turns.
 
     def _turn(self) -> None:
@@ -276,7 +311,7 @@ class World:
         seconds = self.random.uniform(*self.chances.latency)
         if host.is_slow:
             seconds *= 100
-        if self.chances.stalls and self.random.random() < self.chances.stalls:
+        if self._happens(self.chances.stalls):
             seconds = self.random.uniform(1, 120)
         if seconds > _LONG:
             step.is_disturbed = True
@@ -294,8 +329,8 @@ class World:
         self._fail_perhaps()
 
     def _fail_perhaps(self) -> None:
-        chances, step = self.chances, self.scheduler.current
-        if self.storage_is_down or (chances.failures and self.random.random() < chances.failures):
+        step = self.scheduler.current
+        if self.storage_is_down or self._happens(self.chances.failures):
             if step is not None:
                 step.is_disturbed = True
             raise ServiceResponseError("no answer, whatever was done")

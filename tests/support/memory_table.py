@@ -111,7 +111,9 @@ class MemoryTable:
         if any(f"PartitionKey eq '{partition}'" in query for partition in self.unreadable):
             raise failed(HttpResponseError, 503)
         matches = condition(query)
-        yield from [self._entity(key, select) for key in self._keys_in_range(query) if matches(self._rows[key])]
+        for key in self._keys_in_range(query):
+            if key in self._rows and matches(self._rows[key]):
+                yield self._entity(key, select)
 
     def row(self, partition: str, row: str) -> Row | None:
         """A row as it is, read by nobody."""
@@ -194,6 +196,15 @@ class _Found:
 
     def by_page(self) -> Iterator[list[TableEntity]]:
         yield list(self._rows)
+
+
+def damage(table: MemoryTable, partition: str, row: str, **columns: Any) -> None:
+    """Have a row stand there as nobody has written it."""
+    table._put(
+        (partition, row),
+        {**(table.row(partition, row) or {}), "PartitionKey": partition, "RowKey": row, **columns},
+        "damaged",
+    )
 
 
 def failed(kind: type[Exception], status: int) -> Any:
