@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeVar
 
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import arm_results
@@ -10,12 +11,14 @@ from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
+from shared.rate_limits.circuit_breaker import CircuitBreaker
 from tests.simulation.scheduler import Scheduler, Step
 
 BROKEN = "ProtectionError"
 WELL = "ProtectionConfigured"
 CHANGING = "UpdatingProtection"
 ERROR: ArmError = new_error("UserErrorBroken", "the instance is broken")
+Result = TypeVar("Result")
 _URL = "https://arm.example/operations/"
 
 
@@ -176,27 +179,33 @@ class Topic:
 
 
 class HostArm:
-    """Resource Manager as one host reaches it."""
+    """Resource Manager as one host reaches it: behind its circuit breaker (`clients.arm_circuit`)."""
 
-    def __init__(self, azure: ResourceManager, turn: Callable[[], None]) -> None:
+    def __init__(self, azure: ResourceManager, breaker: CircuitBreaker, turn: Callable[[], None]) -> None:
         """`turn` is called before and after each call, where others may go on."""
         self._azure = azure
+        self._breaker = breaker
         self._turn = turn
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
-        self._turn()
-        result = self._azure.sync(instance)
-        self._turn()
-        return result
+        return self._call(instance, lambda: self._azure.sync(instance))
 
     def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
-        self._turn()
-        result = self._azure.operation(instance, urls)
-        self._turn()
-        return result
+        return self._call(instance, lambda: self._azure.operation(instance, urls))
 
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
+        return self._call(instance, lambda: self._azure.read(instance))
+
+    def _call(self, instance: BackupInstanceId, call: Callable[[], Result]) -> Result | arm_results.TransientFailure:
+        subscription_id = instance.subscription_id
+        wait = self._breaker.admit(subscription_id)
+        if wait is not None:
+            return arm_results.TransientFailure(new_error("CircuitOpen", "no call was made"), wait.total_seconds())
         self._turn()
-        result = self._azure.read(instance)
+        result = call()
         self._turn()
+        if isinstance(result, arm_results.TransientFailure) and self._azure.outage != "429":
+            self._breaker.failed(subscription_id)
+        else:
+            self._breaker.succeeded(subscription_id)
         return result

@@ -34,6 +34,17 @@ def test_six_hours_of_503_cost_a_bounded_number_of_calls() -> None:
     assert (remediation.status, len(remediation.attempts)) == ("Healed", 1)
 
 
+def test_an_outage_is_found_out_by_a_few_calls_and_not_by_those_of_each_instance() -> None:
+    world = new_world()
+    world.azure.outage = "503"
+    break_many(world, 100)
+    world.run(6 * HOURS)
+    assert len(world.azure.calls) + world.azure.reads + world.azure.polls < 150
+    world.azure.outage = ""
+    world.run(2 * HOURS)
+    assert ends(world) == {"Healed": 100}
+
+
 def test_six_hours_of_conflicts_are_watched_at_a_growing_pace() -> None:
     world = new_world()
     break_many(world, 1)
@@ -61,7 +72,7 @@ def test_a_table_that_is_away_while_the_queue_works_fails_nothing() -> None:
 
 def test_a_topic_that_is_down_for_a_day_hears_of_everything_before_retention_removes_it() -> None:
     world = new_world(retention_days=1)
-    world.topic.is_down = True
+    world.topic.is_down, world.poll_interval = True, 300.0
     break_many(world, 10)
     world.run(25 * HOURS)
     world.purge(retention_days=1)

@@ -15,6 +15,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.intake import Dropped
 from shared.healing.retention import Retention
+from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.settings import Settings
 from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import SyncJob
@@ -98,7 +99,7 @@ class World:
         table = StorageClient(self.table, lambda: self._happens(self.chances.lost_answers))
         app = Host(
             **storage_parts(self.scheduler, LaterVersion(table) if later else table, self._limits, clock),
-            arm=HostArm(self.azure, self._turn),
+            arm=HostArm(self.azure, CircuitBreaker(clock, self.random.random), self._turn),
             jobs=HostQueue(self.queue, self._turn_of_queue),
             shards=NoShards(),
             topic=HostTopic(self.topic, self._turn),
