@@ -49,7 +49,7 @@ def poll_operations(timer: func.TimerRequest) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name="due-shards", connection=STORAGE_CONNECTION)
 def poll_shard(message: func.QueueMessage) -> None:
-    """Poll what is due in one shard: a part of a run that is too much for one host."""
+    """Poll what is due in one shard, where the timer's host found more than one host can do."""
     composition.healing.poller().run_shard(message.get_body().decode(errors="replace"))
 
 

@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from typing import TYPE_CHECKING
 
 from azure.data.tables import TableClient
 
@@ -41,7 +42,11 @@ from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
+from shared.storage.shard_leases import CONTAINER_NAME, ShardLeases
 from shared.storage.storage_clock import STORAGE_CLOCK
+
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs log each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -96,6 +101,7 @@ def poller() -> Poller:
         cache=_cache(),
         jobs=jobs(),
         shards=ShardQueue(connection.open_queue(DUE_SHARDS)),
+        leases=ShardLeases(lambda shard: _lease_container().get_blob_client(shard)),
         publisher=_publisher(),
         now=STORAGE_CLOCK,
         concurrency=settings().poll_concurrency,
@@ -195,6 +201,11 @@ def _recovery_step() -> RecoveryStep:
 @once
 def _arm_transport() -> ArmTransport:
     return ArmTransport(tokens(), pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency))
+
+
+@once
+def _lease_container() -> "ContainerClient":
+    return connection.open_container(CONTAINER_NAME)
 
 
 @once

@@ -5,9 +5,9 @@ that remediation's alone, and a shard that storage refuses keeps no other from g
 anybody is told about them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Semaphore
@@ -23,7 +23,7 @@ from shared.healing.due_reader import Due, DueReader, DueRow, may_wait_in_cache
 from shared.healing.next_step import NextStep
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
-from shared.healing.ports import JobQueue, Shards
+from shared.healing.ports import JobQueue, Leases, Shards
 from shared.healing.run_writer import SET_ASIDE_INTERVAL, RunWriter
 from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
@@ -67,6 +67,7 @@ class Poller:
         cache: PollCache,
         jobs: JobQueue,
         shards: Shards,
+        leases: Leases,
         publisher: OutcomePublisher | None,
         now: Callable[[], datetime],
         concurrency: int,
@@ -77,16 +78,19 @@ class Poller:
         Args:
             publisher: None without a topic for outcomes.
             concurrency: polls that this process makes at the same time, for all shards that it works on.
-            max_due_per_host: due entries that one host can poll within its time; more are shared over the queue.
+            max_due_per_host: due entries that one host can poll within its time; more are shared with other hosts.
         """
         self._store = store
         self._next_step = next_step
         self._cache = cache
         self._jobs = jobs
         self._shards = shards
+        self._leases = leases
         self._publisher = publisher
         self._now = now
         self._max_due_per_host = max_due_per_host
+        # To take a lease and release it costs as much as a poll; two hosts seldom work on a shard of few.
+        self._max_due_without_lease = max_due_per_host // 20
         self._max_read_ahead = _READ_AHEAD * concurrency
         self._due = DueReader(store, cache, now)
         self._writer = RunWriter(store, jobs, now)
@@ -98,14 +102,7 @@ class Poller:
         Raises:
             azure.core.exceptions.AzureError: storage refused every shard; what is not stored stays due.
         """
-        started, failures = self._now(), ShardFailures()
-        shards = [shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()]
-        due = self._due.due(shards, started, failures)
-        oldest = self._due.oldest(due)
-        mine = due if sum(map(len, due.values())) <= self._max_due_per_host else self._hand_over(due)
-        polled = self._work(mine, started, failures)
-        failures.raise_if_all(shards)
-        self._report(started, due, oldest, polled)
+        self._run([shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()])
 
     def run_shard(self, message: str) -> None:
         """A run over one shard, by the queue.
@@ -119,29 +116,45 @@ class Poller:
             logs.error("shard.invalid", reason=str(invalid))
             return
         if not self._cache.shard_lock(job.shard).locked():
-            started, failures = self._now(), ShardFailures()
-            due = self._due.due([job.shard], started, failures)
-            oldest = self._due.oldest(due)
-            polled = self._work(due, started, failures)
-            failures.raise_if_all([job.shard])
-            self._report(started, due, oldest, polled)
+            self._run([job.shard])
 
-    def _hand_over(self, due: Due) -> Due:
-        """Ask other hosts for help. This one keeps the shard that waits longest, and what it cannot hand over."""
-        waiting = [shard for shard, entries in due.items() if entries]
-        mine, *others = sorted(waiting, key=lambda shard: self._due.due_at(due[shard][0]))
-        kept = [mine]
-        for shard in others:
+    def _run(self, shards: Sequence[str]) -> None:
+        started, failures = self._now(), ShardFailures()
+        due = self._due.due(shards, started, failures)
+        oldest = self._due.oldest(due)
+        is_much = sum(map(len, due.values())) > self._max_due_per_host
+        polled = (self._share if is_much else self._work)(due, started, failures)
+        failures.raise_if_all(shards)
+        self._report(started, due, oldest, polled)
+
+    def _share(self, due: Due, started: datetime, failures: ShardFailures) -> int:
+        """Wake other hosts, and work on one shard after the other, so that there is one for each of them.
+
+        Returns:
+            How many were polled here. What nobody takes is polled here too, while there is time.
+        """
+        waiting = sorted((shard for shard in due if due[shard]), key=lambda shard: self._due.due_at(due[shard][0]))
+        self._wake(waiting[1:])
+        polled = 0
+        for shard in waiting:
+            if self._now() > started + _POLL_TIMEOUT:
+                break
+            if shard != waiting[0]:
+                due = self._due.due([shard], self._now(), failures)  # others have polled some of it since
+            polled += self._work({shard: due.get(shard, [])}, started, failures)
+        return polled
+
+    def _wake(self, shards: Sequence[str]) -> None:
+        """Have the platform run `poll_shard`, on more hosts if there are too few."""
+        for shard in shards:
             try:
                 self._shards.send(ShardJob(shard))
             except AzureError as failure:
                 logs.error("shard.not_queued", shard=shard, reason=logs.describe_exception(failure))
-                kept.append(shard)
-        return {shard: due[shard] for shard in kept}
 
     def _work(self, due: Due, started: datetime, failures: ShardFailures) -> int:
         """Poll what is due, store and announce it; returns how many were polled."""
-        with self._locked(due) as mine:
+        with self._held(due) as mine:
             polled = self._poll_all({shard: due[shard] for shard in mine}, started + _POLL_TIMEOUT, failures)
             ended = self._writer.write([each.change for each in polled if each.change], failures)
             if self._publisher is not None:
@@ -149,14 +162,29 @@ class Poller:
         return sum(each.in_time for each in polled)
 
     @contextmanager
-    def _locked(self, due: Due) -> Iterator[list[str]]:
-        """The shards that nobody else in this process works on already, until it is done."""
-        mine = [shard for shard in due if self._cache.shard_lock(shard).acquire(blocking=False)]
-        try:
+    def _held(self, due: Due) -> Iterator[list[str]]:
+        """The shards that nobody else works on already, in this process or in another, until it is done."""
+        with ExitStack() as held:
+            mine = []
+            for shard, entries in due.items():
+                lock = self._cache.shard_lock(shard)
+                if entries and lock.acquire(blocking=False):
+                    held.callback(lock.release)
+                    if len(entries) <= self._max_due_without_lease or self._take_lease(shard, held):
+                        mine.append(shard)
             yield mine
-        finally:
-            for shard in mine:
-                self._cache.shard_lock(shard).release()
+
+    def _take_lease(self, shard: str, held: ExitStack) -> bool:
+        """Whether no other host works on the shard; none does so from now on until it is given up."""
+        try:
+            lease = self._leases.take(shard)
+        except AzureError as failure:
+            # It saves work, and is not needed for it.
+            logs.warning("shard.not_leased", shard=shard, reason=logs.describe_exception(failure))
+            return True
+        if lease is not None:
+            held.callback(lease.release)
+        return lease is not None
 
     def _poll_all(self, due: Due, deadline: datetime, failures: ShardFailures) -> list[_Polled]:
         """Poll everything, each as soon as it is read."""

@@ -43,7 +43,21 @@ class Shards(Protocol):
     """The queue of shard jobs (`storage.queues.ShardQueue`)."""
 
     def send(self, job: ShardJob) -> None:
-        """Hand a shard over to another host."""
+        """Wake another host for a shard."""
+
+
+class Lease(Protocol):
+    """A shard that this host works on (`storage.shard_leases.ShardLease`)."""
+
+    def release(self) -> None:
+        """Let other hosts have it."""
+
+
+class Leases(Protocol):
+    """Which host works on which shard (`storage.shard_leases.ShardLeases`)."""
+
+    def take(self, shard: str) -> Lease | None:
+        """Take the shard's lease; None if another host has it."""
 
 
 class Topic(Protocol):

@@ -6,7 +6,7 @@ A connection string, or identity-based: `AzureWebJobsStorage__accountName` (or `
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline.transport import RequestsTransport
 from azure.data.tables import TableClient, TableServiceClient
@@ -18,14 +18,20 @@ from shared.settings import STORAGE_CONNECTION, InvalidSettings
 from shared.storage.storage_clock import STORAGE_CLOCK
 from shared.storage.storage_transport import CONNECTION_TIMEOUT, READ_TIMEOUT, StorageTransport
 
+if TYPE_CHECKING:
+    from azure.storage.blob import ContainerClient
+
 _MAX_CONNECTIONS = 64
 """Kept open: as many as polls run at the same time, and the triggers beside them."""
 _TABLE_OPTIONS: Mapping[str, Any] = {"retry_total": 2, "retry_read": 1, "retry_backoff_factor": 0.3}
-_QUEUE_OPTIONS: Mapping[str, Any] = {
+_BLOB_OPTIONS: Mapping[str, Any] = {
     "retry_total": 2,
     "initial_backoff": 0.3,
     "increment_base": 1,
     "random_jitter_range": 0,
+}
+_QUEUE_OPTIONS: Mapping[str, Any] = {
+    **_BLOB_OPTIONS,
     "message_encode_policy": TextBase64EncodePolicy(),
     "message_decode_policy": TextBase64DecodePolicy(),
 }
@@ -67,6 +73,25 @@ def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueC
     return client(account.transport(name, lambda transport: client(transport).create_queue()))
 
 
+def open_container(name: str, environment: Mapping[str, str] = os.environ) -> "ContainerClient":
+    """A container of blobs. Nothing is asked for yet; it is made at a first use that finds none.
+
+    Raises:
+        InvalidSettings: no storage account is named.
+    """
+    from azure.storage.blob import ContainerClient  # 70 ms, for the few runs that need it
+
+    account = _Account("blob", environment)
+
+    def client(transport: RequestsTransport) -> ContainerClient:
+        options: dict[str, Any] = {**_BLOB_OPTIONS, "transport": transport}
+        if account.connection:
+            return ContainerClient.from_connection_string(account.connection, name, **options)
+        return ContainerClient(account.endpoint, name, credential=account.credential, **options)
+
+    return client(account.transport(name, lambda transport: client(transport).create_container()))
+
+
 class _Account:
     """Where a service of the storage account is, and how the app gets in."""
 
@@ -88,7 +113,11 @@ class _Account:
 def _service_url(service: str, connection: str) -> str:
     if service == "table":
         return str(TableServiceClient.from_connection_string(connection).url)
-    return str(QueueServiceClient.from_connection_string(connection).url)
+    if service == "queue":
+        return str(QueueServiceClient.from_connection_string(connection).url)
+    from azure.storage.blob import BlobServiceClient
+
+    return str(BlobServiceClient.from_connection_string(connection).url)
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:

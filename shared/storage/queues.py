@@ -1,8 +1,8 @@
 """The queues of the app, and the messages in them.
 
 A sync job says: submit attempt n of remediation r. A shard job says: poll what is due in this shard, whichever host
-is free. The timer runs on one host; when more is due than one host should do alone, it hands the shards over by a
-queue. Nothing depends on a message of either kind: what is not done stays due.
+is free. The timer runs on one host; when more is due than one host should do alone, a message for each shard makes the
+platform wake others. Nothing depends on a message of either kind: what is not done stays due.
 """
 
 import json
@@ -27,7 +27,7 @@ _MAX_DELAY_SECONDS = 7 * 24 * 3600 - 1
 _MAX_PEEKED = 32
 """Queue Storage shows no more at once (REST reference, "Peek Messages")."""
 _SHARD_JOB_TIME_TO_LIVE = 25
-"""Seconds: a message that nobody takes in time is gone, and the next poll run hands the shard over again."""
+"""Seconds: a message that nobody takes in time is gone, and the next poll run sends another if there is need."""
 
 
 class InvalidJob(ValueError):
@@ -115,7 +115,7 @@ class ShardQueue:
         self._queue = queue
 
     def send(self, job: ShardJob) -> None:
-        """Hand a shard over; the message is gone soon, whether anybody took it or not."""
+        """Wake a host for a shard; the message is gone soon, whether anybody took it or not."""
         self._queue.send_message(job.to_message(), time_to_live=_SHARD_JOB_TIME_TO_LIVE)
 
 

@@ -20,20 +20,20 @@ _REQUEST_ID = "x-ms-request-id"
 """On every answer of Azure Storage ("Common REST API response headers", table and queue services)."""
 _WAITS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
 """The SDK's retries would sleep as long as they say, and the whole trigger with them."""
-_MISSING = ("TableNotFound", "QueueNotFound")
+_MISSING = ("TableNotFound", "QueueNotFound", "ContainerNotFound")
 
 
 class StorageTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it lazily: Any to mypy
-    """Sends the requests of one table's or queue's client."""
+    """Sends the requests of the client of one table, queue or container."""
 
     def __init__(self, session: Session, name: str, create: Callable[[], object]) -> None:
-        """`create` makes the table or queue of this name, by a client with another transport."""
+        """`create` makes what has this name, by a client with another transport."""
         super().__init__(session=session, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT)
         self._name = name
         self._create = create
 
     def send(self, request: Any, **options: Any) -> Any:
-        """The answer. Where it is that there is no such table or queue, that is made, and the request sent once more.
+        """The answer. Where it is that the table, queue or container is missing, that is made, and asked once more.
 
         Raises:
             azure.core.exceptions.AzureError: no answer, or one that is not storage's.
@@ -71,7 +71,7 @@ class StorageTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
 
 
 def _is_missing(answer: Any) -> bool:
-    """Whether the table or queue does not exist; in a transaction an answer of its own says so."""
+    """Whether the table, queue or container does not exist; in a transaction an answer of its own says so."""
     if answer.status_code == 404:
         return answer.headers.get("x-ms-error-code") in _MISSING or _names_missing(answer.body())
     return answer.status_code == 202 and b"HTTP/1.1 404" in answer.body() and _names_missing(answer.body())

@@ -1,6 +1,8 @@
 """A poll run: the remediations that it polls, what it caches, and how it shares the work and the read limit."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -16,6 +18,7 @@ from shared.storage.queues import ShardQueue
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, DueEntry, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
+from tests.support.memory_leases import MemoryLeases
 from tests.support.remediations import instance_named
 
 ELSEWHERE = BackupInstanceId(INSTANCE.subscription_id.replace("0", "1"), "testRG", "testVault", "testBI")
@@ -118,25 +121,77 @@ def test_an_operator_who_cancels_during_a_wait_is_not_overruled_by_what_a_host_r
     assert app.now(remediation).status is Status.CANCELLED
 
 
-def test_more_than_one_host_should_do_alone_is_handed_over_shard_by_shard(make_app: AppMaker) -> None:
-    timer, other = make_app(max_due_per_host=3), make_app(max_due_per_host=3)
+def by_shard(remediations: Sequence[Remediation]) -> dict[str, list[Remediation]]:
+    found: dict[str, list[Remediation]] = {}
+    for one in remediations:
+        found.setdefault(shard_of(one.id), []).append(one)
+    return found
+
+
+def test_more_than_one_host_should_do_alone_wakes_others_and_is_done_here_when_none_comes(make_app: AppMaker) -> None:
+    timer = make_app(max_due_per_host=3)
     remediations = started(timer, many(8))
     timer.host.poller.run()
-    jobs = timer.shard_jobs()
-    assert len(jobs) == len({shard_of(one.id) for one in remediations}) - 1
-    assert set(statuses(timer, remediations)) == {Status.RUNNING, Status.HEALED}
-    for job in jobs:
-        other.host.poller.run_shard(job)
+    assert len(timer.shard_jobs()) == len(by_shard(remediations)) - 1
     assert set(statuses(timer, remediations)) == {Status.HEALED}
 
 
-def test_what_cannot_be_handed_over_is_done_here(make_app: AppMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_is_woken_polls_its_shard(make_app: AppMaker) -> None:
+    other = make_app(max_due_per_host=3)
+    shards = by_shard(started(other, many(8)))
+    other.host.poller.run_shard('{"v":1,"shard":"0"}')
+    assert set(statuses(other, shards.pop("0"))) == {Status.HEALED}
+    assert {status for of_shard in shards.values() for status in statuses(other, of_shard)} == {Status.RUNNING}
+
+
+def test_a_shard_that_another_host_works_on_is_left_to_it(make_app: AppMaker) -> None:
+    timer = make_app(max_due_per_host=3)
+    shards = by_shard(started(timer, many(12)))
+    timer.host.leases.take("0")
+    timer.host.poller.run()
+    timer.host.poller.run_shard('{"v":1,"shard":"0"}')
+    assert set(statuses(timer, shards.pop("0"))) == {Status.RUNNING}
+    assert {status for of_shard in shards.values() for status in statuses(timer, of_shard)} == {Status.HEALED}
+
+
+def test_hosts_that_share_what_is_due_poll_each_once(make_app: AppMaker) -> None:
+    leases = MemoryLeases()
+    hosts = [replace(make_app(max_due_per_host=3).host, leases=leases) for _ in range(3)]
+    app = make_app()
+    remediations = started(app, many(60))
+    with ThreadPoolExecutor() as threads:
+        for run in [threads.submit(host.poller.run) for host in hosts]:
+            run.result()
+    assert set(statuses(app, remediations)) == {Status.HEALED}
+    assert looks(app) == 60
+    assert leases.held == set()
+
+
+def test_little_is_polled_without_a_lease(app: App) -> None:
+    started(app, many(8))
+    app.host.poller.run()
+    assert isinstance(app.host.leases, MemoryLeases)
+    assert app.host.leases.taken == []
+
+
+def test_without_a_queue_what_is_due_is_done_here(make_app: AppMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise ServiceRequestError("no queue")
 
     app = make_app(max_due_per_host=3)
     remediations = started(app, many(8))
     monkeypatch.setattr(ShardQueue, "send", away)
+    app.host.poller.run()
+    assert set(statuses(app, remediations)) == {Status.HEALED}
+
+
+def test_without_leases_what_is_due_is_done_all_the_same(make_app: AppMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise ServiceRequestError("no blobs")
+
+    app = make_app(max_due_per_host=3)
+    remediations = started(app, many(8))
+    monkeypatch.setattr(app.host.leases, "take", away)
     app.host.poller.run()
     assert set(statuses(app, remediations)) == {Status.HEALED}
 

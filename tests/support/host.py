@@ -13,7 +13,7 @@ from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
-from shared.healing.ports import Arm, Backups, JobQueue, LatestPoints, Shards, Slots, Topic
+from shared.healing.ports import Arm, Backups, JobQueue, LatestPoints, Leases, Shards, Slots, Topic
 from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.recovery_step import RecoveryStep
@@ -21,6 +21,7 @@ from shared.healing.submit import Submit
 from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
 from shared.storage.remediation_store import RemediationStore
+from tests.support.memory_leases import MemoryLeases
 
 
 class NoBackups:
@@ -66,6 +67,7 @@ class Host:
     jitter: float = 0.0
     concurrency: int = 1
     max_due_per_host: int = 10_000
+    leases: Leases = field(default_factory=MemoryLeases)
     cache: PollCache = field(default_factory=PollCache)
 
     def __post_init__(self) -> None:
@@ -111,6 +113,7 @@ class Host:
             cache=self.cache,
             jobs=self.jobs,
             shards=self.shards,
+            leases=self.leases,
             publisher=publisher,
             now=self.clock,
             concurrency=self.concurrency,

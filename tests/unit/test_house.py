@@ -15,6 +15,7 @@ PROJECT = Path(__file__).parents[2]
 HEAVY = [
     "azure.identity",
     "azure.data.tables",
+    "azure.storage.blob",
     "azure.storage.queue",
     "azure.eventgrid",
     "pydantic",

@@ -42,6 +42,7 @@ from shared.settings import Settings
 from shared.storage.backup_slots import BackupSlots
 from shared.storage.queues import ShardJob, SyncJob
 from tests.support.host import Host
+from tests.support.memory_leases import MemoryLeases
 from tests.support.memory_store import MemoryStore
 from tests.support.remediations import NOW
 
@@ -77,6 +78,7 @@ class World:
         self.store = MemoryStore(self.boundary)
         self.queue: list[QueuedJob] = []
         self.shards: list[str] = []
+        self.leases = MemoryLeases()
         self.published: list[tuple[str, str]] = []
         self.outcomes: list[bool] = []
         self.throttled_calls = 0
@@ -239,6 +241,7 @@ def host(
         read_limit=RateLimiter("reads", Gcra(burst=2, rate=1), world.store.buckets, world.clock),
         jobs=MemoryQueue(world),
         shards=MemoryShards(world),
+        leases=world.leases,
         topic=MemoryTopic(world),
         backups=MemoryBackups(world),
         latest_points=MemoryBackups(world),
