@@ -27,7 +27,7 @@ ERROR: Any = {
     "details": [{"code": "AuthorizationFailed", "message": "No read access to the server.", "target": "server"}],
     "innerError": {"code": "Denied", "additionalInfo": {"ActivityId": "d5c2"}},
 }
-_WEIGHTS = (160, 5, 4, 3, 2, 4)
+_WEIGHTS = (160, 5, 4, 3, 2, 4, 3)
 
 
 def empty() -> Page:

@@ -328,7 +328,8 @@ def test_every_call_of_the_app_is_in_the_matrix() -> None:
     assert sdks == set(SDKS)
     assert {*SDKS.values(), *METHODS.values()} == set(CALLS) == set(MEETS)
     for client in (ArmClient, ResourceGraph):
-        assert {name for name in vars(client) if not name.startswith("_")} <= set(METHODS)
+        public = {name for name in vars(client) if not name.startswith("_")}
+        assert public - {"send", "check_url"} <= set(METHODS)
 
 
 @pytest.mark.parametrize("cell", CELLS, indirect=True, ids=[f"{call}: {name}" for call, name in CELLS])

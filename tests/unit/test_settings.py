@@ -87,7 +87,7 @@ def test_error_codes_of_ones_own_are_json_or_a_file_of_the_app() -> None:
         ("../../../etc/passwd", "in the app"),
         ("/etc/passwd", "in the app"),
         ("shared", "in the app"),
-        ("x\0y", "null byte"),
+        ("x\0y", "null (byte|character)"),
         ("host.json", "Expected `array`"),
     ],
 )
