@@ -1,20 +1,21 @@
-"""Azure Resource Graph, as far as the app's queries go: broken instances, and newest recovery points.
+"""Azure Resource Graph, as far as the app's queries go: broken instances, newest points, policies, failed jobs.
 
-They are understood with any states and any name for a column; any other query is refused with the
-`400 BadRequest` that Resource Graph has for a query it cannot parse.
+They are understood with any states and, of broken instances and points, any name for a column; any other query is
+refused with the `400 BadRequest` that Resource Graph has for a query it cannot parse.
 
 Sources: REST reference "Resources - Resources" (2022-10-01); "Guidance for pagination"; "Troubleshoot errors using
 Azure Resource Graph".
 """
 
 import re
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 from starlette.responses import JSONResponse, Response
 
-from dev.azure_simulator.backup_answers import NO_TIME, iso
+from dev.azure_simulator.backup_answers import NO_TIME, iso, show_job, show_policy
 from dev.azure_simulator.behaviour import Fault, Json
 from dev.azure_simulator.data_protection import ArmRequest
 from dev.azure_simulator.errors import fault_response
@@ -41,6 +42,39 @@ _POINTS_QUERY = re.compile(
     r"\s*\|\s*extend (?P<column>\w+) = tostring\(properties\.backupInstanceExtendedProperties\.recoveryPointInfo"
     r"\.latestRecoveryPointInPrimaryRegion\)"
     r"\s*\|\s*project id, (?P=column)"
+    r"\s*\|\s*order by id asc",
+    re.IGNORECASE,
+)
+_POLICIES_QUERY = re.compile(
+    r"recoveryservicesresources"
+    r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backuppolicies'"
+    r"\s*\|\s*project id, policyRules = properties\.policyRules"
+    r"\s*\|\s*order by id asc",
+    re.IGNORECASE,
+)
+_JOBS_QUERY = re.compile(
+    r"recoveryservicesresources"
+    r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backupjobs'"
+    r"\s*\|\s*where tostring\(properties\.operationCategory\) =~ 'Backup'"
+    r"\s*\|\s*where tostring\(properties\.isUserTriggered\) =~ 'false'"
+    r"\s*\|\s*extend status = tostring\(properties\.status\)"
+    r"\s*\|\s*where status in~ \((?P<states>'\w+'(?:, '\w+')*)\)"
+    r"\s*\|\s*extend instanceId = tostring\(properties\.backupInstanceId\)"
+    r"\s*\|\s*extend startTime = tostring\(properties\.startTime\)"
+    r"\s*\|\s*extend endTime = tostring\(properties\.endTime\)"
+    r"\s*\|\s*extend errorCode = tostring\(properties\.errorDetails\[0\]\.code\)"
+    r"\s*\|\s*project id, instanceId, status, startTime, endTime, errorCode"
+    r"\s*\|\s*order by id asc",
+    re.IGNORECASE,
+)
+_WELL_QUERY = re.compile(
+    r"recoveryservicesresources"
+    r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backupinstances'"
+    r"\s*\|\s*where tostring\(properties\.currentProtectionState\) =~ '(?P<state>\w+)'"
+    r"\s*\|\s*extend policyId = tostring\(properties\.policyInfo\.policyId\)"
+    r"\s*\|\s*extend latestPoint = tostring\(properties\.backupInstanceExtendedProperties\.recoveryPointInfo"
+    r"\.latestRecoveryPointInPrimaryRegion\)"
+    r"\s*\|\s*project id, policyId, latestPoint"
     r"\s*\|\s*order by id asc",
     re.IGNORECASE,
 )
@@ -88,17 +122,12 @@ class ResourceGraph:
             return _refused(invalid.code, str(invalid))
 
     def _rows(self, request: _QueryRequest, now: float) -> list[Json]:
-        text = request.query.strip()
-        query, points_query = _QUERY.fullmatch(text), _POINTS_QUERY.fullmatch(text)
-        if points_query:
-            column = points_query["column"]
-            shown = [{"id": str(each.id), column: _latest_point(each, now)} for each in self._instances(request)]
-            return sorted(shown, key=lambda row: row["id"])
-        if not query:
-            raise InvalidQuery("ParserFailure", f"The simulator knows two queries only, not {request.query!r}.")
-        states = query["states"].lower()
-        rows = [{"id": str(each.id), query["column"]: each.state(now)} for each in self._instances(request)]
-        return sorted((row for row in rows if f"'{row[query['column']].lower()}'" in states), key=lambda row: row["id"])
+        for pattern, rows_of in _QUERIES:
+            if query := pattern.fullmatch(request.query.strip()):
+                rows = [row for instance in self._instances(request) for row in rows_of(instance, query, now)]
+                # Instances of one vault share their policies.
+                return [row for _, row in sorted({row["id"]: row for row in rows}.items())]
+        raise InvalidQuery("ParserFailure", f"The simulator knows a few queries only, not {request.query!r}.")
 
     def _instances(self, request: _QueryRequest) -> list[Instance]:
         """Those in the subscriptions that are asked."""
@@ -108,6 +137,52 @@ class ResourceGraph:
             raise InvalidQuery("NoValidSubscriptionsInQueryRequest", message)
         wanted = None if subscriptions is None else {one.lower() for one in subscriptions}
         return [each for each in self._vaults.all() if wanted is None or each.id.subscription.lower() in wanted]
+
+
+def _broken_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
+    state = instance.state(now)
+    if f"'{state}'".lower() in query["states"].lower():
+        yield {"id": str(instance.id), query["column"]: state}
+
+
+def _point_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
+    yield {"id": str(instance.id), query["column"]: _latest_point(instance, now)}
+
+
+def _policy_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
+    policy = show_policy(instance, instance.backups.policy)
+    yield {"id": policy["id"], "policyRules": policy["properties"]["policyRules"]}
+
+
+def _job_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
+    for job in instance.backups.jobs:
+        shown = show_job(instance, job, now)
+        properties = shown["properties"]
+        if not job.is_user_triggered and f"'{properties['status']}'".lower() in query["states"].lower():
+            yield {
+                "id": shown["id"],
+                "instanceId": properties["backupInstanceId"],
+                "status": properties["status"],
+                "startTime": properties["startTime"],
+                "endTime": properties["endTime"],
+                "errorCode": next((error["code"] for error in properties.get("errorDetails", ())), ""),
+            }
+
+
+def _well_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
+    if instance.state(now).lower() == query["state"].lower():
+        policy_id = show_policy(instance, instance.backups.policy)["id"]
+        yield {"id": str(instance.id), "policyId": policy_id, "latestPoint": _latest_point(instance, now)}
+
+
+_QUERIES: tuple[tuple[re.Pattern[str], Callable[[Instance, re.Match[str], float], Iterator[Json]]], ...] = (
+    (_QUERY, _broken_rows),
+    (_POINTS_QUERY, _point_rows),
+    (_POLICIES_QUERY, _policy_rows),
+    (_JOBS_QUERY, _job_rows),
+    (_WELL_QUERY, _well_rows),
+)
+"""Each query with its rows about one instance."""
 
 
 def _latest_point(instance: Instance, now: float) -> str:

@@ -13,6 +13,7 @@ import requests
 
 from shared import logs
 from shared.clients.arm_transport import (
+    NO_RESPONSE,
     NO_TOKEN,
     ArmTransport,
     is_transient,
@@ -74,6 +75,13 @@ class QuerySucceeded:
 QueryResult = QuerySucceeded | Refused | TransientFailure
 
 
+@dataclass(eq=False)
+class QueryFailed(Exception):
+    """Resource Graph did not answer, or not to the end."""
+
+    result: Refused | TransientFailure
+
+
 class ResourceGraph:
     """Asks one query of these subscriptions, page by page."""
 
@@ -109,6 +117,18 @@ class ResourceGraph:
         """All rows of a query about one subscription, or none of them: every page must come before the deadline."""
         return self._read_pages(query, {"subscriptions": [subscription_id]}, deadline)
 
+    def pages(self, query: str, deadline: datetime) -> Iterator[list[object]]:
+        """The rows of a query about all subscriptions, a page at a time, so that no more than one need be kept.
+
+        Raises:
+            QueryFailed: Resource Graph gave no further page; those before it are good.
+        """
+        for scope in self._scopes():
+            for page in self._pages(query, scope, deadline):
+                yield page
+                if self._now() > deadline:
+                    raise QueryFailed(TransientFailure(new_error(NO_RESPONSE, "no time for further pages")))
+
     def _scopes(self) -> Iterator[Mapping[str, Any]]:
         """The parts of the request body that say where to look, one for each request."""
         if not self._subscriptions:
@@ -121,22 +141,28 @@ class ResourceGraph:
         self, query: str, scope: Mapping[str, Any], deadline: datetime
     ) -> list[object] | Refused | TransientFailure:
         """The rows of all pages."""
-        rows: list[object] = []
+        try:
+            return [row for page in self._pages(query, scope, deadline) for row in page]
+        except QueryFailed as failed:
+            return failed.result
+
+    def _pages(self, query: str, scope: Mapping[str, Any], deadline: datetime) -> Iterator[list[object]]:
+        """The rows, a page at a time; raises `QueryFailed` where the next page does not come."""
         options = {**scope.get("options", {}), "resultFormat": "objectArray", "$top": _PAGE_SIZE}
         while True:
             response = self._read_page({**scope, "query": query, "options": options}, deadline)
             if not isinstance(response, requests.Response):
-                return response
+                raise QueryFailed(response)
             body = json_object(response)
             page, skip_token = body.get("data"), body.get("$skipToken")
             if not isinstance(page, list):
-                return TransientFailure(new_error("InvalidResponse", "Resource Graph answered without rows"))
-            rows += page
+                raise QueryFailed(_invalid("Resource Graph answered without rows"))
             _warn_if_incomplete(body, response)
+            yield page
             if not skip_token:
-                return rows
+                return
             if not isinstance(skip_token, str) or skip_token == options.get("$skipToken"):
-                return TransientFailure(new_error("InvalidResponse", "Resource Graph names a next page that is none"))
+                raise QueryFailed(_invalid("Resource Graph names a next page that is none"))
             options["$skipToken"] = skip_token
             if response.headers.get("x-ms-user-quota-remaining") == "0":
                 self._sleep(_until_quota_reset(response).total_seconds())
@@ -165,6 +191,10 @@ class ResourceGraph:
         if response.status_code == 429 and failure.retry_after is None:
             return TransientFailure(failure.error, _until_quota_reset(response).total_seconds())
         return failure
+
+
+def _invalid(message: str) -> TransientFailure:
+    return TransientFailure(new_error("InvalidResponse", message))
 
 
 def _until_quota_reset(response: requests.Response) -> timedelta:

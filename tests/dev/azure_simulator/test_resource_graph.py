@@ -1,6 +1,7 @@
 """The simulated Resource Graph passes for Azure's with Azure's own client, as far as it claims to."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from azure.identity import ManagedIdentityCredential
 from azure.mgmt.resourcegraph import ResourceGraphClient
 from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions, QueryResponse
 
+from shared.clients.backup_inventory import INSTANCES_QUERY, JOBS_QUERY, POLICIES_QUERY
 from tests.support.simulator import SUBSCRIPTION, VAULT, Simulator, code_of
 
 OTHER = SUBSCRIPTION.replace("0", "1")
@@ -143,3 +145,54 @@ def test_a_skip_token_that_was_not_given_out_is_refused(client: ResourceGraphCli
 def test_a_query_without_a_token_is_refused(simulator: Simulator) -> None:
     answer = simulator.arm("POST", "/providers/Microsoft.ResourceGraph/resources", json={"query": BROKEN}, headers={})
     assert (answer.status_code, code_of(answer)) == (401, "AuthenticationFailed")
+
+
+def minutes_ago(minutes: float) -> str:
+    return (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+
+
+def test_given_scheduled_jobs_when_the_sdk_asks_for_those_that_failed_then_it_gets_no_other(
+    simulator: Simulator, client: ResourceGraphClient
+) -> None:
+    error = {"code": "UserErrorSnapshotLimit", "message": "Too many snapshots."}
+    jobs = [
+        {"started": minutes_ago(90), "error": error},
+        {"started": minutes_ago(60), "isUserTriggered": True},
+        {"started": minutes_ago(30), "status": "Completed"},
+    ]
+    [instance] = put(simulator, "bi", protectionState="ProtectionConfigured", jobs=jobs)
+
+    rows: Any = query(client, JOBS_QUERY).data
+
+    [row] = rows
+    assert (row["instanceId"], row["status"], row["errorCode"]) == (instance, "Failed", "UserErrorSnapshotLimit")
+    assert row["startTime"] < row["endTime"]
+
+
+def test_given_two_instances_of_one_policy_when_the_sdk_asks_for_policies_then_it_gets_it_once(
+    simulator: Simulator, client: ResourceGraphClient
+) -> None:
+    put(simulator, "a", "b", policy={"interval": "PT4H"})
+
+    rows: Any = query(client, POLICIES_QUERY).data
+
+    [row] = rows
+    [rule] = [each for each in row["policyRules"] if each["objectType"] == "AzureBackupRule"]
+    assert row["id"] == f"{VAULT}/backupPolicies/daily"
+    assert rule["trigger"]["schedule"]["repeatingTimeIntervals"][0].endswith("/PT4H")
+
+
+def test_given_points_when_the_sdk_asks_for_well_instances_then_it_gets_the_newest_and_the_policy_of_each(
+    simulator: Simulator, client: ResourceGraphClient
+) -> None:
+    put(simulator, "broken")
+    put(simulator, "none", protectionState="ProtectionConfigured")
+    points = [minutes_ago(90), minutes_ago(30)]
+    put(simulator, "some", protectionState="ProtectionConfigured", recoveryPoints=points)
+
+    rows: Any = query(client, INSTANCES_QUERY).data
+
+    assert [row["id"].rpartition("/")[2] for row in rows] == ["none", "some"]
+    assert rows[0]["latestPoint"] == "0001-01-01T00:00:00Z"
+    assert datetime.fromisoformat(rows[1]["latestPoint"]) == datetime.fromisoformat(points[1])
+    assert rows[1]["policyId"] == f"{VAULT}/backupPolicies/daily"

@@ -1,0 +1,116 @@
+"""A finding of the sweep: an instance that is well, but whose backups are not. Pure.
+
+`ProtectionConfigured` says only that the configuration arrived. Whether data is protected, its newest recovery point
+tells, and the job that should have made a newer one.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from shared.clock import to_iso
+from shared.domain.backup_results import Schedule
+from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId, normalize
+from shared.domain.signal import SWEEP, Signal, one_line
+
+
+class FindingKind(StrEnum):
+    """Why an instance that is well is a finding."""
+
+    JOB_FAILED = "JobFailed"
+    STALE = "Stale"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledJob:
+    """A scheduled backup job that did not complete: the newest one of its instance."""
+
+    id: str
+    """Its name in the vault."""
+    started_at: datetime
+    ended_at: datetime
+    """When it started, where nothing tells."""
+    has_failed: bool
+    """False while it runs."""
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WellInstance:
+    """An instance in `ProtectionConfigured`."""
+
+    id: str
+    """Not parsed: of a million instances, few are findings."""
+    policy_id: str
+    """As `resource_ids.normalize` writes it."""
+    latest_point: datetime | None
+    """Time of its newest recovery point; None if there was none ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An instance that is well, but whose last scheduled backup failed, or whose newest point is too old."""
+
+    instance: BackupInstanceId
+    kind: FindingKind
+    failed_at: datetime
+    """When the job ended, or when the newest point became too old."""
+    latest_point: datetime | None
+    interval: timedelta | None
+    """Of its policy; None where that is not known."""
+    job_id: str | None = None
+    error_code: str | None = None
+
+    @property
+    def failure(self) -> str:
+        """What tells this failure of the instance from its next one."""
+        return self.job_id or f"since {to_iso(self.latest_point) if self.latest_point else 'ever'}"
+
+    @property
+    def reason(self) -> str:
+        """The finding in words."""
+        point = f"the newest recovery point is of {to_iso(self.latest_point)}" if self.latest_point else "no point yet"
+        if self.kind is FindingKind.JOB_FAILED:
+            code = f" with {one_line(self.error_code)}" if self.error_code else ""
+            return f"JobFailed: the last scheduled backup failed{code}, {point}"
+        return f"Stale: {point}, the policy's interval is {self.interval}"
+
+    @property
+    def signal(self) -> Signal:
+        """The signal that it is: of a failed backup, at the time of the failure, so that it can be known to be old."""
+        return Signal(self.instance, SWEEP, self.reason, self.failed_at, backup_failed=True)
+
+
+def assess(
+    instance: WellInstance, job: ScheduledJob | None, schedule: Schedule | None, grace: timedelta, now: datetime
+) -> Finding | None:
+    """The finding about an instance, if it is one.
+
+    Args:
+        job: its newest scheduled job that did not complete; a completed one after it has left a newer point.
+        schedule: of its policy; None if that is not known.
+        grace: how much older than the policy's interval a point may be.
+    """
+    point, interval = instance.latest_point, schedule.interval if schedule else None
+    if schedule and schedule.is_continuous:
+        return None
+    if job and job.has_failed and (point is None or point < job.started_at):
+        kind, failed_at = FindingKind.JOB_FAILED, job.ended_at
+    elif point is not None and interval is not None and now - point > interval + grace:
+        kind, failed_at, job = FindingKind.STALE, point + interval + grace, None
+    else:
+        return None
+    instance_id = _parse(instance.id)
+    if instance_id is None:
+        return None
+    job_id, code = (job.id, job.error_code) if job else (None, None)
+    return Finding(instance_id, kind, failed_at, point, interval, job_id, code)
+
+
+def _parse(text: str) -> BackupInstanceId | None:
+    """The instance that an id names, if it names nothing below one."""
+    try:
+        instance_id = BackupInstanceId.parse(text)
+    except InvalidResourceId:
+        return None
+    return instance_id if normalize(str(instance_id)) == normalize(text) else None
