@@ -59,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo = commands.add_parser("demo", parents=[host], help="a failed backup instance heals itself, live")
     demo.add_argument("--json", action="store_true", help="the last line of stdout is the result as JSON")
+    demo.add_argument(
+        "--story",
+        choices=("heal", "job"),
+        default="heal",
+        help="heal (the default): an instance in error; job: a failed nightly backup, made up for",
+    )
     demo.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     commands.add_parser("up", parents=[host], help="the same stack, to be tried by hand, until Ctrl-C")
     bench = commands.add_parser("bench", help="measure the app beside the official SDK's poller")

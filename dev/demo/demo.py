@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 
+from dev.demo.stories import BEHAVIOUR, INSTANCE, STORIES, VAULT, Story
 from dev.demo.terminal import TimelineView, print_guide, print_plain, print_summary
 from dev.demo.timeline import Timeline
 from dev.processes.interrupts import Interrupted
@@ -20,34 +22,29 @@ from dev.stack.failure_event import failure_event
 from dev.stack.services import Json
 from dev.stack.stack import Stack, core_tools, new_directory
 
-_SUBSCRIPTION = "0b1f6471-1bf0-4dda-aec3-cb9272f09590"
-_VAULT = (
-    f"/subscriptions/{_SUBSCRIPTION}/resourceGroups/rg-demo/providers/Microsoft.DataProtection/backupVaults/vault-demo"
-)
-_DEMO_INSTANCE = f"{_VAULT}/backupInstances/disk-demo"
-_SPARE_INSTANCES = (f"{_VAULT}/backupInstances/disk-1", f"{_VAULT}/backupInstances/disk-2")
-_BEHAVIOUR = {"operationSeconds": 2, "retryAfter": 1}
-_HEAL_TIMEOUT = 60
+_SPARE_INSTANCES = (f"{VAULT}/backupInstances/disk-1", f"{VAULT}/backupInstances/disk-2")
+_STORY_TIMEOUT = 120
 _POLL_INTERVAL = 0.1
 
 
 def demo(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) -> int:
-    """Heal one instance, shown live; returns 0 only if it is Healed and the outcome event came."""
+    """Tell a story, shown live; returns 0 only if it ends well and its outcome events came."""
     console = Console(stderr=options.json)
-    stack = _stack("demo", options.host, node, environment)
+    story = STORIES[options.story]
+    stack = _stack("demo", options.host, node, environment, story.settings)
     began = time.monotonic()
     with _running(stack, console):
         seconds_to_start = time.monotonic() - began
-        stack.simulator.put_instance(_DEMO_INSTANCE, behaviour=_BEHAVIOUR)
-        timeline = _heal(stack, TimelineView(console))
+        story.prepare(stack)
+        timeline = _tell(story, stack, TimelineView(console))
         print_summary(console, timeline, seconds_to_start)
         if options.json:
             print(json.dumps(_result(timeline)), flush=True)
-        if not timeline.healed:
+        if not timeline.succeeded:
             print_plain(console, _failure_report(timeline, stack))
         if options.keep:
             _serve(console, stack)
-    return 0 if timeline.healed else 1
+    return 0 if timeline.succeeded else 1
 
 
 def up(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) -> int:
@@ -59,10 +56,16 @@ def up(options: argparse.Namespace, node: Node, environment: Mapping[str, str]) 
     return 0
 
 
-def _stack(command: str, host: str, node: Node, environment: Mapping[str, str]) -> Stack:
+def _stack(
+    command: str,
+    host: str,
+    node: Node,
+    environment: Mapping[str, str],
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Stack:
     func = core_tools(host, environment)
     directory = new_directory(STATE / "runs", command)
-    return Stack(directory, node.azurite, sys.executable, environment, func)
+    return Stack(directory, node.azurite, sys.executable, environment, func, **settings)
 
 
 @contextmanager
@@ -77,16 +80,16 @@ def _running(stack: Stack, console: Console) -> Iterator[None]:
         stack.remove_data()
 
 
-def _heal(stack: Stack, view: TimelineView) -> Timeline:
+def _tell(story: Story, stack: Stack, view: TimelineView) -> Timeline:
     log = _LogReader(stack.host.service.log)
     log.new_lines()
     seen = len(stack.simulator.request_log())
-    timeline = Timeline(_DEMO_INSTANCE, datetime.now(UTC))
+    timeline = story.timeline(INSTANCE, datetime.now(UTC))
     with view.shown():
-        answer = stack.host.post_event(failure_event(_DEMO_INSTANCE))
+        answer = story.signal(stack)
         if not answer.ok:
-            raise stack.host.service.failure(f"refused the event with {answer.status_code}: {answer.text[:500]}")
-        deadline = time.monotonic() + _HEAL_TIMEOUT
+            raise stack.host.service.failure(f"refused the signal with {answer.status_code}: {answer.text[:500]}")
+        deadline = time.monotonic() + _STORY_TIMEOUT
         while not timeline.is_complete and time.monotonic() < deadline:
             timeline.read_log(log.new_lines())
             requests = stack.simulator.request_log(seen + len(timeline.requests))
@@ -138,9 +141,9 @@ def _rounded(seconds: float | None) -> float | None:
 def _failure_report(timeline: Timeline, stack: Stack) -> str:
     missing = [each.title for each in timeline.milestones() if each.seconds is None]
     if not timeline.has_ended:
-        what = f"Not ended within {_HEAL_TIMEOUT} s; still to come: {', '.join(missing)}."
+        what = f"Not ended within {_STORY_TIMEOUT} s; still to come: {', '.join(missing)}."
     elif not timeline.events:
-        what = f"{timeline.status} ({timeline.reason}), but no outcome event came within {_HEAL_TIMEOUT} s."
+        what = f"{timeline.status} ({timeline.reason}), but no outcome event came within {_STORY_TIMEOUT} s."
     else:
         what = f"The instance was not healed: {timeline.status}, {timeline.reason}."
     return f"\n{what}\n{tail(stack.host.service.log)}"
@@ -163,7 +166,7 @@ def _guide(console: Console, stack: Stack) -> None:
     # One to be healed on request and one for the event: after the first of the two, an instance cools down.
     requested, signalled = _SPARE_INSTANCES
     for instance in _SPARE_INSTANCES:
-        stack.simulator.put_instance(instance, behaviour=_BEHAVIOUR)
+        stack.simulator.put_instance(instance, behaviour=BEHAVIOUR)
     event_file = stack.directory / "event.json"
     event_file.write_text(json.dumps([failure_event(signalled)], indent=2), encoding="utf-8")
     print_guide(console, stack, requested, str(event_file))

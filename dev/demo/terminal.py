@@ -13,7 +13,7 @@ from rich.text import Text
 from dev.demo.timeline import Milestone, Timeline
 from dev.stack.stack import Stack
 
-_TITLE_WIDTH = 15
+_TITLE_WIDTH = 17
 
 
 class TimelineView:
@@ -74,7 +74,7 @@ def print_summary(console: Console, timeline: Timeline, seconds_to_start: float)
     calls = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     sync, outcome = timeline.seconds_to_sync(), timeline.seconds_to_outcome()
     console.print()
-    console.print(Text(f"{timeline.status}", "bold green" if timeline.healed else "bold red"), end="")
+    console.print(Text(f"{timeline.status}", "bold green" if timeline.succeeded else "bold red"), end="")
     print_plain(console, f"  remediation {timeline.remediation_id}")
     if sync is not None:
         print_plain(console, f"signal to sync call     {sync:6.2f} s")

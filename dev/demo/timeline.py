@@ -78,7 +78,7 @@ class Timeline:
         return self.has_ended and self._published().seconds is not None
 
     @property
-    def healed(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether the remediation is Healed, and was published as that."""
         return self.status == "Healed" and any(
             event.get("type") == "BackupAutoheal.Remediation.Healed" for event in self.events

@@ -106,6 +106,18 @@ def test_the_demo_shows_each_milestone_in_its_order(demo_run: dict[str, Any]) ->
     assert re.findall(pattern, demo_run["errors"], re.MULTILINE) == milestones
 
 
+@pytest.mark.once
+def test_the_story_of_a_failed_job_ends_with_a_new_recovery_point() -> None:
+    with command("demo", "--story", "job", "--json") as process:
+        output, errors = process.communicate(timeout=110)
+        left = left_behind(process)
+    assert process.returncode == 0, errors
+    result = json.loads(output.splitlines()[-1])
+    assert (result["status"], result["armCallsByKind"]["backup"], result["outcomeEvents"]) == ("Recovered", 1, 2)
+    assert "minutes after the one before" in errors
+    assert left == []
+
+
 def test_the_demo_leaves_its_logs_and_nothing_else(demo_run: dict[str, Any]) -> None:
     assert demo_run["left"] == []
     assert demo_run["files"] == ["azurite.log", "host.log", "simulator.log"]

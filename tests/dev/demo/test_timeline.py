@@ -70,7 +70,7 @@ def test_a_heal_has_six_milestones_with_the_time_of_each(healed: Timeline) -> No
 
 def test_a_heal_that_is_published_went_well(healed: Timeline) -> None:
     assert healed.is_complete
-    assert healed.healed
+    assert healed.succeeded
     assert (healed.seconds_to_sync(), healed.seconds_to_outcome()) == (0.4, 4.0)
 
 
@@ -81,7 +81,7 @@ def test_only_calls_to_resource_manager_are_counted(healed: Timeline) -> None:
 def test_without_the_outcome_event_the_timeline_is_not_complete(healed: Timeline) -> None:
     healed.read_azure([], [])
     assert not healed.is_complete
-    assert not healed.healed
+    assert not healed.succeeded
 
 
 def test_an_event_that_is_seen_before_its_call_is_waited_for(timeline: Timeline) -> None:
@@ -97,7 +97,7 @@ def test_any_other_end_is_an_end_that_did_not_go_well(timeline: Timeline, status
     timeline.read_log([line(transition("Queued", 0.1)), line(transition(status, 2))])
     timeline.read_azure([call("topic", 3)], [event(status)])
     assert timeline.is_complete
-    assert not timeline.healed
+    assert not timeline.succeeded
     assert (timeline.milestones()[4].title, timeline.milestones()[4].detail) == (
         "ended",
         f"{status}: reason of {status}",
