@@ -12,12 +12,12 @@ from shared import logs
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import state_machine
 from shared.healing.ports import Topic
-from shared.healing.run_writer import set_aside
+from shared.healing.set_aside import set_aside
 from shared.healing.shard_failures import ShardFailures
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import Change, Stored, Unsaved, shard_of
 
-_BATCH_SIZE = 20
+PUBLISH_BATCH_SIZE = 20
 """Events in a call."""
 
 
@@ -30,13 +30,16 @@ class OutcomePublisher:
     now: Callable[[], datetime]
     random: Callable[[], float]
 
-    def publish(self, ended: Sequence[Stored], deadline: datetime, failures: ShardFailures) -> None:
+    def publish(self, ended: Sequence[Stored], deadline: datetime, failures: ShardFailures) -> bool:
         """Announce these, a batch at a time, while there is time.
 
         A shard that does not take the record of it is noted among the failures: what was announced is announced
         again by a later run, and of what is left nothing is announced that could not be recorded either.
+
+        Returns:
+            Whether the topic takes outcomes; if not, these are put off.
         """
-        batches = deque(ended[start : start + _BATCH_SIZE] for start in range(0, len(ended), _BATCH_SIZE))
+        batches = deque(ended[start : start + PUBLISH_BATCH_SIZE] for start in range(0, len(ended), PUBLISH_BATCH_SIZE))
         while batches and self.now() < deadline:
             batch = [stored for stored in batches.popleft() if shard_of(stored.remediation.id) not in failures]
             if not batch:
@@ -47,18 +50,12 @@ class OutcomePublisher:
                 if failure.in_parts and len(batch) > 1:
                     batches.extendleft([batch[len(batch) // 2 :], batch[: len(batch) // 2]])
                     continue
+                # Where the topic takes nothing now, the others need not find that out one by one.
+                late = batch if failure.in_parts else list(chain(batch, *batches))
+                logs.warning("outcome.not_published", count=len(late), reason=str(failure))
+                self.put_off(late, failures)
                 if not failure.in_parts:
-                    # The topic takes nothing now: the others need not find that out one by one.
-                    batch = list(chain(batch, *batches))
-                    batches.clear()
-                logs.warning("outcome.not_published", count=len(batch), reason=str(failure))
-                self._save(
-                    (
-                        Change(stored, state_machine.on_publish_failed(stored.remediation, self.now(), self.random()))
-                        for stored in batch
-                    ),
-                    failures,
-                )
+                    return False
             else:
                 for stored in batch:
                     logs.info("outcome.published", remediationId=stored.remediation.id)
@@ -66,6 +63,17 @@ class OutcomePublisher:
                     (Change(stored, state_machine.on_published(stored.remediation, self.now())) for stored in batch),
                     failures,
                 )
+        return True
+
+    def put_off(self, ended: Sequence[Stored], failures: ShardFailures) -> None:
+        """Announce these later, after a back-off."""
+        self._save(
+            (
+                Change(stored, state_machine.on_publish_failed(stored.remediation, self.now(), self.random()))
+                for stored in ended
+            ),
+            failures,
+        )
 
     def _save(self, changes: Iterable[Change], failures: ShardFailures) -> None:
         by_shard: dict[str, list[Change]] = {}

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Semaphore
-from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
 
@@ -24,7 +23,8 @@ from shared.healing.next_step import NextStep
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
 from shared.healing.ports import JobQueue, Leases, Shards
-from shared.healing.run_writer import SET_ASIDE_INTERVAL, RunWriter
+from shared.healing.run_writer import RunResults, RunWriter
+from shared.healing.set_aside import SET_ASIDE_INTERVAL
 from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
 from shared.logs import LogRelay
@@ -41,14 +41,6 @@ _FAILED_POLL_INTERVAL = timedelta(minutes=5)
 """Before a remediation is polled again whose poll failed in a way that nobody foresaw."""
 _READ_AHEAD = 8
 """Remediations read, for each poll that can be made at the same time."""
-
-
-class _Polled(NamedTuple):
-    """The result of one due entry."""
-
-    in_time: bool
-    change: Change | None
-    """To be stored; None if nothing is."""
 
 
 class Poller:
@@ -83,7 +75,6 @@ class Poller:
         self._store = store
         self._next_step = next_step
         self._cache = cache
-        self._jobs = jobs
         self._shards = shards
         self._leases = leases
         self._publisher = publisher
@@ -93,7 +84,7 @@ class Poller:
         self._max_due_without_lease = max_due_per_host // 20
         self._max_read_ahead = _READ_AHEAD * concurrency
         self._due = DueReader(store, cache, now)
-        self._writer = RunWriter(store, jobs, now)
+        self._writer = RunWriter(store, jobs, publisher, now)
         self._poll_threads = ThreadPoolExecutor(concurrency)
 
     def run(self) -> None:
@@ -154,12 +145,9 @@ class Poller:
 
     def _work(self, due: Due, started: datetime, failures: ShardFailures) -> int:
         """Poll what is due, store and announce it; returns how many were polled."""
-        with self._held(due) as mine:
-            polled = self._poll_all({shard: due[shard] for shard in mine}, started + _POLL_TIMEOUT, failures)
-            ended = self._writer.write([each.change for each in polled if each.change], failures)
-            if self._publisher is not None:
-                self._publisher.publish(ended, started + _POLL_TIMEOUT + _PUBLISH_TIMEOUT, failures)
-        return sum(each.in_time for each in polled)
+        deadline = started + _POLL_TIMEOUT
+        with self._held(due) as mine, self._writer.open(deadline + _PUBLISH_TIMEOUT, failures) as results:
+            return self._poll_all({shard: due[shard] for shard in mine}, deadline, failures, results)
 
     @contextmanager
     def _held(self, due: Due) -> Iterator[list[str]]:
@@ -186,37 +174,41 @@ class Poller:
             held.callback(lease.release)
         return lease is not None
 
-    def _poll_all(self, due: Due, deadline: datetime, failures: ShardFailures) -> list[_Polled]:
-        """Poll everything, each as soon as it is read."""
-        polls: list[Future[_Polled]] = []
+    def _poll_all(self, due: Due, deadline: datetime, failures: ShardFailures, results: RunResults) -> int:
+        """Poll everything, each as soon as it is read; returns how many were polled."""
+        polls: list[Future[bool]] = []
         # Read just ahead of the polls: what is read sooner takes processor time from them, and grows stale.
         room = Semaphore(self._max_read_ahead)
         relay = LogRelay()
-        poll = relay.wrap(partial(self._poll, deadline=deadline))
+        poll = relay.wrap(partial(self._poll, deadline=deadline, results=results))
         try:
             # Read by this thread alone: shards that are worked on side by side then get on at the same pace.
             for row in self._due.rows(due, deadline, failures):
                 room.acquire()
                 polls.append(self._poll_threads.submit(poll, row))
                 polls[-1].add_done_callback(lambda _: room.release())
-            return [made.result() for made in polls]
+            return sum(made.result() for made in polls)
         finally:
             for made in polls:
                 made.cancel()
             wait(polls)
             relay.flush()
 
-    def _poll(self, due: DueRow, deadline: datetime) -> _Polled:
+    def _poll(self, due: DueRow, deadline: datetime, results: RunResults) -> bool:
+        """Poll one, if there is time; returns whether there was."""
         if self._now() > deadline:
-            return _Polled(False, None)
+            return False
         try:
-            return _Polled(True, self._change(*due))
+            change = self._change(*due)
         except Exception as failure:  # whatever is wrong with this one, the others go on; it stays due
             reason = logs.describe_exception(failure)
             logs.error("poll.failed", remediationId=due.entry.remediation_id, reason=reason)
             if not isinstance(failure, AzureError):
                 self._put_off(due.entry, _FAILED_POLL_INTERVAL)
-            return _Polled(True, None)
+            return True
+        if change is not None:
+            results.add(change)
+        return True
 
     def _change(self, entry: DueEntry, row: Change | CorruptDocument | None) -> Change | None:
         """The change to be stored for the entry's remediation; None if nothing is."""

@@ -1,66 +1,160 @@
-"""Stores what a poll run has found out, queues the jobs that follow from it, and says what is to be announced."""
+"""Stores what a poll run finds out while it goes on, queues the jobs that follow, and has announced what has ended."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
-from datetime import datetime, timedelta
-from functools import partial
-from itertools import chain, groupby
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import datetime
+from threading import Lock
+from typing import Any
 
 from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.domain.remediation import Remediation, Status
+from shared.healing.outcome_publisher import PUBLISH_BATCH_SIZE, OutcomePublisher
 from shared.healing.ports import JobQueue
+from shared.healing.set_aside import set_aside
 from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
 from shared.logs import LogRelay
-from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import SyncJob
-from shared.storage.remediation_store import RemediationStore
+from shared.storage.remediation_store import MAX_CHANGES_PER_TRANSACTION, RemediationStore
 from shared.storage.table_rows import SHARDS, Change, Saved, Stored, Unsaved, shard_of
 
-SET_ASIDE_INTERVAL = timedelta(hours=1)
-"""Between two tries of a remediation that cannot be read or stored: it stays so until a person looks at it."""
+_WRITES_PER_SHARD = 2
+"""Transactions of a shard that are under way at once."""
 
 
 class RunWriter:
-    """Writes the changes of poll runs, the shards side by side; each shard fails alone."""
+    """Takes what poll runs find out; the threads that store and announce it are started when needed, and kept."""
 
-    def __init__(self, store: RemediationStore, jobs: JobQueue, now: Callable[[], datetime]) -> None:
-        """Threads are started when they are first needed, and kept."""
-        self._store = store
-        self._jobs = jobs
-        self._now = now
-        self._threads = ThreadPoolExecutor(len(SHARDS))
+    def __init__(
+        self,
+        store: RemediationStore,
+        jobs: JobQueue,
+        publisher: OutcomePublisher | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`publisher`: None without a topic for outcomes."""
+        self.store = store
+        self.jobs = jobs
+        self.publisher = publisher
+        self.now = now
+        self.store_threads = ThreadPoolExecutor(_WRITES_PER_SHARD * len(SHARDS))
+        self.publish_thread = ThreadPoolExecutor(1)
 
-    def write(self, changes: Sequence[Change], failures: ShardFailures) -> list[Stored]:
-        """Store what changed; returns what has ended, is stored, and is still to be announced."""
-        waiting = [change.stored for change in changes if _only_waits_for_its_announcement(change)]
-        to_store = [change for change in changes if not _only_waits_for_its_announcement(change)]
-        by_shard = groupby(sorted(to_store, key=_shard), key=_shard)
-        relay = LogRelay()
-        write = relay.wrap(partial(self._write_shard, failures))
-        written = [self._threads.submit(write, list(group)) for _, group in by_shard]
-        wait(written)
-        relay.flush()
-        ended = chain(waiting, *(shard.result() for shard in written))
-        return [each for each in ended if each.remediation.due_at is not None]
+    @contextmanager
+    def open(self, publish_until: datetime, failures: ShardFailures) -> Iterator["RunResults"]:
+        """Take the results of one run; at the end of the block all are stored and announced, or noted as failures."""
+        results = RunResults(self, publish_until, failures)
+        try:
+            yield results
+        except Exception:
+            results.finish()  # what was found out until then is as true
+            raise
+        except BaseException:
+            results.abandon()
+            raise
+        results.finish()
 
-    def _write_shard(self, failures: ShardFailures, changes: Sequence[Change]) -> list[Stored]:
+
+class RunResults:
+    """The results of one poll run on their way to storage and topic, while the other polls go on.
+
+    They are stored as soon as there are enough for a transaction, each shard for itself, and what has ended is
+    announced once it is stored.
+    """
+
+    def __init__(self, writer: RunWriter, publish_until: datetime, failures: ShardFailures) -> None:
+        """Begin without results."""
+        self._writer = writer
+        self._publish_until = publish_until
+        self._failures = failures
+        self._lock = Lock()
+        self._changes: dict[str, list[Change]] = {shard: [] for shard in SHARDS}
+        self._ended: list[Stored] = []
+        self._work: list[Future[None]] = []
+        self._relay = LogRelay()
+        self._topic_is_down = False
+
+    def add(self, change: Change) -> None:
+        """Take a result, of any thread."""
+        if change.after is change.stored.remediation and change.after.status.is_terminal:
+            self._announce([change.stored])  # it is stored already, and only waits for its announcement
+            return
+        shard = shard_of(change.after.id)
+        with self._lock:
+            self._changes[shard].append(change)
+            batch = self._changes[shard] if len(self._changes[shard]) == MAX_CHANGES_PER_TRANSACTION else []
+            if batch:
+                self._changes[shard] = []
+        if batch:
+            self._start(self._writer.store_threads, self._store, batch)
+
+    def finish(self) -> None:
+        """Store and announce what is left, and wait for all of it."""
+        for batch in self._changes.values():
+            if batch:
+                self._start(self._writer.store_threads, self._store, batch)
+        self._wait()
+        if self._ended:
+            self._start(self._writer.publish_thread, self._publish, self._ended)
+            self._wait()
+
+    def abandon(self) -> None:
+        """Wait for what was begun, and begin nothing more."""
+        wait(self._work)
+        self._relay.flush()
+
+    def _wait(self) -> None:
+        # What is stored has more to be announced: that is begun by the time the storing is over.
+        wait(self._work)
+        self.abandon()
+        for work in self._work:
+            work.result()
+
+    def _start(self, threads: ThreadPoolExecutor, work: Callable[[list[Any]], None], batch: list[Any]) -> None:
+        started = threads.submit(self._relay.wrap(work), batch)
+        with self._lock:
+            self._work.append(started)
+
+    def _store(self, changes: list[Change]) -> None:
+        shard = shard_of(changes[0].after.id)
+        if shard in self._failures:
+            return
         ended: list[Stored] = []
         try:
-            for saved in self._store.save_all(changes):
+            for saved in self._writer.store.save_all(changes):
                 if isinstance(saved, Unsaved):
-                    set_aside(self._store, saved, self._now())
+                    set_aside(self._writer.store, saved, self._writer.now())
                     continue
                 _log(saved)
                 self._enqueue(saved.before, saved.stored.remediation)
                 if saved.stored.remediation.status.is_terminal:
                     ended.append(saved.stored)
         except AzureError as failure:
-            failures.add("shard.not_stored", _shard(changes[0]), failure)
-        return ended
+            self._failures.add("shard.not_stored", shard, failure)
+        self._announce(ended)
+
+    def _announce(self, ended: Sequence[Stored]) -> None:
+        with self._lock:
+            self._ended += [each for each in ended if each.remediation.due_at is not None]
+            batches = []
+            while len(self._ended) >= PUBLISH_BATCH_SIZE:
+                batches.append(self._ended[:PUBLISH_BATCH_SIZE])
+                self._ended = self._ended[PUBLISH_BATCH_SIZE:]
+        for batch in batches:
+            self._start(self._writer.publish_thread, self._publish, batch)
+
+    def _publish(self, ended: list[Stored]) -> None:
+        """On one thread: whether the topic takes anything is found out once."""
+        publisher = self._writer.publisher
+        if publisher is None:
+            return
+        if self._topic_is_down:
+            publisher.put_off(ended, self._failures)
+        else:
+            self._topic_is_down = not publisher.publish(ended, self._publish_until, self._failures)
 
     def _enqueue(self, before: Remediation, after: Remediation) -> None:
         """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
@@ -69,29 +163,10 @@ class RunWriter:
         if after.history == before.history:
             logs.warning("job.requeued", remediationId=after.id, attempt=after.attempt.number)
         try:
-            self._jobs.send(SyncJob(after.id, after.attempt.number))
+            self._writer.jobs.send(SyncJob(after.id, after.attempt.number))
         except AzureError as failure:
             reason = logs.describe_exception(failure)
             logs.error("job.not_queued", remediationId=after.id, dueAt=after.due_at, reason=reason)
-
-
-def set_aside(store: RemediationStore, unsaved: Unsaved, now: datetime) -> None:
-    """Report a change that storage will not take, and try it no sooner than in an hour.
-
-    Raises:
-        azure.core.exceptions.AzureError: storage cannot be reached.
-    """
-    logs.error("remediation.not_stored", remediationId=unsaved.change.after.id, reason=unsaved.reason)
-    with suppress(WriteConflict):
-        store.put_off(unsaved.change.stored.due_entry, now + SET_ASIDE_INTERVAL)
-
-
-def _only_waits_for_its_announcement(change: Change) -> bool:
-    return change.after is change.stored.remediation and change.after.status.is_terminal
-
-
-def _shard(change: Change) -> str:
-    return shard_of(change.after.id)
 
 
 def _log(saved: Saved) -> None:

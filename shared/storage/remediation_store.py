@@ -63,7 +63,7 @@ MAX_OPENINGS = 100
 """Openings that a latest pointer remembers: more than any daily cap counts to."""
 _MAX_ALTERNATIVES = 12
 """A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
-_MAX_CHANGES_PER_TRANSACTION = 33
+MAX_CHANGES_PER_TRANSACTION = 33
 """Each change is up to three of the 100 operations of a transaction."""
 _MAX_PURGED_PER_TRANSACTION = 50
 """Each with its latest pointer."""
@@ -198,8 +198,8 @@ class RemediationStore:
         for change in changes:
             by_shard.setdefault(shard_of(change.after.id), []).append(change)
         for of_shard in by_shard.values():
-            for start in range(0, len(of_shard), _MAX_CHANGES_PER_TRANSACTION):
-                yield from self._save_together(of_shard[start : start + _MAX_CHANGES_PER_TRANSACTION])
+            for start in range(0, len(of_shard), MAX_CHANGES_PER_TRANSACTION):
+                yield from self._save_together(of_shard[start : start + MAX_CHANGES_PER_TRANSACTION])
 
     def due(self, shard: str, now: datetime, limit: int) -> list[DueEntry]:
         """The entries of a shard up to now, soonest first, no more than asked for."""

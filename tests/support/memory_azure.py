@@ -1,6 +1,6 @@
 """Resource Manager, topic and shard queue in memory, for a host on a table in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.domain import arm_results
@@ -63,12 +63,17 @@ class NoShards:
 class MemoryApp:
     """One host on storage, queue, topic and Resource Manager in memory, with a clock to be set."""
 
-    def __init__(self, has_topic: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        has_topic: bool = True,
+        arm: Callable[["MemoryApp"], "HealingArm"] = lambda _: HealingArm(),
+        **settings: Any,
+    ) -> None:
         self.clock = Clock()
         self.store = MemoryStore(now=self.clock)
         self.jobs = MemoryQueue()
         self.topic = MemoryTopic()
-        self.arm = HealingArm()
+        self.arm = arm(self)
         plenty = Gcra(burst=100_000, rate=100_000)
         self.host = Host(
             store=self.store,
