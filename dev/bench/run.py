@@ -14,12 +14,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dev.bench import cold_start, heal, pacing, poll_run
+from dev.bench import cold_start, heal, pacing, poll_run, recovery
 from dev.bench.context import Context, Json, Part, check_system, load, machine
 from dev.bench.report import print_table, write_json, write_markdown, write_plots
 from dev.setup.node import STATE, Node
 
-PARTS: tuple[Part, ...] = (cold_start.PART, heal.PART, poll_run.PART, pacing.PART)
+PARTS: tuple[Part, ...] = (cold_start.PART, heal.PART, recovery.PART, poll_run.PART, pacing.PART)
 """In the order in which they run and are shown; a further measurement is one module more, and its PART here."""
 _RUNS = 3
 

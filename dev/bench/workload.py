@@ -3,7 +3,7 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import datetime
 from pathlib import Path
 
@@ -51,9 +51,10 @@ def next_request(simulator: Simulator) -> int:
     return int(simulator.control("GET", f"requests?since={_NO_REQUEST}").json()["next"])
 
 
-def arm_calls(simulator: Simulator, since: int) -> Counter[str]:
-    """Calls to Resource Manager since that request, by kind."""
-    return Counter(entry["kind"] for entry in simulator.request_log(since) if entry["kind"] in _ARM_KINDS)
+def arm_calls(simulator: Simulator, since: int, more: Set[str] = frozenset()) -> Counter[str]:
+    """Calls to Resource Manager since that request, by kind: those of a heal, and more kinds."""
+    kinds = _ARM_KINDS | more
+    return Counter(entry["kind"] for entry in simulator.request_log(since) if entry["kind"] in kinds)
 
 
 class LogTail:

@@ -31,6 +31,8 @@ def test_the_quick_benchmark_answers_every_question_in_json() -> None:
     for operation in ("2s", "10s"):
         for side in ("sdk", "app"):
             assert parts["heal"][operation][side].keys() >= {"seconds", "cpuMs", "calls", "runs"}
+    for mode in ("Watch", "Backup"):
+        assert parts["recovery"][mode].keys() >= {"seconds", "cpuMs", "calls"}
     assert parts["start"]["milliseconds"].keys() == {"app", "bare", "sdk"}
     for found in parts["tick"]["inFlight"].values():
         assert found.keys() >= {"seconds", "limitSeconds", "shareOfLimit", "noneDueMs", "memoryMiB"}
