@@ -44,7 +44,7 @@ class EventGridWebhook:
             return PlainTextResponse(f"cannot find function: '{name}'", 404)
         try:
             decoded = msgspec.json.decode(await request.body(), type=list[Event] | Event)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return PlainTextResponse(f"the body is neither an event nor an array of events: {error}", 400)
         events = decoded if isinstance(decoded, list) else [decoded]
         match request.headers.get("aeg-event-type", "").lower():

@@ -99,7 +99,7 @@ class AlertApi:
             # Where storage fails on the way, what is opened by then is queued all the same.
             if opened:
                 jobs.set(opened)
-        return json_response(200, {"result": "Processed", "instances": results})
+        return json_response(200, {"result": "Processed", "instances": results, "omitted": named - len(signals)})
 
 
 def _result(signal: Signal, result: Opened | Coalesced | Dropped) -> dict[str, Any]:

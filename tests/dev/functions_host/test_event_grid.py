@@ -135,7 +135,9 @@ def test_unknown_function_is_not_found(host: AppHost) -> None:
     assert send(host, [grid_event()], function="nobody").status_code == 404
 
 
-@pytest.mark.parametrize("body", ["{not json", b"\xff\xfe", "5", '["text"]', "", '{"data":' * 100_000])
+@pytest.mark.parametrize(
+    "body", ["{not json", b"\xff\xfe", "5", '["text"]', "", '{"data":' * 100_000, b'{"id": "gr\xfcn"}']
+)
 def test_body_that_is_no_events_is_a_bad_request(host: AppHost, body: str | bytes) -> None:
     assert send(host, body).status_code == 400
 

@@ -89,6 +89,7 @@ def test_no_more_than_a_hundred_instances_of_an_alert_are_healed(caplog: pytest.
     body = alert(alertTargetIDs=[f"{INSTANCE}{number}" for number in range(130)])
     response = receive(body, jobs, lambda: intake(MemoryStore()), lambda _: EMPTY)
     assert [len(document(response)["instances"]), *map(len, jobs.values)] == [100, 100]
+    assert document(response)["omitted"] == 30
     assert [message for message in caplog.messages if "alert.too_many" in message]
 
 
