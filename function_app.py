@@ -32,7 +32,8 @@ def on_backup_failure(event: RawEvent, jobs: func.Out[str]) -> None:
 @app.queue_trigger(arg_name="message", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def submit_sync(message: func.QueueMessage) -> None:
     """Carry out a sync job: POST "Backup Instances - Sync Backup Instance"."""
-    composition.healing.submit().run(message.get_body().decode(errors="replace"))
+    is_repeat = (message.dequeue_count or 1) > 1
+    composition.healing.submit().run(message.get_body().decode(errors="replace"), is_repeat)
 
 
 @app.queue_trigger(arg_name="message", queue_name="sync-jobs-poison", connection=STORAGE_CONNECTION)

@@ -30,7 +30,10 @@ _QUERY = re.compile(
     r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backupinstances'"
     r"\s*\|\s*extend (?P<column>\w+) = tostring\(properties\.currentProtectionState\)"
     r"\s*\|\s*where (?P=column) in~ \((?P<states>'\w+'(?:, '\w+')*)\)"
-    r"\s*\|\s*project id, (?P=column)"
+    r"(?P<more>\s*\|\s*extend errorCode = tostring\(properties\.protectionErrorDetails\.code\)"
+    r"\s*\|\s*extend latestRecoveryPoint = tostring\(properties\.backupInstanceExtendedProperties"
+    r"\.recoveryPointInfo\.latestRecoveryPointInPrimaryRegion\))?"
+    r"\s*\|\s*project id, (?P=column)(?(more), errorCode, latestRecoveryPoint)"
     r"\s*\|\s*order by id asc",
     re.IGNORECASE,
 )
@@ -142,7 +145,8 @@ class ResourceGraph:
 def _broken_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
     state = instance.state(now)
     if f"'{state}'".lower() in query["states"].lower():
-        yield {"id": str(instance.id), query["column"]: state}
+        row = {"id": str(instance.id), query["column"]: state}
+        yield {**row, **_more(instance, now)} if query["more"] else row
 
 
 def _point_rows(instance: Instance, query: re.Match[str], now: float) -> Iterator[Json]:
@@ -188,6 +192,12 @@ _QUERIES: tuple[tuple[re.Pattern[str], Callable[[Instance, re.Match[str], float]
 def _latest_point(instance: Instance, now: float) -> str:
     latest = instance.backups.latest(now)
     return iso(latest.time) if latest and not instance.backups.policy.is_continuous else NO_TIME
+
+
+def _more(instance: Instance, now: float) -> Json:
+    """The further columns of the query about broken instances."""
+    code = (instance.error_details or {}).get("code", "")
+    return {"errorCode": code, "latestRecoveryPoint": _latest_point(instance, now)}
 
 
 def _page(rows: list[Json], request: _QueryRequest) -> Json:

@@ -16,7 +16,7 @@ from shared.api.errors import ApiError
 from shared.api.requests import KEY_PARAMETERS, read_body, read_query
 from shared.api.responses import api_errors, conditional_response, json_response
 from shared.clock import from_iso
-from shared.domain.remediation import Status, is_remediation_id, opened_at_of
+from shared.domain.remediation import Resolution, Status, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
@@ -37,6 +37,13 @@ def _statuses(value: object) -> frozenset[Status]:
         if name.lower() not in by_name:
             raise ValueError(f"{name[:100]!a} is no status; there are: {', '.join(Status)}")
     return frozenset(by_name[name.lower()] for name in names)
+
+
+def _resolution(value: object) -> Resolution:
+    for resolution in Resolution:
+        if str(value).strip().lower() == resolution.lower():
+            return resolution
+    raise ValueError(f"{str(value)[:100]!a} is no resolution; there are: {', '.join(Resolution)}")
 
 
 def _moment(value: object) -> datetime:
@@ -86,12 +93,13 @@ class RemediationsQuery(BaseModel):
     backup_instance_id: Annotated[BackupInstanceId | None, BeforeValidator(BackupInstanceId.parse)] = None
     subscription_id: Annotated[str | None, Field(pattern=_UUID)] = None
     since: Annotated[datetime | None, BeforeValidator(_moment)] = None
+    resolution: Annotated[Resolution | None, BeforeValidator(_resolution)] = None
     top: Annotated[int, Field(ge=1, le=_MAX_TOP), BeforeValidator(_whole_number)] = 50
     continuation: Annotated[str | None, BeforeValidator(_place)] = None
 
     def filters(self) -> Filters:
         """The filters of the list."""
-        return Filters(self.status, self.backup_instance_id, self.subscription_id, self.since)
+        return Filters(self.status, self.backup_instance_id, self.subscription_id, self.since, self.resolution)
 
 
 class CancelRequest(BaseModel):

@@ -18,7 +18,7 @@ from shared.api.responses import api_errors, json_response, log_error
 from shared.domain.policy import Coalesce, Drop, Open
 from shared.domain.remediation_json import Document, shown_document
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.signal import Signal, SyncType, read_sync_type
+from shared.domain.signal import REQUEST, Signal, SyncType, read_sync_type
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.storage.conflicts import WriteConflict
@@ -129,7 +129,7 @@ class SyncApi:
     def _signal(self, request: func.HttpRequest, item: object) -> Signal:
         wanted = validated(item, SyncRequest, "backupInstanceId")
         request_id = client_request_id(request)
-        return Signal(wanted.instance(), "Request", wanted.reason, self.now(), wanted.sync_type, request_id)
+        return Signal(wanted.instance(), REQUEST, wanted.reason, self.now(), wanted.sync_type, request_id)
 
     def _accept(self, signal: Signal, opened: list[str]) -> Result:
         match self.intake().accept(signal):

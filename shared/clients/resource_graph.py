@@ -22,6 +22,7 @@ from shared.clients.arm_transport import (
     response_error,
     transient_failure,
 )
+from shared.clock import from_iso
 from shared.domain.arm_results import Refused, TransientFailure, new_error
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 
@@ -36,7 +37,10 @@ QUERY = (
     " | where type =~ 'microsoft.dataprotection/backupvaults/backupinstances'"
     " | extend protectionState = tostring(properties.currentProtectionState)"
     f" | where protectionState in~ ({', '.join(repr(state) for state in BROKEN_STATES)})"
-    " | project id, protectionState"
+    " | extend errorCode = tostring(properties.protectionErrorDetails.code)"
+    " | extend latestRecoveryPoint = tostring(properties.backupInstanceExtendedProperties.recoveryPointInfo"
+    ".latestRecoveryPointInPrimaryRegion)"
+    " | project id, protectionState, errorCode, latestRecoveryPoint"
     " | order by id asc"
 )
 
@@ -61,6 +65,10 @@ class BrokenInstance:
     id: BackupInstanceId
     protection_state: str
     """One of `BROKEN_STATES`."""
+    error_code: str = ""
+    """Empty where the row has none."""
+    latest_recovery_point: datetime | None = None
+    """None where there is none yet, which Resource Graph shows as year 1, or the row has no such time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +236,7 @@ def read_rows(rows: Iterable[object]) -> tuple[list[BrokenInstance], list[str]]:
 
 
 def read_row(row: object) -> BrokenInstance | str:
-    """Read one row, `{"id", "protectionState"}`; returns the reason where it names no broken instance."""
+    """Read one row of `QUERY`; returns the reason where it names no broken instance."""
     if not isinstance(row, Mapping):
         return f"expected an object, got {type(row).__name__}"
     try:
@@ -240,5 +248,15 @@ def read_row(row: object) -> BrokenInstance | str:
     state = row.get("protectionState")
     for broken_state in BROKEN_STATES:
         if isinstance(state, str) and state.lower() == broken_state.lower():
-            return BrokenInstance(instance, broken_state)
+            code = row.get("errorCode")
+            point = _recovery_point(row.get("latestRecoveryPoint"))
+            return BrokenInstance(instance, broken_state, code if isinstance(code, str) else "", point)
     return f"protectionState: {ascii(state)[:100]} is none of {', '.join(BROKEN_STATES)}"
+
+
+def _recovery_point(text: object) -> datetime | None:
+    try:
+        point = from_iso(text) if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None
+    return point if point and point.year > 1 else None

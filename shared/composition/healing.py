@@ -68,6 +68,7 @@ def submit() -> Submit:
         store=store(),
         arm=_healing_arm(),
         write_limit=_write_limiter(),
+        read_limit=_read_limiter(),
         jobs=jobs(),
         cache=_cache(),
         recorder=_recorder(),

@@ -3,7 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 
-from shared.domain.remediation import Status
+from shared.domain.remediation import Resolution, Status
 from shared.domain.signal import SyncType
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -23,6 +23,10 @@ _STATUS_MEANINGS = {
     Status.RECOVERED: "The instance is protected again, and has a recovery point newer than the failure.",
     Status.NOT_RECOVERED: "The instance is protected again, but no recovery point newer than the failure came in time.",
 }
+_RESOLUTION_MEANINGS = {
+    Resolution.REPAIRED: "The instance was in error, and is protected again.",
+    Resolution.NOTHING_TO_REPAIR: "The instance was well already: there was nothing to repair.",
+}
 _DROP_REASONS = {
     "OutOfScope": "The settings INCLUDE and EXCLUDE leave this instance out.",
     "CoolingDown": "The last remediation of this instance ended recently; its cooldown (COOLDOWN) has not passed yet.",
@@ -33,7 +37,7 @@ _DROP_REASONS = {
 }
 
 
-def status_label(status: Status) -> str:
+def status_label(status: Status | Resolution) -> str:
     """`Waiting to retry` for `WaitingToRetry`."""
     return re.sub("(?<=[a-z])[A-Z]", lambda initial: f" {initial[0].lower()}", status)
 
@@ -41,6 +45,11 @@ def status_label(status: Status) -> str:
 def status_meaning(status: Status) -> str:
     """One sentence that explains the status."""
     return _STATUS_MEANINGS[status]
+
+
+def resolution_meaning(resolution: Resolution) -> str:
+    """One sentence that explains what a heal was."""
+    return _RESOLUTION_MEANINGS[resolution]
 
 
 def drop_reason_text(code: str) -> str:

@@ -47,6 +47,7 @@ _ENVIRONMENT.filters |= {
     "duration": formatting.format_duration,
     "iso": to_iso,
     "percent": formatting.format_percent,
+    "resolution_meaning": formatting.resolution_meaning,
     "relative": formatting.format_relative,
     "status_label": formatting.status_label,
     "status_meaning": formatting.status_meaning,

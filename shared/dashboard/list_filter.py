@@ -7,14 +7,19 @@ from datetime import datetime
 from shared.clock import from_iso
 from shared.dashboard.forms import invalid_request
 from shared.dashboard.statistics import needs_attention
-from shared.domain.remediation import Status, is_remediation_id
+from shared.domain.remediation import Resolution, Status, is_remediation_id
 from shared.domain.summary import Summary
 
 ACTIVE = "Active"
 NEEDS_ATTENTION = "NeedsAPerson"
 """The value stands in bookmarks."""
-STATUS_GROUPS = {ACTIVE: "Active", NEEDS_ATTENTION: "Needs attention"}
-"""Choices of the status filter that are more than one status, with their labels."""
+STATUS_GROUPS = {
+    ACTIVE: "Active",
+    NEEDS_ATTENTION: "Needs attention",
+    Resolution.REPAIRED: "Healed: repaired",
+    Resolution.NOTHING_TO_REPAIR: "Healed: nothing to repair",
+}
+"""Choices of the status filter that are more or less than one status, with their labels."""
 PAGE_SIZE = 50
 """Rows."""
 MAX_TEXT_CHARS = 200
@@ -96,6 +101,8 @@ def _matching(summaries: Sequence[Summary], list_filter: ListFilter) -> Sequence
         matching = [summary for summary in matching if not summary.status.is_terminal]
     elif list_filter.status == NEEDS_ATTENTION:
         matching = needs_attention(matching)
+    elif list_filter.status in tuple(Resolution):
+        matching = [summary for summary in matching if summary.resolution == list_filter.status]
     elif list_filter.status:
         matching = [summary for summary in matching if summary.status == list_filter.status]
     if since := _parse_since(list_filter.since):

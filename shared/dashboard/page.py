@@ -25,7 +25,7 @@ from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
-from shared.domain.signal import Signal, SyncType
+from shared.domain.signal import REQUEST, Signal, SyncType
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.settings import Settings
@@ -158,7 +158,7 @@ class Dashboard:
         except ApiError as error:
             error_texts = ("The form is not valid.", error.message)
             return self._overview(context, ListFilter(), error.status, fields, error_texts)
-        signal = Signal(form.instance, "Request", form.reason, context.now, form.sync_type)
+        signal = Signal(form.instance, REQUEST, form.reason, context.now, form.sync_type)
         match self.intake().accept(signal):
             case Dropped(code, reason):
                 error_texts = (drop_reason_text(code), reason)

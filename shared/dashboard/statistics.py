@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
 
-from shared.domain.remediation import Status
+from shared.domain.remediation import Resolution, Status
 from shared.domain.summary import Summary
 
 DAYS = 14
@@ -61,7 +61,7 @@ class Statistics:
     would_heal: int
     """Those that were only observed."""
     median_time_to_heal: timedelta | None
-    """From the signal to the proof; None where nothing healed."""
+    """From the signal to the proof, without what was well already; None where nothing healed."""
     needing_attention: int
     """Instances, whenever they failed."""
     days: tuple[Day, ...]
@@ -85,7 +85,7 @@ def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
             active[summary.status] += 1
         if summary.ended_at and (day := summary.ended_at.date()) in ended:
             ended[day][Status.HEALED if summary.status.is_healed else summary.status] += 1
-            if summary.status.is_healed:
+            if summary.status.is_healed and summary.resolution is not Resolution.NOTHING_TO_REPAIR:
                 heal_times.append(summary.ended_at - summary.opened_at)
     total = sum(ended.values(), Counter())
     return Statistics(

@@ -74,6 +74,7 @@ def _cut(remediation: Remediation, limits: _Limits) -> Remediation:
         reason=text(remediation.reason),
         client_request_id=text(remediation.client_request_id),
         protection_state=text(remediation.protection_state),
+        protection_state_before=text(remediation.protection_state_before),
         error=_cut_error(remediation.error, limits.error),
         # The first attempt says which sync was asked for.
         attempts=tuple(_cut_attempt(each, limits) for each in _first_and_newest(remediation.attempts, limits.attempts)),

@@ -38,7 +38,8 @@ from shared.domain.backup_results import (
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
-from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, MAX_DEFERRALS, end_recovery
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, MAX_DEFERRALS
+from shared.domain.steps import end_recovery
 
 DEFAULT_TIMEOUT = timedelta(hours=48)
 """Where neither the setting nor the policy says how long a recovery point is waited for."""

@@ -90,6 +90,15 @@ class Status(StrEnum):
         return not self.is_healing and self not in (Status.CANCELLED, Status.WOULD_HEAL)
 
 
+class Resolution(StrEnum):
+    """What a heal was."""
+
+    REPAIRED = "Repaired"
+    """The instance was in error, and is not."""
+    NOTHING_TO_REPAIR = "NothingToRepair"
+    """It was well: a `Default` sync changes nothing."""
+
+
 _HEALING = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
 _HEALED = frozenset({Status.HEALED, Status.RECOVERING, Status.RECOVERED, Status.NOT_RECOVERED})
 
@@ -104,13 +113,16 @@ class Attempt(Struct, frozen=True, kw_only=True, rename="camel"):
         Time | None,
         Meta(
             description="When the sync call was accepted or refused. Null before that, and where a crash took the"
-            " record of the call, or the sync job got lost, and the instance was found well."
+            " record of the call, the sync job got lost and the instance was found well, or no sync call was needed."
         ),
     ] = None
     withheld_at: Annotated[
         Time | None, Meta(description="When the app, in observe mode, would have made the sync call, and made none.")
     ] = None
     ended_at: Time | None = None
+    polls: Annotated[
+        int, Meta(ge=0, description="How often its operation was found running, or the instance was read instead.")
+    ] = 0
     operation_status: Annotated[str | None, Meta(description="As Resource Manager says it.")] = None
     operation_status_url: str | None = None
     operation_result_url: str | None = None
@@ -162,6 +174,20 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     ] = None
     deferrals: Annotated[int, Meta(ge=0, description="How often in a row Resource Manager gave no verdict.")] = 0
     protection_state: Annotated[str | None, Meta(description="`currentProtectionState` as last read.")] = None
+    protection_state_before: Annotated[
+        str | None, Meta(description="`currentProtectionState` before the first sync call; null if it is not known.")
+    ] = None
+    latest_recovery_point_before: Annotated[
+        Time | None,
+        Meta(description="The newest recovery point before the first sync call; null if there is none, or none known."),
+    ] = None
+    resolution: Annotated[
+        Resolution | None,
+        Meta(
+            description="Of a heal: whether the instance was in error, or was well already. Null for every other end,"
+            " and where the state before is not known."
+        ),
+    ] = None
     error: Annotated[Error | None, Meta(description="Why it did not heal, or the newest hindrance on the way.")] = None
     recovery: Annotated[
         Recovery | None,

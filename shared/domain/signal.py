@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from shared.domain.resource_ids import BackupInstanceId
 
+REQUEST = "Request"
+"""The `source` of a signal with which somebody asks for a sync."""
 SWEEP = "Sweep"
 """The `source` of a signal that says nothing new: only how an instance stands."""
 
@@ -35,6 +37,10 @@ class Signal:
     """Whether it tells of a failed backup, which a sync does not make up for."""
     not_before: datetime | None = None
     """When its heal may begin; None for at once."""
+    protection_state: str | None = None
+    """`currentProtectionState` of the instance, where the signal says it."""
+    latest_recovery_point: datetime | None = None
+    """The instance's newest recovery point, where the signal says it."""
 
 
 @dataclass(frozen=True, slots=True)

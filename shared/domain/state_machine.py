@@ -8,10 +8,8 @@ Between two attempts it is WaitingToRetry. Results of calls to Azure, the time, 
 passed in. Storing the outcome, with the compare-and-swap that makes it count, is the room `healing`'s work.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -19,11 +17,13 @@ from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
 from shared.domain.back_off import MAX_PUBLISH_BACK_OFF, back_off, call_delay
 from shared.domain.error_codes import ErrorClass
+from shared.domain.first_read import ClassOf, NoSync, end_without_sync, with_state_before
 from shared.domain.protection_state import CHANGING, INTENDED, VALID
 from shared.domain.recovery import Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Attempt, Remediation, Status, Transition, new_id
 from shared.domain.signal import Signal, SyncType
+from shared.domain.steps import begin_recovery, change_attempt, end, end_attempt, end_recovery, move, retry_or_end
 
 JOB_TIMEOUT = timedelta(seconds=60)
 """How long a sync job may stay unanswered before somebody looks after it."""
@@ -31,8 +31,6 @@ DEFAULT_POLL_INTERVAL = timedelta(seconds=15)
 """Between two polls when ARM names no `Retry-After`."""
 MAX_DEFERRALS = 60
 """Calls in a row without a verdict, after which ARM is asked no more: two days, as each back-off is up to an hour."""
-MAX_HISTORY = 100
-"""Transitions kept; a transition that repeats is kept once, with how often it happened."""
 _CLOCK_TOLERANCE = timedelta(seconds=1)
 """Queue Storage counts its delays in whole seconds, by a clock of its own."""
 _UNKNOWN_OPERATION_TIMEOUT = timedelta(minutes=15)
@@ -58,7 +56,7 @@ class Moment:
     """Whether the operation time-out has passed since ARM accepted the sync."""
     early_retry_in: timedelta | None = None
     """As `retry_in`, should it fail with an error that a sync alone may mend."""
-    class_of: Callable[[ArmError | None], ErrorClass | None] = lambda _: None
+    class_of: ClassOf = lambda _: None
     """How an error of an operation or an instance can be mended; None where nothing is known of it."""
 
 
@@ -69,17 +67,21 @@ class SyncResponse:
     attempt: int
     result: arm_results.SyncResult
     at: Moment
+    before: arm_results.InstanceRead | None = None
+    """How the instance was just before, if it was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotAhead:
-    """The subscription's write limit has no slot for the sync call before then."""
+    """The subscription's limit has no slot for the sync call, or for the read before it, until then."""
 
     attempt: int
     slot_at: datetime
+    before: arm_results.InstanceRead | None = None
+    """As in `SyncResponse`."""
 
 
-SubmitResult = SyncResponse | SlotAhead
+SubmitResult = SyncResponse | SlotAhead | NoSync
 """The result of carrying out the sync job of one attempt, which is given by its number."""
 
 
@@ -106,6 +108,8 @@ def open_remediation(
         not_before=begins,
         due_at=begins + JOB_TIMEOUT,
         recovery=recovery,
+        protection_state_before=signal.protection_state,
+        latest_recovery_point_before=signal.latest_recovery_point,
         attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
         history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
     )
@@ -141,7 +145,7 @@ def waits_for_sweep_slot(remediation: Remediation, now: datetime) -> bool:
 
 def expedite(remediation: Remediation, now: datetime) -> Remediation:
     """Begin at once instead of at the sweep slot; its sync job is to be queued again."""
-    return _await_job(_change_attempt(remediation, queued_at=now), now)
+    return _await_job(change_attempt(remediation, queued_at=now), now)
 
 
 def resume(opening: Remediation, now: datetime) -> Remediation:
@@ -158,7 +162,7 @@ def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datet
     """The next attempt begins; its sync job is to be queued."""
     attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
     begun = replace(remediation, attempts=(*remediation.attempts, attempt))
-    return _await_job(_move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
+    return _await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
 
 
 def job_lost(remediation: Remediation, now: datetime) -> Remediation:
@@ -166,7 +170,7 @@ def job_lost(remediation: Remediation, now: datetime) -> Remediation:
 
     That ARM has not yet given a verdict on the call stays on record, so that asking does not begin anew.
     """
-    lost = _move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
+    lost = move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
     return replace(lost, deferrals=remediation.deferrals)
 
 
@@ -176,8 +180,10 @@ def wait_in_queue(remediation: Remediation, now: datetime) -> Remediation:
     return replace(remediation, due_at=now + min(max(waited, JOB_TIMEOUT), _MAX_JOB_WAIT))
 
 
-def requeue(remediation: Remediation, now: datetime) -> Remediation:
-    """The sync job was put into the queue once more, because it got lost."""
+def requeue(remediation: Remediation, now: datetime, state_before: str | None = None) -> Remediation:
+    """The sync job was put into the queue once more, because it got lost; the instance may have been read meanwhile."""
+    if state_before is not None:
+        remediation = replace(remediation, protection_state_before=state_before)
     # A slot that it had is long past: others have taken the rate limit since.
     return _await_job(replace(remediation, slot_at=None), now)
 
@@ -200,14 +206,21 @@ def on_submit(remediation: Remediation, submitted: SubmitResult) -> Remediation 
     """
     if not _accepts_submit_result(remediation, submitted.attempt):
         return None
+    remediation = with_state_before(remediation, submitted.before)
     match submitted:
-        case SyncResponse(_, arm_results.SyncWithheld(), _) if remediation.status is not Status.QUEUED:
+        case NoSync():
+            return end_without_sync(remediation, submitted)
+        case SyncResponse(_, arm_results.SyncWithheld()) if remediation.status is not Status.QUEUED:
             return None
-        case SyncResponse(_, result, at):
+        case SyncResponse(_, result, at, before):
             # Where another host observes and was faster: a call that was made counts, one that was withheld does not.
-            called = _change_attempt(remediation, withheld_at=None, ended_at=None)
-            return on_sync_response(called, result, at)
-        case SlotAhead(_, slot_at):
+            called = change_attempt(remediation, withheld_at=None, ended_at=None)
+            moved = on_sync_response(called, result, at)
+            # Nothing was done since the read just before, so it need not be repeated.
+            if before and isinstance(result, arm_results.SyncWithheld):
+                return on_instance_read(moved, before, at)
+            return moved
+        case SlotAhead(_, slot_at, _):
             return wait_for_write_slot(remediation, slot_at) if remediation.status is Status.QUEUED else None
 
 
@@ -216,39 +229,39 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
     now = at.now
     match result:
         case arm_results.SyncAccepted(urls, retry_after):
-            accepted = _change_attempt(
+            accepted = change_attempt(
                 remediation,
                 submitted_at=now,
                 operation_status_url=urls.status_url,
                 operation_result_url=urls.result_url,
             )
-            return _move(accepted, Status.RUNNING, now, "sync accepted", due_at=now + _poll_interval(retry_after))
+            return move(accepted, Status.RUNNING, now, "sync accepted", due_at=now + _poll_interval(retry_after))
         case arm_results.SyncDone():
-            done = _end_attempt(remediation, now, submitted_at=now)
-            return _move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
+            done = end_attempt(remediation, now, submitted_at=now)
+            return move(done, Status.VERIFYING, now, "sync done at once", due_at=now)
         case arm_results.Refused(406, error) if not _repeats(remediation, error):
             # Seen in place of another refusal, and gone at the next call.
             delay = call_delay(None, remediation.deferrals, at.jitter)
             return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
         case arm_results.Refused(status, error):
-            refused = _end_attempt(remediation, now, submitted_at=now, error=error)
+            refused = end_attempt(remediation, now, submitted_at=now, error=error)
             reason = f"ARM refused the sync call with {status}"
             if status in _PERMANENT:
-                return _end(refused, Status.REJECTED, now, reason, error)
-            return _retry_or_end(refused, Status.REJECTED, at.now, at.retry_in, reason, error)
+                return end(refused, Status.REJECTED, now, reason, error)
+            return retry_or_end(refused, Status.REJECTED, at.now, at.retry_in, reason, error)
         case arm_results.SyncConflict(error, retry_after):
             reason = "another operation runs on the instance: asking the instance"
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
-            conflicting = _move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
+            conflicting = move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
             return _defer(replace(conflicting, deferrals=remediation.deferrals), error, at)
         case arm_results.TransientFailure(error, retry_after):
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
             return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
         case arm_results.SyncWithheld():
-            withheld = _end_attempt(remediation, now, withheld_at=now)
+            withheld = end_attempt(remediation, now, withheld_at=now)
             reason = "sync withheld, the app observes: asking the instance"
-            return _move(withheld, Status.VERIFYING, now, reason, due_at=now)
+            return move(withheld, Status.VERIFYING, now, reason, due_at=now)
 
 
 def on_operation_status(remediation: Remediation, result: arm_results.OperationResult, at: Moment) -> Remediation:
@@ -256,16 +269,16 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
     now = at.now
     match result:
         case arm_results.OperationRunning(status, retry_after):
-            running = _change_attempt(remediation, operation_status=status)
+            running = change_attempt(remediation, operation_status=status, polls=remediation.attempt.polls + 1)
             return replace(running, due_at=now + _poll_interval(retry_after), slot_at=None, deferrals=0)
         case arm_results.OperationSucceeded(job_id):
-            succeeded = _end_attempt(remediation, now, operation_status="Succeeded", job_id=job_id)
-            return _move(succeeded, Status.VERIFYING, now, "operation succeeded", due_at=now)
+            succeeded = end_attempt(remediation, now, operation_status="Succeeded", job_id=job_id)
+            return move(succeeded, Status.VERIFYING, now, "operation succeeded", due_at=now)
         case arm_results.OperationFailed(status, error, job_id):
-            failed = _end_attempt(remediation, now, operation_status=status, job_id=job_id, error=error)
+            failed = end_attempt(remediation, now, operation_status=status, job_id=job_id, error=error)
             if at.class_of(error) is ErrorClass.JOB:
                 reason = f"operation {status}, with the error of a backup job: asking the instance"
-                return _move(failed, Status.VERIFYING, now, reason, due_at=now)
+                return move(failed, Status.VERIFYING, now, reason, due_at=now)
             return _after_failure(failed, Status.FAILED, at, f"operation {status}", error)
         case arm_results.OperationUnknown() if _may_become_known(remediation, at):
             delay = max(DEFAULT_POLL_INTERVAL, back_off(remediation.deferrals, at.jitter))
@@ -273,7 +286,7 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
             return replace(unknown, deferrals=remediation.deferrals + 1)
         case arm_results.OperationUnknown():
             reason = "ARM does not know the operation: asking the instance"
-            return _move(_end_attempt(remediation, now), Status.VERIFYING, now, reason, due_at=now)
+            return move(end_attempt(remediation, now), Status.VERIFYING, now, reason, due_at=now)
         case arm_results.TransientFailure():
             return _ask_again(remediation, result, at)
 
@@ -289,6 +302,22 @@ def needs_instance(polled: Remediation, result: arm_results.OperationResult, at:
     return polled.status is Status.RUNNING and (tells_nothing or at.is_expired)
 
 
+def asks_instance_instead(running: Remediation, is_expired: bool) -> bool:
+    """Whether this poll is to read the instance, not the operation: every other one, where it was in error before.
+
+    That it is well is the only proof of a heal, so the read that finds it so saves the polls that would lead to it.
+    """
+    was_in_error = running.protection_state_before not in (None, VALID)
+    return was_in_error and not is_expired and running.attempt.polls % 2 == 1
+
+
+def on_instance_read_instead(remediation: Remediation, result: arm_results.InstanceResult, at: Moment) -> Remediation:
+    """ARM answered a read of the instance in place of a poll of its operation, which the next poll asks again."""
+    polled = change_attempt(remediation, polls=remediation.attempt.polls + 1)
+    waiting = replace(polled, due_at=at.now + DEFAULT_POLL_INTERVAL, slot_at=None)
+    return on_instance_read_beside(waiting, result, at)
+
+
 def on_instance_read_beside(remediation: Remediation, result: arm_results.InstanceResult, at: Moment) -> Remediation:
     """ARM answered a read of the instance while its operation cannot be followed, or takes longer than the time-out."""
     now = at.now
@@ -296,11 +325,11 @@ def on_instance_read_beside(remediation: Remediation, result: arm_results.Instan
         case arm_results.InstanceRead(state, error):
             read = replace(remediation, protection_state=state)
             if state == VALID:
-                return _end(_end_attempt(read, now), Status.HEALED, now, f"the instance is {state}", None)
+                return end(end_attempt(read, now), Status.HEALED, now, f"the instance is {state}", None)
             return _time_out(read, error, now) if at.is_expired else read
         case arm_results.Refused(status, error):
             reason = f"ARM refused to show the instance with {status}"
-            return _end(_end_attempt(remediation, now), Status.REJECTED, now, reason, error)
+            return end(end_attempt(remediation, now), Status.REJECTED, now, reason, error)
         case arm_results.TransientFailure():
             return remediation
 
@@ -316,18 +345,19 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
             if read.attempt.withheld_at is not None:
                 return _end_observed(read, error, now)
             if state == VALID:
-                return _end(read, Status.HEALED, now, f"the instance is {state}", None)
+                return end(read, Status.HEALED, now, f"the instance is {state}", None)
             if state in INTENDED:
-                return _end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
+                return end(read, Status.UNHEALTHY, now, f"the instance is {state}, as somebody intends", error)
             if remediation.attempt.submitted_at is None and at.class_of(error) is not ErrorClass.NEVER:
                 # The other operation is over and was not the heal: the attempt itself is still to be made.
-                queued = _move(read, Status.QUEUED, now, f"the instance is {state}", due_at=now)
+                known = with_state_before(read, result)
+                queued = move(known, Status.QUEUED, now, f"the instance is {state}", due_at=now)
                 return _await_job(replace(queued, deferrals=remediation.deferrals), now)
             error = error or read.attempt.error
-            failed = _change_attempt(read, error=error)
+            failed = change_attempt(read, error=error)
             return _after_failure(failed, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
         case arm_results.Refused(status, error):
-            return _end(remediation, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
+            return end(remediation, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
         case arm_results.TransientFailure():
             return _ask_again(remediation, result, at)
 
@@ -343,8 +373,8 @@ def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
     """An operator ends it; an operation that runs goes on in Azure, unwatched. A heal that was, stays one."""
     if remediation.status is Status.RECOVERING:
         return end_recovery(remediation, Status.NOT_RECOVERED, now, reason)
-    ended = _end_attempt(remediation, remediation.attempt.ended_at or now)
-    return _end(ended, Status.CANCELLED, now, reason, remediation.error)
+    ended = end_attempt(remediation, remediation.attempt.ended_at or now)
+    return end(ended, Status.CANCELLED, now, reason, remediation.error)
 
 
 def on_published(remediation: Remediation, now: datetime) -> Remediation:
@@ -352,7 +382,7 @@ def on_published(remediation: Remediation, now: datetime) -> Remediation:
     recovery = remediation.recovery
     if recovery is not None and remediation.status.ends_recovery:
         return replace(remediation, recovery=replace(recovery, published_at=now), due_at=None)
-    return _begin_recovery(replace(remediation, published_at=now, due_at=None), now)
+    return begin_recovery(replace(remediation, published_at=now, due_at=None), now)
 
 
 def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) -> Remediation:
@@ -365,21 +395,7 @@ def skip_announcement(remediation: Remediation) -> Remediation:
     """Without a topic nothing is left to do once it has ended, or the recovery begins."""
     if not remediation.status.is_terminal:
         return remediation
-    return _begin_recovery(replace(remediation, due_at=None), remediation.ended_at or remediation.opened_at)
-
-
-def end_recovery(remediation: Remediation, status: Status, now: datetime, reason: str, **facts: Any) -> Remediation:
-    """The recovery is over, with one of the two statuses that end it and these facts about it."""
-    ended = _move(remediation, status, now, reason, due_at=now)
-    recovery = replace(remediation.recovery, ended_at=now, **facts) if remediation.recovery else None
-    return replace(ended, recovery=recovery)
-
-
-def _begin_recovery(announced: Remediation, now: datetime) -> Remediation:
-    """A heal that is announced goes on to a recovery point, where that is wanted; other ends are over."""
-    if announced.status is not Status.HEALED or announced.recovery is None:
-        return announced
-    return _move(announced, Status.RECOVERING, now, "waiting for a recovery point newer than the failure", due_at=now)
+    return begin_recovery(replace(remediation, due_at=None), remediation.ended_at or remediation.opened_at)
 
 
 def _accepts_submit_result(remediation: Remediation, attempt: int) -> bool:
@@ -388,35 +404,9 @@ def _accepts_submit_result(remediation: Remediation, attempt: int) -> bool:
     return remediation.attempt.number == attempt and (remediation.status is Status.QUEUED or is_unrecorded)
 
 
-def _change_attempt(remediation: Remediation, **changes: Any) -> Remediation:
-    return replace(remediation, attempts=(*remediation.attempts[:-1], replace(remediation.attempt, **changes)))
-
-
-def _end_attempt(remediation: Remediation, now: datetime, **changes: Any) -> Remediation:
-    """The attempt is over. Its operation is followed no more, and operation URLs are 3 kB each: they go."""
-    return _change_attempt(remediation, ended_at=now, operation_status_url=None, operation_result_url=None, **changes)
-
-
 def _await_job(remediation: Remediation, not_before: datetime) -> Remediation:
     """A sync job is on its way, visible from then on; the due entry looks after it should it get lost."""
     return replace(remediation, not_before=not_before, due_at=not_before + JOB_TIMEOUT)
-
-
-def _move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:
-    step = Transition(at=now, before=remediation.status, after=status, reason=reason)
-    history = _with_step(remediation.history, step)
-    moved = replace(remediation, status=status, due_at=due_at, history=history, slot_at=None, deferrals=0, error=None)
-    return replace(moved, not_before=None)
-
-
-def _with_step(history: tuple[Transition, ...], step: Transition) -> tuple[Transition, ...]:
-    """The history and one step more; a step that is one of the last two again replaces it, and counts the times."""
-    for known in history[-2:]:
-        if (known.before, known.after, known.reason) == (step.before, step.after, step.reason):
-            others = tuple(each for each in history if each is not known)
-            return (*others, replace(step, times=known.times + 1))
-    extended = (*history, step)
-    return extended if len(extended) <= MAX_HISTORY else (extended[0], *extended[2:])
 
 
 def _after_failure(
@@ -425,41 +415,21 @@ def _after_failure(
     """Operation or instance show that the attempt has failed: what follows depends on what the error's code says."""
     match at.class_of(error):
         case ErrorClass.NEVER:
-            return _end(remediation, Status.REJECTED, at.now, f"{reason}, with an error that no sync mends", error)
+            return end(remediation, Status.REJECTED, at.now, f"{reason}, with an error that no sync mends", error)
         case ErrorClass.JOB:
-            return _end(remediation, status, at.now, f"{reason}, with the error of a backup job", error)
+            return end(remediation, status, at.now, f"{reason}, with the error of a backup job", error)
         case ErrorClass.TRANSIENT:
-            return _retry_or_end(remediation, status, at.now, at.early_retry_in, reason, error)
+            return retry_or_end(remediation, status, at.now, at.early_retry_in, reason, error)
         case _:
-            return _retry_or_end(remediation, status, at.now, at.retry_in, reason, error)
-
-
-def _retry_or_end(
-    remediation: Remediation,
-    status: Status,
-    now: datetime,
-    retry_in: timedelta | None,
-    reason: str,
-    error: ArmError | None,
-) -> Remediation:
-    """The attempt has failed: wait for the next one, or end with this status if it was the last."""
-    if retry_in is None:
-        return _end(remediation, status, now, reason, error)
-    reason = f"{reason}; next attempt in {retry_in}"
-    waiting = _move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=now + retry_in)
-    return replace(waiting, error=error)
-
-
-def _end(remediation: Remediation, status: Status, now: datetime, reason: str, error: ArmError | None) -> Remediation:
-    return replace(_move(remediation, status, now, reason, due_at=now), error=error, ended_at=now)
+            return retry_or_end(remediation, status, at.now, at.retry_in, reason, error)
 
 
 def _end_observed(read: Remediation, error: ArmError | None, now: datetime) -> Remediation:
     """The sync was withheld, and the instance read: end with the sync that would have been made, if it had any use."""
     seen, sync_type = f"the instance is {read.protection_state}", read.attempt.sync_type
     if read.protection_state == VALID and sync_type is SyncType.DEFAULT:
-        return _end(read, Status.HEALED, now, f"{seen}: nothing to heal", None)
-    return _end(read, Status.WOULD_HEAL, now, f"{seen}: a {sync_type} sync would have been made", error)
+        return end(read, Status.HEALED, now, f"{seen}: nothing to heal", None)
+    return end(read, Status.WOULD_HEAL, now, f"{seen}: a {sync_type} sync would have been made", error)
 
 
 def _time_out(remediation: Remediation, error: ArmError | None, now: datetime) -> Remediation:
@@ -467,8 +437,8 @@ def _time_out(remediation: Remediation, error: ArmError | None, now: datetime) -
     seen = f"the instance is {remediation.protection_state}"
     reason = f"no end within the operation time-out; last seen {remediation.status}, {seen}"
     timed_out = new_error("OperationTimedOut", reason)
-    ended = _end_attempt(remediation, now, error=timed_out)
-    return _end(ended, Status.TIMED_OUT, now, reason, error or remediation.error or timed_out)
+    ended = end_attempt(remediation, now, error=timed_out)
+    return end(ended, Status.TIMED_OUT, now, reason, error or remediation.error or timed_out)
 
 
 def _watch_change(read: Remediation, at: Moment) -> Remediation:
@@ -499,7 +469,7 @@ def _defer(remediation: Remediation, error: ArmError, at: Moment) -> Remediation
     if deferred.deferrals < MAX_DEFERRALS:
         return deferred
     reason = f"no verdict of ARM in {deferred.deferrals} calls"
-    return _end(_end_attempt(deferred, at.now, error=error), Status.TIMED_OUT, at.now, reason, error)
+    return end(end_attempt(deferred, at.now, error=error), Status.TIMED_OUT, at.now, reason, error)
 
 
 def _repeats(remediation: Remediation, error: ArmError) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 
 from shared.clock import from_millis, to_millis
 from shared.domain.error_codes import azure_code
-from shared.domain.remediation import Remediation, Status, is_remediation_id, opened_at_of
+from shared.domain.remediation import Remediation, Resolution, Status, is_remediation_id, opened_at_of
 
 _SLASHES_IN_ID = 10
 """In the ARM id of every backup instance; names have none."""
@@ -38,6 +38,8 @@ class Summary:
     """Of why it did not heal, or of the newest hindrance."""
     azure_code: str | None = None
     """The newest code of Azure's that it met, also if it healed all the same; None in what older versions stored."""
+    resolution: Resolution | None = None
+    """What a heal was, where that is known."""
 
 
 class _Columns(msgspec.Struct, array_like=True):
@@ -52,6 +54,7 @@ class _Columns(msgspec.Struct, array_like=True):
     protection_state: str | None
     error_code: str | None
     azure_code: str | None = None
+    resolution: Resolution | None = None
 
 
 def summarize(remediation: Remediation) -> Summary:
@@ -71,6 +74,7 @@ def summary_to_text(remediation: Remediation) -> str:
         remediation.protection_state,
         None if code is None else str(code),
         _azure_code(remediation),
+        remediation.resolution,
     ]
     return json.dumps(columns, separators=(",", ":"))
 
@@ -98,6 +102,7 @@ def summary_from_text(remediation_id: str, text: str) -> Summary:
             protection_state=stored.protection_state,
             error_code=stored.error_code,
             azure_code=stored.azure_code,
+            resolution=stored.resolution,
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise ValueError(f"not a summary: {cause}") from cause

@@ -4,16 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared import logs
 from shared.domain import state_machine
-from shared.domain.arm_results import ArmError, InstanceRead, InstanceResult, OperationFailed
-from shared.domain.error_codes import azure_code
+from shared.domain.arm_results import InstanceResult, OperationFailed
 from shared.domain.policy import Policy
-from shared.domain.protection_state import KNOWN_STATES
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
 from shared.domain.state_machine import Moment
-from shared.domain.summary import MAX_CODE_CHARS
+from shared.healing.instance_read import log_unknown_code, read_instance
 from shared.healing.ports import Arm
 from shared.healing.queue_front import QueueFront
 from shared.healing.recovery_step import RecoveryStep
@@ -64,7 +61,9 @@ class NextStep:
         asking = state_machine.job_lost(current, self.now())
         after = self._wait_for_slot(asking) or self._read_instance(asking)
         # That the instance is as broken as before is no news: the history need not grow each minute.
-        return state_machine.requeue(current, self.now()) if after.status is Status.QUEUED else after
+        if after.status is not Status.QUEUED:
+            return after
+        return state_machine.requeue(current, self.now(), after.protection_state_before)
 
     def _wait_for_slot(self, current: Remediation) -> Remediation | None:
         """The remediation as it waits for a slot of the subscription's read limit; None if it has one."""
@@ -83,9 +82,11 @@ class NextStep:
                 return current
             # Counted, but not waited for: who waits would begin with the instance again.
             self.read_limit.slot(current.instance.subscription_id)
+        elif state_machine.asks_instance_instead(current, self._moment(current).is_expired):
+            return state_machine.on_instance_read_instead(current, self._read(current), self._moment(current))
         result = self.arm.operation(current.instance, current.attempt.operation_urls)
         if isinstance(result, OperationFailed):
-            self._log_unknown_code(current, result.error)
+            log_unknown_code(current, result.error, self.policy.error_codes)
         moment = self._moment(current)
         polled = state_machine.on_operation_status(current, result, moment)
         if not state_machine.needs_instance(polled, result, moment):
@@ -100,17 +101,7 @@ class NextStep:
         return state_machine.on_instance_read(current, self._read(current), self._moment(current))
 
     def _read(self, current: Remediation) -> InstanceResult:
-        result = self.arm.read(current.instance)
-        if isinstance(result, InstanceRead) and result.protection_state not in KNOWN_STATES:
-            logs.warning("instance.unknown_state", remediationId=current.id, state=result.protection_state)
-        if isinstance(result, InstanceRead):
-            self._log_unknown_code(current, result.error)
-        return result
-
-    def _log_unknown_code(self, current: Remediation, error: ArmError | None) -> None:
-        code = azure_code(error)
-        if code and not self.policy.error_codes.find(code):
-            logs.warning("error.unknown_code", remediationId=current.id, code=code[:MAX_CODE_CHARS])
+        return read_instance(self.arm, current, self.policy.error_codes)
 
     def _moment(self, current: Remediation) -> Moment:
         now = self.now()

@@ -8,11 +8,15 @@ from functools import partial
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import state_machine
+from shared.domain import first_read, state_machine
+from shared.domain.arm_results import InstanceRead, InstanceResult, TransientFailure
+from shared.domain.first_read import NoSync
 from shared.domain.policy import Policy
+from shared.domain.protection_state import VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.state_machine import Moment, SlotAhead, SubmitResult, SyncResponse
+from shared.healing.instance_read import read_instance
 from shared.healing.poll_cache import PollCache, TakeOnceCache
 from shared.healing.ports import Arm, JobQueue
 from shared.healing.recorder import Recorder
@@ -33,6 +37,7 @@ class Submit:
     store: RemediationStore
     arm: Arm
     write_limit: RateLimiter
+    read_limit: RateLimiter
     jobs: JobQueue
     cache: PollCache
     recorder: Recorder
@@ -42,8 +47,11 @@ class Submit:
     _unrecorded: TakeOnceCache[tuple[SyncJob, str], SubmitResult] = field(default_factory=TakeOnceCache, init=False)
     """Results that storage was not there to record, by job and ETag of the row that they are about."""
 
-    def run(self, message: str) -> None:
+    def run(self, message: str, is_repeat: bool = False) -> None:
         """Carry out a sync job: one sync call, whose response moves the remediation on.
+
+        Args:
+            is_repeat: the queue has delivered this message before. Perhaps a sync call was made, and its record lost.
 
         Raises:
             WriteConflict: others kept changing the remediation; the queue delivers the job again.
@@ -61,7 +69,7 @@ class Submit:
         if state_machine.is_too_early(stored.remediation, self.now()):
             self._put_back(job, stored.remediation)
             return
-        submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation)
+        submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation, is_repeat)
         try:
             after = self._record(stored, submitted)
         except AzureError:
@@ -100,16 +108,34 @@ class Submit:
         logs.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=status)
         return None
 
-    def _submit(self, remediation: Remediation) -> SubmitResult:
-        """Wait for a rate-limit slot, or call sync."""
-        attempt = remediation.attempt
+    def _submit(self, remediation: Remediation, is_repeat: bool) -> SubmitResult:
+        """Read the instance, if nobody knows how it was; then wait for a rate-limit slot, or call sync."""
+        if not first_read.is_needed(remediation):
+            return self._sync(remediation, None, has_slot=remediation.slot_at is not None)
+        attempt = remediation.attempt.number
         if remediation.slot_at is None:
+            slot_at = self.read_limit.slot(remediation.instance.subscription_id)
+            if slot_at > self.now():
+                return SlotAhead(attempt, slot_at)
+        result = read_instance(self.arm, remediation, self.policy.error_codes)
+        if isinstance(result, TransientFailure):
+            return SyncResponse(attempt, result, self._moment(remediation))
+        before = _state_before(result, is_repeat)
+        if first_read.makes_sync_useless(remediation, result, self.policy.error_codes.class_of):
+            return NoSync(attempt, result, before, self.now())
+        return self._sync(remediation, before, has_slot=False)
+
+    def _sync(self, remediation: Remediation, before: InstanceRead | None, has_slot: bool) -> SubmitResult:
+        attempt = remediation.attempt
+        if not has_slot:
             slot_at = self.write_limit.slot(remediation.instance.subscription_id)
             if slot_at > self.now():
-                return SlotAhead(attempt.number, slot_at)
+                return SlotAhead(attempt.number, slot_at, before)
         result = self.arm.sync(remediation.instance, attempt.sync_type, remediation.request_id)
-        moment = Moment(self.now(), self.random(), self.policy.retry_delay(attempt.number))
-        return SyncResponse(attempt.number, result, moment)
+        return SyncResponse(attempt.number, result, self._moment(remediation), before)
+
+    def _moment(self, remediation: Remediation) -> Moment:
+        return Moment(self.now(), self.random(), self.policy.retry_delay(remediation.attempt.number))
 
     def _record(self, stored: Stored, submitted: SubmitResult) -> Remediation | None:
         """Store the result, even if the row changed during the call: what ARM has answered is still true.
@@ -126,3 +152,10 @@ class Submit:
     def _record_on(self, current: Stored | None, submitted: SubmitResult) -> Remediation | None:
         after = state_machine.on_submit(current.remediation, submitted) if current else None
         return self.recorder.save(current, after) if current and after else None
+
+
+def _state_before(result: InstanceResult, is_repeat: bool) -> InstanceRead | None:
+    """How the instance was before any sync call; None where one that left no record may have healed it."""
+    if not isinstance(result, InstanceRead):
+        return None
+    return None if is_repeat and result.protection_state == VALID else result

@@ -17,6 +17,7 @@ from azure.core.exceptions import AzureError
 from shared import logs
 from shared.clients.resource_graph import BrokenInstance, QuerySucceeded, ResourceGraph
 from shared.domain.arm_results import ArmError, Refused, TransientFailure
+from shared.domain.error_codes import ErrorClass, ErrorCodes
 from shared.domain.policy import Coalesce, Drop
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SWEEP, Signal
@@ -179,7 +180,8 @@ class Sweep:
         results: list[Opened | Skipped] = []
         with ThreadPoolExecutor(_CONCURRENCY) as threads:
             for start in range(0, len(broken), _BATCH_SIZE):
-                signals = [_signal(instance, self.now()) for instance in broken[start : start + _BATCH_SIZE]]
+                batch, error_codes = broken[start : start + _BATCH_SIZE], self.intake.policy.error_codes
+                signals = [_signal(instance, self.now(), error_codes) for instance in batch]
                 if self.now() > deadline:
                     results += [_no_time(signal) for signal in signals]
                 else:
@@ -244,5 +246,14 @@ def _no_time(signal: Signal) -> Skipped:
     return Skipped(signal.instance, "NoTime", f"the sweep ended after {_TIMEOUT}; the next one finds it again")
 
 
-def _signal(broken: BrokenInstance, now: datetime) -> Signal:
-    return Signal(broken.id, SWEEP, f"found in {broken.protection_state}", now)
+def _signal(broken: BrokenInstance, now: datetime, error_codes: ErrorCodes) -> Signal:
+    """The signal; it says the state, which spares a read, unless a fresh one may spare the sync."""
+    is_never = error_codes.class_of({"code": broken.error_code}) is ErrorClass.NEVER
+    return Signal(
+        broken.id,
+        SWEEP,
+        f"found in {broken.protection_state}",
+        now,
+        protection_state=None if is_never else broken.protection_state,
+        latest_recovery_point=broken.latest_recovery_point,
+    )

@@ -17,7 +17,12 @@ def log_transitions(before: Remediation | None, after: Remediation) -> None:
         if after.client_request_id:
             details["clientRequestId"] = after.client_request_id
         if transition.after.is_terminal:
-            details |= {"protectionState": after.protection_state, "error": after.error}
+            details |= {
+                "resolution": after.resolution,
+                "protectionStateBefore": after.protection_state_before,
+                "protectionState": after.protection_state,
+                "error": after.error,
+            }
         if transition.after.ends_recovery and (recovery := after.recovery):
             details |= {"recoveryPoint": recovery.point, "gapSeconds": recovery.gap_seconds}
         logs.info(

@@ -14,7 +14,7 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from shared.domain.remediation import Status, id_prefix, opened_at_of
+from shared.domain.remediation import Resolution, Status, id_prefix, opened_at_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
@@ -41,11 +41,18 @@ class Filters:
     subscription_id: str | None = None
     since: datetime | None = None
     """Opened then or later."""
+    resolution: Resolution | None = None
+    """Only heals have one."""
 
     @property
     def by_time_only(self) -> bool:
         """Whether nothing but a time is filtered for."""
-        return not (self.statuses or self.instance or self.subscription_id)
+        return not (self.statuses or self.instance or self.subscription_id or self.resolution)
+
+    @property
+    def excludes_all(self) -> bool:
+        """Whether nothing can pass: what has a resolution is healed."""
+        return bool(self.resolution and self.statuses) and not any(status.is_healed for status in self.statuses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class RemediationReader:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
         found: list[Stored] = []
+        if filters.excludes_all:
+            return Page((), None)
         requests = 0
         for end in _stretches(filters, after, self._now()):
             queries = [_Query(self._table, shard, filters, after, end, top) for shard in _shards(filters)]
@@ -129,8 +138,11 @@ class _Query:
 def _conditions(filters: Filters) -> list[str]:
     """At most 11 comparisons besides the range's three: a filter may hold 15. All values have a fixed alphabet."""
     conditions = []
-    if filters.statuses:
-        conditions.append("(" + " or ".join(f"Status eq '{status}'" for status in sorted(filters.statuses)) + ")")
+    if filters.resolution:
+        conditions.append(f"Resolution eq '{filters.resolution}'")
+    statuses = [each for each in sorted(filters.statuses) if each.is_healed or not filters.resolution]
+    if statuses:
+        conditions.append("(" + " or ".join(f"Status eq '{status}'" for status in statuses) + ")")
     if filters.instance:
         conditions.append(f"InstanceKey eq '{filters.instance.key}'")
     if filters.subscription_id:

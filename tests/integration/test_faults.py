@@ -66,7 +66,8 @@ def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: d
 )
 @pytest.mark.parametrize("where", ["pollFaults", "readFaults"])
 def test_a_look_without_a_verdict_is_taken_again(app: App, where: str, fault: dict[str, object]) -> None:
-    started = app.started(**{where: [fault]})
+    before = [reads("ProtectionError")] if where == "readFaults" else []
+    started = app.started(**{where: [*before, fault]})
     app.host.poller.run()
     assert not app.now(started).status.is_terminal
     app.clock.advance(**LATER)
@@ -100,7 +101,7 @@ def test_an_operation_that_arm_forgot_is_answered_by_the_instance(app: App) -> N
     started = app.started(pollFaults=[{"status": 404}])
     app.host.poller.run()
     assert app.now(started).status is Status.HEALED
-    assert app.calls() == ["sync", "operationStatus", "instance"]
+    assert app.calls() == ["instance", "sync", "operationStatus", "instance"]
 
 
 @pytest.mark.parametrize(
@@ -120,14 +121,14 @@ def test_an_operation_url_that_is_not_arms_ends_the_attempt_and_gets_no_token(ma
     assert ended.status is Status.FAILED
     assert ended.error is not None
     assert ended.error["code"] == "UnsafeOperationUrl"
-    assert app.calls() == ["sync"]
+    assert app.calls() == ["instance", "sync"]
 
 
 def test_a_redirect_is_not_followed(app: App) -> None:
     elsewhere = {"status": 302, "headers": {"Location": f"{app.azure.url}/subscriptions/x"}}
     app.started(pollFaults=[elsewhere])
     app.host.poller.run()
-    assert app.calls() == ["sync", "operationStatus"]
+    assert app.calls() == ["instance", "sync", "operationStatus"]
 
 
 def test_a_sync_that_keeps_asking_to_be_repeated_at_once_is_repeated_ever_later(app: App) -> None:
@@ -148,22 +149,24 @@ def test_a_repeated_job_does_not_shorten_the_wait_that_azure_asked_for(app: App)
     opened = app.started(syncFaults=[{"status": 429, "headers": {"Retry-After": "60"}}])
     for _ in range(3):
         app.submit(opened)
-    assert app.calls() == ["sync"]
+    assert app.calls() == ["instance", "sync"]
 
 
 @pytest.mark.parametrize(
     ("meanwhile", "shown", "calls"),
     [
-        ("tick", reads("ProtectionError"), ["sync", "instance", "operationStatus", "instance"]),
-        ("tick", reads("UpdatingProtection"), ["sync", "instance", "operationStatus", "instance"]),
-        ("tick", {"status": 503}, ["sync", "instance", "operationStatus", "instance"]),
-        ("signal", None, ["sync", "operationStatus", "instance"]),
+        ("tick", reads("ProtectionError"), ["instance", "sync", "instance", "operationStatus", "instance"]),
+        ("tick", reads("UpdatingProtection"), ["instance", "sync", "instance", "operationStatus", "instance"]),
+        ("tick", {"status": 503}, ["instance", "sync", "instance", "operationStatus", "instance"]),
+        ("signal", None, ["instance", "sync", "operationStatus", "instance"]),
     ],
 )
 def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
     app: App, monkeypatch: pytest.MonkeyPatch, meanwhile: str, shown: object, calls: list[str]
 ) -> None:
-    app.azure.put(str(INSTANCE), behaviour={**FAST, "readFaults": [shown] if shown else []})
+    app.azure.put(
+        str(INSTANCE), behaviour={**FAST, "readFaults": [reads("ProtectionError"), *([shown] if shown else [])]}
+    )
     opened, really_sync = app.open(), app.host.arm.sync
 
     def sync(*arguments: Any) -> Any:
@@ -186,7 +189,7 @@ def test_what_azure_answered_counts_though_the_record_changed_during_the_call(
 def test_a_repeated_job_makes_no_second_call(app: App) -> None:
     started = app.started(operationSeconds=30)
     app.submit(started)
-    assert app.calls() == ["sync"]
+    assert app.calls() == ["instance", "sync"]
 
 
 def test_a_job_of_an_unknown_remediation_is_dropped(app: App) -> None:

@@ -67,7 +67,7 @@ def test_an_event_heals_its_instance_and_the_outcome_is_announced(
     assert stack.host.post_event(failure_event(instance)).status_code == 202
     outcome = outcome_of(simulator, instance)
     assert outcome["type"] == "BackupAutoheal.Remediation.Healed"
-    assert calls_about(simulator, instance) == ["sync", "instance"]
+    assert calls_about(simulator, instance) == ["instance", "sync", "instance"]
 
 
 def test_a_cloud_event_of_a_team_heals_its_instance(stack: Stack, simulator: Simulator, instance: str) -> None:

@@ -21,7 +21,7 @@ def test_a_failed_instance_is_healed_with_one_post_the_polls_and_one_look(app: A
     started = app.started()
     app.host.poller.run()
     assert app.now(started).status is Status.HEALED
-    assert app.calls() == ["sync", "operationStatus", "instance"]
+    assert app.calls() == ["instance", "sync", "operationStatus", "instance"]
 
 
 def test_the_sync_call_is_made_as_the_reference_says(app: App) -> None:
@@ -72,16 +72,16 @@ def test_a_sync_that_is_done_at_once_is_verified_too(app: App) -> None:
     started = app.started(syncStatus=200)
     app.host.poller.run()
     assert app.now(started).status is Status.HEALED
-    assert app.calls() == ["sync", "instance"]
+    assert app.calls() == ["instance", "sync", "instance"]
 
 
 def test_a_running_operation_is_polled_when_arm_says_and_not_before(app: App) -> None:
     started = app.started(operationSeconds=30, retryAfter=60)
     app.host.poller.run()
-    assert app.calls() == ["sync"]
+    assert app.calls() == ["instance", "sync"]
     app.clock.advance(seconds=61)
     app.host.poller.run()
-    assert app.calls() == ["sync", "operationStatus"]
+    assert app.calls() == ["instance", "sync", "operationStatus"]
     assert app.now(started).status is Status.RUNNING
 
 
@@ -96,14 +96,14 @@ def test_location_is_followed_where_there_is_no_operation_status(app: App) -> No
     started = app.started(omitAsyncHeader=True)
     app.host.poller.run()
     assert app.now(started).status is Status.HEALED
-    assert app.calls() == ["sync", "operationResults", "instance"]
+    assert app.calls() == ["instance", "sync", "operationResults", "instance"]
 
 
 def test_without_any_operation_url_the_instance_is_asked(app: App) -> None:
     started = app.started(omitAsyncHeader=True, omitLocationHeader=True)
     app.clock.advance(seconds=20)
     app.host.poller.run()
-    assert app.calls() == ["sync", "instance"]
+    assert app.calls() == ["instance", "sync", "instance"]
     assert app.now(started).status is Status.HEALED
 
 
@@ -233,7 +233,7 @@ def test_an_operator_can_cancel(app: App) -> None:
     assert cancelled is not None
     app.clock.advance(**LATER)
     app.host.poller.run()
-    assert (app.now(started).status, app.calls()) == (Status.CANCELLED, ["sync"])
+    assert (app.now(started).status, app.calls()) == (Status.CANCELLED, ["instance", "sync"])
 
 
 def test_each_transition_is_one_json_line(app: App, caplog: pytest.LogCaptureFixture) -> None:

@@ -126,7 +126,7 @@ def test_storage_that_is_busy_for_a_moment_is_asked_again(
     door.refusals = 1
     busy.submit(opened)
     assert app.now(opened).status is Status.RUNNING
-    assert app.calls() == ["sync"]
+    assert app.calls() == ["instance", "sync"]
 
 
 def test_a_job_that_storage_is_too_busy_for_fails_so_that_the_queue_brings_it_again(

@@ -10,7 +10,8 @@ from azure.data.tables import TableEntity
 from shared.clock import from_iso, to_millis
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
-from shared.domain.state_machine import MAX_DEFERRALS, MAX_HISTORY
+from shared.domain.state_machine import MAX_DEFERRALS
+from shared.domain.steps import MAX_HISTORY
 from shared.storage.table_rows import shard_of, stored_in
 from tests.simulation.azure import ResourceManager, SyncCall, Topic
 from tests.simulation.scheduler import Scheduler

@@ -81,6 +81,7 @@ class Host:
             store=self.store,
             arm=arm,
             write_limit=self.write_limit,
+            read_limit=self.read_limit,
             jobs=self.jobs,
             cache=self.cache,
             recorder=recorder,

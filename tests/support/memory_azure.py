@@ -8,6 +8,7 @@ from shared.domain.arm_results import OperationUrls
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.healing.intake import Coalesced, Dropped, Opened
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
@@ -28,11 +29,18 @@ class HealingArm:
         accepted = arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
         self.synced: arm_results.SyncResult = accepted
         self.polled: arm_results.OperationResult = arm_results.OperationSucceeded("job")
+        self.before: arm_results.InstanceResult = read("ProtectionError")
         self.instance: arm_results.InstanceResult = read("ProtectionConfigured")
+        self._synced: set[BackupInstanceId] = set()
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> arm_results.SyncResult:
         self.calls.append("sync")
+        self._synced.add(instance)
         return self.synced
+
+    def break_again(self) -> None:
+        """Every instance is as it was before it was healed."""
+        self._synced.clear()
 
     def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
         self.calls.append("operation")
@@ -40,7 +48,7 @@ class HealingArm:
 
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         self.calls.append("read")
-        return self.instance
+        return self.instance if instance in self._synced else self.before
 
 
 class MemoryTopic:
@@ -126,7 +134,9 @@ class MemoryApp:
                 self.clock.advance(delay.total_seconds())
                 self.host.submit.run(job.to_message())
             elif current.due_at:
-                self.clock.now = max(current.due_at, self.clock())
+                # A poll that finds an operation running is kept in the host's cache only.
+                is_cached = current.due_at <= self.clock()
+                self.clock.now = self.clock() + DEFAULT_POLL_INTERVAL if is_cached else current.due_at
                 self.host.poller.run()
         return current
 

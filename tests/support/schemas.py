@@ -7,7 +7,7 @@ import msgspec
 from shared.domain.document_fields import UNKNOWN
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
-from shared.domain.remediation import Attempt, Error, Remediation, Status, Transition
+from shared.domain.remediation import Attempt, Error, Remediation, Resolution, Status, Transition
 from shared.domain.signal import SyncType
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ _STRUCTS = {
     "BackupRunResource": BackupRun,
 }
 """By the names that they have in generated clients."""
-_ENUMS = {"Status": Status, "SyncType": SyncType, "RecoveryMode": RecoveryMode}
+_ENUMS = {"Status": Status, "SyncType": SyncType, "Resolution": Resolution, "RecoveryMode": RecoveryMode}
 _NAMES = {kind.__name__: name for name, kind in {**_STRUCTS, **_ENUMS}.items()}
 _ERROR = msgspec.json.schema(Error)
 

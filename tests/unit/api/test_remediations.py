@@ -140,7 +140,10 @@ def test_a_wrong_parameter_is_named(name: str, value: str) -> None:
 
 
 def test_an_unknown_parameter_is_answered_with_those_that_there_are() -> None:
-    assert "status, backupInstanceId, subscriptionId, since, top, continuation" in refused(state="x")["message"]
+    assert (
+        "status, backupInstanceId, subscriptionId, since, resolution, top, continuation"
+        in refused(state="x")["message"]
+    )
 
 
 @given(st.dictionaries(st.sampled_from(["status", "since", "top", "continuation", "subscriptionId", "x"]), st.text()))

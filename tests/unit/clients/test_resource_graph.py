@@ -1,5 +1,6 @@
 """Rows of Resource Graph: broken instances, or the reason why a row names none; never an exception."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -69,7 +70,27 @@ def test_every_row_is_an_instance_or_has_a_reason_that_can_be_logged(rows: list[
     assert all(reason.encode() for reason in unreadable)
 
 
+@pytest.mark.parametrize(
+    ("shown", "read"),
+    [
+        ("2026-01-01T22:00:00.1234567Z", datetime(2026, 1, 1, 22, 0, 0, 123456, tzinfo=UTC)),
+        *[(nothing, None) for nothing in ("0001-01-01T00:00:00.0000000Z", "0001-01-01", "", None, 5, "yesterday")],
+    ],
+)
+def test_a_row_says_its_newest_recovery_point_if_there_is_one(shown: object, read: datetime | None) -> None:
+    row = read_row(ROW | {"latestRecoveryPoint": shown})
+    assert isinstance(row, BrokenInstance)
+    assert row.latest_recovery_point == read
+
+
+@pytest.mark.parametrize(("shown", "read"), [("UserErrorX", "UserErrorX"), (None, ""), (["x"], "")])
+def test_a_row_says_the_code_of_its_error(shown: object, read: str) -> None:
+    row = read_row(ROW | {"errorCode": shown})
+    assert isinstance(row, BrokenInstance)
+    assert row.error_code == read
+
+
 def test_the_query_can_be_paged() -> None:
     # Rows need an order that lasts, and a column that is not dynamic.
-    assert QUERY.endswith("| project id, protectionState | order by id asc")
+    assert QUERY.endswith("| project id, protectionState, errorCode, latestRecoveryPoint | order by id asc")
     assert "tostring(properties.currentProtectionState)" in QUERY

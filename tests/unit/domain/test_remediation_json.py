@@ -45,7 +45,10 @@ def test_a_document_that_version_0_1_0_stored_is_read_and_written_back_with_the_
         **stored,
         "notBefore": None,
         "recovery": None,
-        "attempts": [{**attempt, "withheldAt": None} for attempt in stored["attempts"]],
+        "protectionStateBefore": None,
+        "latestRecoveryPointBefore": None,
+        "resolution": None,
+        "attempts": [{**attempt, "withheldAt": None, "polls": 0} for attempt in stored["attempts"]],
         "history": [{**step, "times": 1} for step in stored["history"]],
     }
     assert to_document(from_json(STORED_BY_0_1_0)) == expected

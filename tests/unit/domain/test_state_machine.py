@@ -11,6 +11,7 @@ from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import from_json, to_json
 from shared.domain.signal import Signal, SyncType
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, JOB_TIMEOUT, Moment, SyncResponse
+from shared.domain.steps import MAX_HISTORY
 from tests.support.remediations import (
     ACCEPTED,
     ERROR,
@@ -307,7 +308,7 @@ def test_the_history_never_grows_without_end() -> None:
     current = queued()
     for number in range(300):
         current = state_machine.start_next_attempt(after(current, ACCEPTED), SyncType.DEFAULT, LATER)
-        assert len(current.history) <= state_machine.MAX_HISTORY
+        assert len(current.history) <= MAX_HISTORY
         assert current.history[-1].after is current.status, number
     assert current.history[0].before is None
 

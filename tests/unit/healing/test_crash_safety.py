@@ -33,7 +33,7 @@ from shared.domain.backup_results import (
 )
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
-from shared.domain.remediation import Remediation, Status
+from shared.domain.remediation import Remediation, Resolution, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Dropped
@@ -91,6 +91,9 @@ class World:
         self.backups: Counter[str] = Counter()
         """Calls, by their client request id, which is the remediation's."""
         self.disturbances = 0
+        self.delivered: set[QueuedJob] = set()
+        self.synced: set[str] = set()
+        self.sync_calls: set[str] = set()
         self.topic_is_down = False
         self.steps_until_event = -1
         self.event: Callable[[], None] = lambda: None
@@ -174,6 +177,8 @@ class MemoryArm:
             return arm_results.SyncConflict(ERROR, 1.0)
         if self._world.refuses:
             return arm_results.Refused(400, ERROR)
+        self._world.synced.add(instance.key)
+        self._world.sync_calls.add(request_id)
         self._world.boundary()
         return arm_results.SyncAccepted(OperationUrls("https://arm.example/x", None), 1.0)
 
@@ -190,7 +195,7 @@ class MemoryArm:
         if self._world.changing_reads > 0:
             self._world.changing_reads -= 1
             return arm_results.InstanceRead("UpdatingProtection", None)
-        healthy = self._world.outcomes.pop() if self._world.outcomes else True
+        healthy = self._world.outcomes.pop() if self._world.outcomes else instance.key in self._world.synced
         return arm_results.InstanceRead("ProtectionConfigured" if healthy else "ProtectionError", None)
 
 
@@ -279,7 +284,9 @@ class CrashSafety(RuleBasedStateMachine):
         if not self.world.queue:
             return
         job = self.world.queue[pick % len(self.world.queue)]
-        host.submit.run(job.message)
+        is_repeat = job in self.world.delivered
+        self.world.delivered.add(job)
+        host.submit.run(job.message, is_repeat)
         if not repeated and job in self.world.queue:
             self.world.queue.remove(job)
 
@@ -396,6 +403,11 @@ class CrashSafety(RuleBasedStateMachine):
         return st.one_of(signals, jobs, shards, st.just(host.poller.run))
 
     @invariant()
+    def nothing_to_repair_is_said_only_where_no_sync_call_was_made(self) -> None:
+        well = [each for each in self.world.store.remediations() if each.resolution is Resolution.NOTHING_TO_REPAIR]
+        assert [each.id for each in well if each.request_id in self.world.sync_calls] == []
+
+    @invariant()
     def an_instance_has_one_active_remediation_at_most(self) -> None:
         active = Counter(one.instance for one in self.remediations() if one.status.is_healing)
         assert not active or max(active.values()) == 1
@@ -427,9 +439,9 @@ class CrashSafety(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once nothing disturbs any more, everything comes to its end."""
         self.world.topic_is_down = False
-        for run in range(16):
+        for run in range(24):
             self.world.now += timedelta(minutes=6)
-            if run == 8:
+            if run in (8, 16):
                 self.world.back_up_nightly(*INSTANCES)
                 self.world.now += timedelta(hours=2)
             self.host.poller.run()

@@ -42,6 +42,7 @@ def broken(code: str | None) -> arm_results.InstanceRead:
 def app(operation: str | None, instance: str | None, **settings: Any) -> MemoryApp:
     """Every sync's operation fails with the one code, or succeeds, and the instance stays broken with the other."""
     made = MemoryApp(**settings)
+    made.arm.before = broken(None)
     made.arm.instance = broken(instance)
     if operation:
         made.arm.polled = arm_results.OperationFailed("Failed", error(operation))

@@ -75,7 +75,7 @@ def test_an_operation_that_runs_when_the_app_begins_to_observe_is_polled_to_its_
     started = app.start("bi")
     switch(app, Mode.OBSERVE)
     app.arm.instance = read("ProtectionConfigured")
-    assert (polled(app, started).status, app.arm.calls) == (Status.HEALED, ["sync", "operation", "read"])
+    assert (polled(app, started).status, app.arm.calls) == (Status.HEALED, ["read", "sync", "operation", "read"])
 
 
 def test_the_next_attempt_of_a_heal_is_withheld_when_the_app_has_begun_to_observe() -> None:
@@ -118,6 +118,7 @@ def test_what_was_observed_does_not_count_towards_the_daily_cap_of_heals() -> No
     switch(app, Mode.HEAL)
     app.arm.instance = read("ProtectionConfigured")
     for _ in range(2):
+        app.arm.break_again()
         polled(app, app.start("bi"))
     assert (app.arm.calls.count("sync"), isinstance(app.accept("bi"), Dropped)) == (2, True)
 
@@ -132,6 +133,6 @@ def test_while_it_observes_an_instance_cools_down_as_it_would_after_a_heal() -> 
 
 def test_what_is_observed_can_be_cancelled() -> None:
     app = app_with_a_broken_instance()
-    started = app.start("bi")
-    app.host.cancel.run(started.id, "not needed")
-    assert (polled(app, started).status, app.arm.calls) == (Status.CANCELLED, [])
+    opened = app.open("bi")
+    app.host.cancel.run(opened.id, "not needed")
+    assert (polled(app, opened).status, app.arm.calls) == (Status.CANCELLED, [])
