@@ -10,7 +10,6 @@ from azure.data.tables import TableClient
 from shared.domain.remediation import Remediation
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter, _Block
 from shared.storage.bucket_store import BucketStore
-from shared.storage.queues import ShardJob
 from shared.storage.remediation_store import RemediationStore
 from tests.simulation.azure import Topic
 from tests.simulation.queue import Message
@@ -87,8 +86,9 @@ class SimulatedHost:
     """A process, and what the runtime does in it."""
 
     name: str
-    app: Host
     skew: float
+    app: Host = field(init=False)
+    died_at: float | None = None
     is_slow: bool = False
     is_alive: bool = True
     takes_jobs: bool = True
@@ -97,13 +97,6 @@ class SimulatedHost:
     """Requests until it is killed; negative: it is not."""
     jobs: dict[Step, Message] = field(default_factory=dict)
     steps: set[Step] = field(default_factory=set)
-
-
-class NoShards:
-    """Hands over to nobody: one host polls all that is due here."""
-
-    def send(self, job: ShardJob) -> None:
-        raise AssertionError(job)
 
 
 class HostTopic:

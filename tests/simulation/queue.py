@@ -38,7 +38,7 @@ class Consumer(Protocol):
     def take(self, message: Message) -> bool:
         """Begin to work on a message, if there is a host with room; it is told how that ended by `ended`."""
 
-    def give_up(self, message: Message) -> None:
+    def give_up(self, message: Message, delivery: int = 1) -> None:
         """The message has moved to the poison queue."""
 
 

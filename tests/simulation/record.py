@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from itertools import pairwise
 
 from azure.data.tables import TableEntity
@@ -25,6 +26,9 @@ _MAX_OPENING_AGE = 11.0
 """Seconds for which an opening is submitted without being read again (`poll_cache`), and the time of its way."""
 
 
+_MAX_SKEW = timedelta(minutes=5)
+
+
 class Violation(AssertionError):
     """Something that must hold does not."""
 
@@ -32,11 +36,14 @@ class Violation(AssertionError):
 class Record:
     """What has happened, seen from outside."""
 
-    def __init__(self, scheduler: Scheduler, table: MemoryTable, azure: ResourceManager, topic: Topic) -> None:
+    def __init__(
+        self, scheduler: Scheduler, table: MemoryTable, azure: ResourceManager, topic: Topic, timeout: timedelta
+    ) -> None:
         self._scheduler = scheduler
         self._table = table
         self._azure = azure
         self._topic = topic
+        self._operation_timeout = timeout
         self.accepted: set[str] = set()
         """Remediations of signals whose delivery was acknowledged."""
         self.opened: dict[str, float] = {}
@@ -103,6 +110,15 @@ class Record:
             step = self._scheduler.current
             if instance.healed_at is not None and instance.healed_at < (step.began if step else 0):
                 self.violate("a healed instance is never timed out", f"{remediation_id}, {instance}")
+            self._check_time_out(stored_in(_as_read(row)).remediation)
+
+    def _check_time_out(self, remediation: Remediation) -> None:
+        """Only an accepted operation has a time-out; whoever waits for a verdict gives up after many calls."""
+        submitted_at, ended_at = remediation.attempt.submitted_at, remediation.ended_at
+        if submitted_at and ended_at and ended_at - submitted_at > self._operation_timeout - 2 * _MAX_SKEW:
+            return
+        if remediation.deferrals < MAX_DEFERRALS and "no verdict" not in remediation.history[-1].reason:
+            self.violate("waiting is not working", _described(remediation))
 
     def _check_woken(self, remediation_id: str, row: Row | None) -> None:
         """Each row that is not finished names an entry that is there, and is due no later than the remediation."""

@@ -40,6 +40,7 @@ class Schedule:
         writes = random.choice((Gcra(burst=200, rate=10), Gcra(burst=2, rate=1)))
         reads = random.choice((Gcra(burst=250, rate=25), Gcra(burst=2, rate=1)))
         self.world = World(random, settings, Limits(writes, reads))
+        self.world.max_due_per_host = random.choice((2, 10_000))
         for number in range(random.randint(1, 3)):
             skew = random.choice((0.0, random.uniform(-10, 10), random.uniform(-300, 300)))
             self.world.start_host(f"host {number}", skew)
@@ -203,14 +204,22 @@ def _damage(world: World, random: Random) -> Callable[[], None]:
 
 
 def _few_consumers(world: World, random: Random) -> Callable[[], None]:
-    """Hosts carry out one job at a time, and each takes long."""
+    """Hosts carry out one job at a time, each takes long, and many instances fail."""
     world.capacity, world.job_seconds = 1, 10.0
+    _burst(world, random)
 
     def end() -> None:
         world.capacity, world.job_seconds = MAX_RUNNING_JOBS, 0.0
         world.queue.pump()
 
     return end
+
+
+def _no_host(world: World, random: Random) -> Callable[[], None]:
+    """The app is stopped for 40 minutes, longer than the shorter operation time-out."""
+    for host in list(world.hosts):
+        world.kill(host, restart_after=2_400.0)
+    return lambda: None
 
 
 def _burst(world: World, random: Random) -> Callable[[], None]:
@@ -224,6 +233,7 @@ def _burst(world: World, random: Random) -> Callable[[], None]:
 
 _FAULTS: dict[str, Fault] = {
     "hosts are killed": _kills,
+    "no host for 40 minutes": _no_host,
     "another version comes and goes": _redeploy,
     "a slow host": _slow_host,
     "requests stall": _setting(lambda world: world.chances, "stalls", 0.02),

@@ -60,11 +60,13 @@ def test_six_hours_of_conflicts_are_watched_at_a_growing_pace() -> None:
 
 def test_a_table_that_is_away_while_the_queue_works_fails_nothing() -> None:
     world = new_world(skews=(0.0, 0.0))
+    world.job_seconds = 1.0
     break_many(world, 50)
-    world.run(0.05)
+    world.run(0.8)
     world.storage_is_down = True
-    world.run(150)
+    world.run(180)
     world.storage_is_down = False
+    assert world.queue.poisoned
     world.run_until_over(2 * HOURS)
     assert ends(world) == {"Healed": 50}
     assert len(world.azure.calls) == 50

@@ -25,7 +25,6 @@ from tests.simulation.hosts import (
     HostTopic,
     LaterVersion,
     Limits,
-    NoShards,
     SimulatedHost,
     StorageClient,
     storage_parts,
@@ -33,6 +32,7 @@ from tests.simulation.hosts import (
 from tests.simulation.queue import HostQueue, Message, SimulatedQueue
 from tests.simulation.record import Record, Violation
 from tests.simulation.scheduler import Killed, Scheduler, Step, SwitchingLock
+from tests.simulation.sharing import HostShards, SharedShards
 from tests.support.host import Host
 from tests.support.memory_table import MemoryTable
 
@@ -73,7 +73,7 @@ class World:
         self.topic = Topic()
         self.queue = SimulatedQueue(self.scheduler, random)
         self.queue.consumer = self
-        self.record = Record(self.scheduler, self.table, self.azure, self.topic)
+        self.record = Record(self.scheduler, self.table, self.azure, self.topic, settings.operation_timeout)
         self.hosts: list[SimulatedHost] = []
         self.storage_is_down = False
         self.requests = 0
@@ -82,6 +82,8 @@ class World:
         self.job_seconds = 0.0
         """What a sync job takes beside its requests."""
         self.poll_interval = 30.0
+        self.max_due_per_host = 10_000
+        self.shards = SharedShards(self.scheduler, self._wake_for)
         self.two_timers = False
         """Whether the timer runs on two hosts at once, against its nature."""
         self.undelivered = 0
@@ -97,19 +99,21 @@ class World:
         """A fresh process, with nothing in its memory."""
         clock = lambda: self.scheduler.now + timedelta(seconds=skew)  # noqa: E731 # the host's own
         table = StorageClient(self.table, lambda: self._happens(self.chances.lost_answers))
-        app = Host(
+        host = SimulatedHost(name, skew)
+        shards = HostShards(self.shards, host, self._turn_of_queue)
+        host.app = app = Host(
             **storage_parts(self.scheduler, LaterVersion(table) if later else table, self._limits, clock),
             arm=HostArm(self.azure, CircuitBreaker(clock, self.random.random), self._turn),
             jobs=HostQueue(self.queue, self._turn_of_queue),
-            shards=NoShards(),
+            shards=shards,
+            leases=shards,
             topic=HostTopic(self.topic, self._turn),
             settings=self.settings,
             clock=clock,
             jitter=self.random.random(),
-            max_due_per_host=10**9,
+            max_due_per_host=self.max_due_per_host,
         )
         app.poller._next_step.queue_front._lock = cast(Any, SwitchingLock(self.scheduler))
-        host = SimulatedHost(name, app, skew)
         self.hosts.append(host)
         self.queue.pump()
         return host
@@ -118,7 +122,7 @@ class World:
         """The process is gone at once; another takes its place."""
         if not host.is_alive:
             return
-        host.is_alive = False
+        host.is_alive, host.died_at = False, self.scheduler.time
         self.hosts.remove(host)
         self.kills += 1
         for step in list(host.steps):
@@ -173,11 +177,17 @@ class World:
         host.jobs[self._run(host, _job_name(message.text), work, then)] = message
         return True
 
-    def give_up(self, message: Message) -> None:
-        """A message in the poison queue."""
-        if self.hosts:
-            host = self.random.choice(self.hosts)
-            self._run(host, "poison", lambda: host.app.submit.give_up(message.text))
+    def give_up(self, message: Message, delivery: int = 1) -> None:
+        """A message in the poison queue, which is delivered a few times as well."""
+        if not self.hosts or delivery > 5:
+            return
+        host = self.random.choice(self.hosts)
+
+        def then(failure: BaseException | None) -> None:
+            if failure is not None:
+                self.scheduler.after(30, lambda: self.give_up(message, delivery + 1))
+
+        self._run(host, "poison", lambda: host.app.submit.give_up(message.text), then)
 
     # The run.
 
@@ -280,6 +290,16 @@ class World:
             host.is_polling = False
 
         self._run(host, "poll", host.app.poller.run, then)
+
+    def _wake_for(self, message: str) -> None:
+        """A shard is to be polled, says a message that somebody takes soon."""
+
+        def deliver() -> None:
+            if self.hosts:
+                host = self.random.choice(self.hosts)
+                self._run(host, "poll shard", lambda: host.app.poller.run_shard(message))
+
+        self.scheduler.after(self.random.uniform(0.1, 2.0), deliver)
 
     def _soonest(self) -> float:
         """When the first due entry is due, in seconds since the begin."""
