@@ -80,7 +80,7 @@ class Alert:
 
 
 def read_alert(body: object, now: datetime, operation_filter: OperationFilter) -> Alert | Ignored:
-    """Read the body that an action group sends; `now` stands in for an alert that has no time.
+    """Read the body that an action group sends; `now` stands in for a time that it lacks or that lies ahead.
 
     Raises:
         NotAnAlert: it is no alert of Azure Monitor, whatever the schema.
@@ -233,7 +233,7 @@ def _read_ids(
     resources = dict.fromkeys(normalize(resource_id) for resource_id in ids if _RESOURCE_ID.fullmatch(resource_id))
     words = (essentials.get("alertRule"), essentials.get("description"))
     reason = ": ".join(text for text in words if isinstance(text, str) and text) or "Azure Monitor alert"
-    occurred_at = foreign_time(essentials.get("firedDateTime")) or now
+    occurred_at = min(foreign_time(essentials.get("firedDateTime")) or now, now)
     return Alert(one_line(reason), occurred_at, instances, vaults, tuple(resources)[:_MAX_RESOURCES], backup_failed)
 
 

@@ -21,8 +21,8 @@ _MAX_FIELD_NAME_CHARS = 64
 _MAX_OPERATIONS = 20
 _STATE_FIELDS = re.compile(
     "activitystatus(value)?|alertsta(te|tus)|availabilitystate|(last)?backupstatus|(current)?health(state|status)?|"
-    "currentprotectionstate|eventstatus|jobstatus|operationstatus|outcome|protectionsta(te|tus)|result(type)?|stage|"
-    "state|status"
+    "currentprotectionstate|eventstatus|jobstatus|operationstatus|outcome|protection(state|status|statusstatus)|"
+    "result(type)?|stage|state|status"
 )
 """Fields that say how something stands."""
 _WELL = (
@@ -54,12 +54,12 @@ class Verdict:
 
 @lru_cache(maxsize=1024)
 def _folded_name(name: str) -> str:
-    last = name.rpartition(".")[2]
-    return re.sub("[^a-z0-9]", "", re.sub("_[sd]$", "", last.lower()))
+    last = re.sub("^properties_|_[sd]$", "", name.rpartition(".")[2].lower())
+    return re.sub("[^a-z0-9]", "", last)
 
 
 def field_name(name: str) -> str:
-    """A field's name for comparison: without case, punctuation, path, and the suffix of a custom log's column."""
+    """A field's name for comparison: without case, punctuation, path, and what queries add to the names of columns."""
     return _folded_name(name) if len(name) <= _MAX_FIELD_NAME_CHARS else ""
 
 
