@@ -1,6 +1,7 @@
 """The timeline of a heal, read from outside: from log lines, calls to Azure and outcome events."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -155,7 +156,11 @@ class Timeline:
 
 
 def _structured(line: str) -> Json:
-    """The JSON object at the end of a log line, whatever the host wrote in front of it."""
+    """The JSON object at the end of a log line, whatever the host wrote in front of it.
+
+    A time in front is put into it as `at`: it is by this machine's clock, like those of the request log; the app's own
+    is by the clock of storage, which it knows to half a second.
+    """
     start = line.find('{"event"')
     if start < 0:
         return {}
@@ -163,4 +168,7 @@ def _structured(line: str) -> Json:
         entry = json.loads(line[start:])
     except ValueError:
         return {}
-    return entry if isinstance(entry, dict) else {}
+    logged = re.match(r"\[(\d{4}-\d\d-\d\dT[\d:.]+Z)\]", line)
+    if not isinstance(entry, dict):
+        return {}
+    return {**entry, "at": logged[1]} if logged else entry

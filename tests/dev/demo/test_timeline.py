@@ -27,7 +27,7 @@ def transition(to: str, second: float, instance: str = INSTANCE) -> Json:
 
 
 def line(entry: Json) -> str:
-    return f"[{at(0)}] INFO backup_autoheal: {json.dumps(entry)}"
+    return f"[{entry['at']}] INFO backup_autoheal: {json.dumps({**entry, 'at': at(59)})}"
 
 
 def call(kind: str, second: float, status: int | None = 200) -> Json:
