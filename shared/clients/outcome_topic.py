@@ -1,4 +1,4 @@
-"""Client of the Event Grid topic for outcomes: one CloudEvent for each remediation that ended."""
+"""Client of the Event Grid topic: CloudEvents for remediations that ended and instances that need a person."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,12 @@ from azure.core.messaging import CloudEvent
 from azure.core.pipeline import PipelineResponse
 from azure.eventgrid import EventGridPublisherClient
 
+from shared.domain.attention import is_unannounced
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import Document, shown_document
 from shared.logs import describe_exception
 
+ATTENTION_NEEDED = "BackupAutoheal.Instance.AttentionNeeded"
 _SOURCE = "/backup-autoheal"
 _CLIENT_OPTIONS: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
 """Seconds. No retries of the client's own: an outcome stays due until it is delivered, and no poll run waits for it."""
@@ -36,14 +38,14 @@ class OutcomeTopic:
         """Publish to the topic's endpoint; the identity needs the role "EventGrid Data Sender"."""
         self._client = EventGridPublisherClient(endpoint, credential)
 
-    def publish(self, ended: Sequence[Remediation]) -> None:
-        """Announce how these remediations ended, in one call.
+    def publish(self, news: Sequence[Remediation]) -> None:
+        """Announce how these remediations ended, and whose instances need a person, in one call.
 
         Raises:
             PublishFailed: the topic did not take them.
         """
         try:
-            events = [outcome_event(remediation) for remediation in ended]
+            events = [event for remediation in news for event in events_of(remediation)]
             self._client.send(events, **_CLIENT_OPTIONS, raw_response_hook=_refuse_page)
         except HttpResponseError as refusal:
             in_parts = refusal.status_code in _EVENT_STATUSES
@@ -57,6 +59,26 @@ def _refuse_page(response: PipelineResponse[Any, Any]) -> None:
     answer = response.http_response
     if answer.status_code == 200 and answer.body().strip():
         raise ServiceResponseError("200 with a body: not an answer of the topic")
+
+
+def events_of(remediation: Remediation) -> list[CloudEvent[Document]]:
+    """What there is to announce about it: that its instance needs a person, its end, or both."""
+    news = [attention_event(remediation)] if is_unannounced(remediation) else []
+    return [*news, outcome_event(remediation)] if remediation.status.is_terminal else news
+
+
+def attention_event(remediation: Remediation) -> CloudEvent[Document]:
+    """The event that an instance needs a person; its id is derived from that of the remediation in which it began."""
+    attention = remediation.attention
+    return CloudEvent(
+        source=_SOURCE,
+        type=ATTENTION_NEEDED,
+        id=f"{remediation.id}-attention",
+        subject=str(remediation.instance),
+        time=attention.since if attention else None,
+        data=shown_document(remediation),
+        datacontenttype="application/json",
+    )
 
 
 def outcome_event(remediation: Remediation) -> CloudEvent[Document]:

@@ -1,6 +1,6 @@
 """The filter of the remediation list, and the pages of its result. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -87,20 +87,24 @@ def read_filter(query: Mapping[str, str]) -> ListFilter:
     return list_filter
 
 
-def select(summaries: Sequence[Summary], list_filter: ListFilter) -> ListPage:
-    """The page that the filter asks for, of these remediations, which come newest first."""
-    matching = _matching(summaries, list_filter)
+def select(
+    summaries: Sequence[Summary], list_filter: ListFilter, in_scope: Callable[[str], bool] = lambda _: True
+) -> ListPage:
+    """The page that the filter asks for, of these remediations, newest first as given; `in_scope` as for the count."""
+    matching = _matching(summaries, list_filter, in_scope)
     # Ids count down with time: what is older has a greater one. A place that was removed meanwhile is still a place.
     offset = sum(summary.id <= list_filter.after for summary in matching) if list_filter.after else 0
     return ListPage(matching[offset : offset + PAGE_SIZE], offset, len(matching))
 
 
-def _matching(summaries: Sequence[Summary], list_filter: ListFilter) -> Sequence[Summary]:
+def _matching(
+    summaries: Sequence[Summary], list_filter: ListFilter, in_scope: Callable[[str], bool]
+) -> Sequence[Summary]:
     matching = summaries
     if list_filter.status == ACTIVE:
         matching = [summary for summary in matching if not summary.status.is_terminal]
     elif list_filter.status == NEEDS_ATTENTION:
-        matching = needs_attention(matching)
+        matching = needs_attention(matching, in_scope)
     elif list_filter.status in tuple(Resolution):
         matching = [summary for summary in matching if summary.resolution == list_filter.status]
     elif list_filter.status:

@@ -111,7 +111,7 @@ class Dashboard:
             form_error: why it was rejected: a sentence, and the details.
         """
         summaries = self.reader().summaries(context.now - timedelta(days=self.settings.retention_days))
-        statistics = count_statistics(summaries, context.now)
+        statistics = count_statistics(summaries, context.now, self._in_scope)
         values = {
             "statistics": statistics,
             "outcome_bars": charts.outcome_bars(statistics.days),
@@ -119,11 +119,14 @@ class Dashboard:
             "summary_count": len(summaries),
             "is_truncated": len(summaries) >= MAX_SUMMARIES,
             "list_filter": list_filter,
-            "list_page": select(summaries, list_filter),
+            "list_page": select(summaries, list_filter, self._in_scope),
             "form_values": form_values or {},
             "form_error": form_error,
         }
         return _render(context, status, "overview.html", values)
+
+    def _in_scope(self, instance: str) -> bool:
+        return self.settings.policy().out_of_scope(instance) is None
 
     def _remediation(self, context: RequestContext) -> func.HttpResponse:
         remediation = self._load(context.query["id"])

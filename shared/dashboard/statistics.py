@@ -1,7 +1,7 @@
 """The page's tiles and charts in numbers, counted from summaries. Pure; days are days in UTC."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
@@ -13,9 +13,6 @@ DAYS = 14
 """Length of the charts and of most statistics, today included."""
 OUTCOMES = tuple(status for status in Status if status.is_terminal and not status.ends_recovery)
 """Of heals, in the order in which they are stacked."""
-UNHEALED = frozenset(status for status in OUTCOMES if status.is_result) - {Status.HEALED}
-ATTENTION = UNHEALED | {Status.NOT_RECOVERED}
-"""After these an operator has to act. After `Cancelled` one has, and what ended `WouldHeal` was only observed."""
 _TIME_RANGES = (
     (timedelta(minutes=1), "< 1 min"),
     (timedelta(minutes=5), "1\N{EN DASH}5 min"),
@@ -56,8 +53,9 @@ class Statistics:
     healed_today: int
     ended_today: int
     healed: int
-    healed_or_failed: int
-    """All that ended, without those that were cancelled or only observed."""
+    healed_instances: int
+    instances: int
+    """Those whose latest end, cancelled and observed ones aside, was a heal or needs a person."""
     would_heal: int
     """Those that were only observed."""
     median_time_to_heal: timedelta | None
@@ -71,11 +69,13 @@ class Statistics:
     @property
     def success_rate(self) -> float | None:
         """0 to 1; None where nothing healed or failed."""
-        return self.healed / self.healed_or_failed if self.healed_or_failed else None
+        return self.healed_instances / self.instances if self.instances else None
 
 
-def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
-    """Count these remediations, which come newest first."""
+def count_statistics(
+    summaries: Sequence[Summary], now: datetime, in_scope: Callable[[str], bool] = lambda _: True
+) -> Statistics:
+    """Count these remediations, which come newest first; `in_scope` says whether an instance may need attention."""
     today = now.date()
     active: Counter[Status] = Counter()
     ended: dict[date, Counter[Status]] = {today - timedelta(days=age): Counter() for age in reversed(range(DAYS))}
@@ -88,34 +88,45 @@ def count_statistics(summaries: Sequence[Summary], now: datetime) -> Statistics:
             if summary.status.is_healed and summary.resolution is not Resolution.NOTHING_TO_REPAIR:
                 heal_times.append(summary.ended_at - summary.opened_at)
     total = sum(ended.values(), Counter())
+    results = _latest_results(summaries, ended)
     return Statistics(
         active=active.total(),
         waiting_to_retry=active[Status.WAITING_TO_RETRY],
         healed_today=ended[today][Status.HEALED],
         ended_today=ended[today].total(),
         healed=total[Status.HEALED],
-        healed_or_failed=sum(count for status, count in total.items() if status.is_result),
+        healed_instances=sum(each.status.is_healed for each in results),
+        instances=len(results),
         would_heal=total[Status.WOULD_HEAL],
         median_time_to_heal=timedelta(seconds=median(t.total_seconds() for t in heal_times)) if heal_times else None,
-        needing_attention=len(needs_attention(summaries)),
+        needing_attention=len(needs_attention(summaries, in_scope)),
         days=tuple(Day(day, outcomes) for day, outcomes in ended.items()),
         times_to_heal=_times_to_heal(heal_times),
     )
 
 
-def needs_attention(summaries: Iterable[Summary]) -> list[Summary]:
-    """The remediations, newest first as given, that are the latest of their instance and ended in `ATTENTION`.
+def needs_attention(summaries: Iterable[Summary], in_scope: Callable[[str], bool] = lambda _: True) -> list[Summary]:
+    """The remediations, newest first as given, that are the latest of an instance that needs a person.
 
-    An instance that was healed or taken up again since then needs no attention.
+    Args:
+        in_scope: whether the app is to heal the instance with this ARM id; nobody is asked to mend another.
     """
+    return [each for each in _latest(summaries) if each.attention_since is not None and in_scope(each.instance)]
+
+
+def _latest(summaries: Iterable[Summary]) -> Iterator[Summary]:
+    """The first of each instance."""
     seen: set[str] = set()
-    unhealed = []
     for summary in summaries:
-        instance = summary.instance.lower()
-        if instance not in seen and summary.status in ATTENTION:
-            unhealed.append(summary)
-        seen.add(instance)
-    return unhealed
+        if (instance := summary.instance.lower()) not in seen:
+            seen.add(instance)
+            yield summary
+
+
+def _latest_results(summaries: Iterable[Summary], days: Collection[date]) -> list[Summary]:
+    """How each instance stood at its latest end of these days; what ended unhealed and needs nobody is no result."""
+    ended = (each for each in summaries if each.ended_at and each.ended_at.date() in days and each.status.is_result)
+    return [each for each in _latest(ended) if each.status.is_healed or each.attention_since is not None]
 
 
 def _times_to_heal(heal_times: Iterable[timedelta]) -> tuple[TimeToHeal, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.domain.arm_results import ArmError
+from shared.domain.attention import Attention
 from shared.domain.remediation import Attempt, Remediation, Transition
 from shared.domain.remediation_json import to_json
 
@@ -76,11 +77,19 @@ def _cut(remediation: Remediation, limits: _Limits) -> Remediation:
         protection_state=text(remediation.protection_state),
         protection_state_before=text(remediation.protection_state_before),
         error=_cut_error(remediation.error, limits.error),
+        attention=_cut_attention(remediation.attention, limits),
         # The first attempt says which sync was asked for.
         attempts=tuple(_cut_attempt(each, limits) for each in _first_and_newest(remediation.attempts, limits.attempts)),
         history=tuple(_cut_transition(each, limits) for each in _first_and_newest(remediation.history, limits.history)),
         unknown=remediation.unknown if limits.keeps_unknown else {},
     )
+
+
+def _cut_attention(attention: Attention | None, limits: _Limits) -> Attention | None:
+    if attention is None:
+        return None
+    unknown = attention.unknown if limits.keeps_unknown else {}
+    return replace(attention, reason=_texts(limits.text)(attention.reason), unknown=unknown)
 
 
 def _cut_attempt(attempt: Attempt, limits: _Limits) -> Attempt:

@@ -40,6 +40,10 @@ class ErrorClass(StrEnum):
     """By the next backup: a job failed, and a sync repeats no job."""
 
 
+NEEDING_PERSON = frozenset({ErrorClass.PERSON, ErrorClass.NEVER})
+"""Classes of errors that stay until somebody does something."""
+
+
 class Remedy(StrEnum):
     """What one command of Azure's CLI can repair."""
 

@@ -15,12 +15,11 @@ from shared.domain.error_codes import ErrorClass
 from shared.domain.protection_state import INTENDED, VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import REQUEST, SyncType
-from shared.domain.steps import end, end_attempt
+from shared.domain.steps import NOT_FOUND, end, end_attempt, end_refused
 
 ClassOf = Callable[[ArmError | None], ErrorClass | None]
 _MAX_DEFERRALS = 3
 """Calls without a verdict, after which the sync is called without the read: the app may lack the right to read."""
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def makes_sync_useless(remediation: Remediation, result: InstanceRead | Refused,
     """
     match result:
         case Refused(status):
-            return status == _NOT_FOUND
+            return status == NOT_FOUND
         case InstanceRead(state, error):
             if remediation.source == REQUEST or remediation.attempt.sync_type is SyncType.FORCE_RESYNC:
                 return False
@@ -67,7 +66,7 @@ def end_without_sync(remediation: Remediation, found: NoSync) -> Remediation:
     ended, now = end_attempt(remediation, found.now), found.now
     match found.result:
         case Refused(status, error):
-            return end(ended, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
+            return end_refused(ended, status, now, f"ARM refused to show the instance with {status}", error)
         case InstanceRead(state, error):
             read = replace(ended, protection_state=state)
             if state == VALID:

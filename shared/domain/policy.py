@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from shared.domain.error_codes import ErrorClass, ErrorCodes
+from shared.domain.error_codes import NEEDING_PERSON, ErrorClass, ErrorCodes
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
-from shared.domain.resource_ids import BackupInstanceId, fold
+from shared.domain.resource_ids import fold
 from shared.domain.signal import SWEEP, Signal, SyncType
 
 _DAY = timedelta(hours=24)
@@ -37,7 +37,8 @@ class Drop:
     """Do nothing."""
 
     code: str
-    """`OutOfScope`, `LateDuplicate`, `CoolingDown`, `CancelledToday`, `RejectedToday` or `DailyCapReached`."""
+    """`OutOfScope`, `LateDuplicate`, `CoolingDown`, `CancelledToday`, `RejectedToday`, `NeedsAttention` or
+    `DailyCapReached`."""
     reason: str
 
 
@@ -70,7 +71,7 @@ class Policy:
             latest: the instance's latest remediation; None if it never had one, or it cannot be read.
             recent: when the instance's latest remediations were opened.
         """
-        out_of_scope = self._out_of_scope(signal.instance)
+        out_of_scope = self.out_of_scope(str(signal.instance))
         if out_of_scope:
             return Drop("OutOfScope", out_of_scope)
         if latest is not None:
@@ -92,6 +93,9 @@ class Policy:
                 return Drop("CancelledToday", f"an operator cancelled remediation {latest.id} less than a day ago")
             if signal.source == SWEEP and self._is_rejected_for_its_code(latest) and since < _DAY:
                 return Drop("RejectedToday", f"less than a day ago remediation {latest.id} met what no sync mends")
+            if signal.source == SWEEP and since < (wait := self._wait_for_person(latest)):
+                rest = timedelta(seconds=round((wait - since).total_seconds()))
+                return Drop("NeedsAttention", f"a person must mend what remediation {latest.id} met; again in {rest}")
         if sum(now - opened < _DAY for opened in recent) >= self.daily_cap:
             return Drop("DailyCapReached", f"{self.daily_cap} remediations within 24 hours")
         return Open()
@@ -120,8 +124,15 @@ class Policy:
         is_never = self.error_codes.class_of(latest.error) is ErrorClass.NEVER
         return latest.status is Status.REJECTED and is_never
 
-    def _out_of_scope(self, instance: BackupInstanceId) -> str | None:
-        path = fold(str(instance))
+    def _wait_for_person(self, latest: Remediation) -> timedelta:
+        """How long a sweep leaves alone what a person must mend: as long again as it has been so, up to a day."""
+        if latest.attention is None or self.error_codes.class_of(latest.error) not in NEEDING_PERSON:
+            return timedelta()
+        return min((latest.ended_at or latest.attention.since) - latest.attention.since, _DAY)
+
+    def out_of_scope(self, instance: str) -> str | None:
+        """Why the instance with this ARM id is none of the app's; None if it is."""
+        path = fold(instance)
         if self.include and not any(fnmatchcase(path, glob) for glob in self.include):
             return "no glob of INCLUDE matches the instance"
         for glob in self.exclude:

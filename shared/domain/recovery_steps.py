@@ -23,6 +23,7 @@ from shared.domain.arm_results import (
     SyncConflict,
     TransientFailure,
 )
+from shared.domain.attention import without_attention
 from shared.domain.back_off import call_delay
 from shared.domain.backup_results import (
     BackupAccepted,
@@ -39,7 +40,7 @@ from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, MAX_DEFERRALS
-from shared.domain.steps import end_recovery
+from shared.domain.steps import NOT_FOUND, end_recovery
 
 DEFAULT_TIMEOUT = timedelta(hours=48)
 """Where neither the setting nor the policy says how long a recovery point is waited for."""
@@ -129,7 +130,7 @@ def on_schedule(
             )
             return replace(facts, due_at=at.now, slot_at=None, deferrals=0, error=None)
         case Refused(status, error):
-            return _give_up(remediation, f"ARM refused to show the instance's policy with {status}", error, at.now)
+            return _refused(remediation, "instance's policy", status, error, at.now)
         case TransientFailure():
             return _ask_again(remediation, result, at)
 
@@ -153,7 +154,7 @@ def on_points(remediation: Remediation, result: PointsResult, at: RecoveryMoment
             due_at = now if needs_backup(recovery_of(looked), now) else _next_look(remediation, now)
             return replace(looked, due_at=due_at, slot_at=None, deferrals=0, error=None)
         case Refused(status, error):
-            return _give_up(remediation, f"ARM refused to show the recovery points with {status}", error, now)
+            return _refused(remediation, "recovery points", status, error, now)
         case TransientFailure():
             return _ask_again(remediation, result, at)
 
@@ -233,6 +234,12 @@ def _recovered(looked: Remediation, point: RecoveryPoint, now: datetime) -> Reme
 
 def _give_up(remediation: Remediation, reason: str, error: ArmError | None, now: datetime) -> Remediation:
     return replace(end_recovery(remediation, Status.NOT_RECOVERED, now, reason), error=error)
+
+
+def _refused(remediation: Remediation, what: str, status: int, error: ArmError, now: datetime) -> Remediation:
+    """What is not there needs nobody: the instance was deleted."""
+    ended = _give_up(remediation, f"ARM refused to show the {what} with {status}", error, now)
+    return without_attention(ended) if status == NOT_FOUND else ended
 
 
 def _ask_again(remediation: Remediation, failure: TransientFailure, at: RecoveryMoment) -> Remediation:

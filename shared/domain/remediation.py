@@ -15,6 +15,7 @@ from msgspec import Meta, Struct, field
 from shared.clock import from_millis, to_millis
 from shared.domain.arm_error import MAX_ADVICE, MAX_ADVICE_CHARS
 from shared.domain.arm_results import ArmError, OperationUrls
+from shared.domain.attention import Attention
 from shared.domain.document_fields import UNKNOWN, Time, UnknownFields
 from shared.domain.recovery import Recovery
 from shared.domain.resource_ids import BackupInstanceId
@@ -80,6 +81,11 @@ class Status(StrEnum):
         return self in _HEALED
 
     @property
+    def is_unhealed(self) -> bool:
+        """Whether it ended without what it was for, so that a person has to act, unless nobody wants it any more."""
+        return self in _UNHEALED
+
+    @property
     def ends_recovery(self) -> bool:
         """Whether it is the outcome of a recovery, which is announced after that of the heal."""
         return self in (Status.RECOVERED, Status.NOT_RECOVERED)
@@ -100,6 +106,7 @@ class Resolution(StrEnum):
 
 
 _HEALING = frozenset({Status.QUEUED, Status.RUNNING, Status.VERIFYING, Status.WAITING_TO_RETRY})
+_UNHEALED = frozenset({Status.UNHEALTHY, Status.FAILED, Status.REJECTED, Status.TIMED_OUT, Status.NOT_RECOVERED})
 _HEALED = frozenset({Status.HEALED, Status.RECOVERING, Status.RECOVERED, Status.NOT_RECOVERED})
 
 
@@ -163,7 +170,8 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     signals: Annotated[int, Meta(ge=1, description="How many signals came for it.")]
     opened_at: Time
     not_before: Annotated[
-        Time | None, Meta(description="While it is queued: from when on its sync call may be made.")
+        Time | None,
+        Meta(description="While it is queued or waits to retry: from when on its next sync call may be made."),
     ] = None
     due_at: Annotated[Time | None, Meta(description="When it is polled next; null once all is done.")] = None
     ended_at: Time | None = None
@@ -192,6 +200,10 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     recovery: Annotated[
         Recovery | None,
         Meta(description="The way to a recovery point newer than the failure; null if `RECOVERY` is off."),
+    ] = None
+    attention: Annotated[
+        Attention | None,
+        Meta(description="Why the instance needs a person, also from earlier remediations; null if it needs nobody."),
     ] = None
     attempts: Annotated[tuple[Attempt, ...], Meta(min_length=1)]
     history: Annotated[tuple[Transition, ...], Meta(min_length=1)]

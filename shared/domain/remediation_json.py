@@ -12,15 +12,16 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from shared.domain.arm_error import with_advice
+from shared.domain.attention import Attention
 from shared.domain.document_fields import UNKNOWN
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.remediation import Attempt, Remediation, Transition
 from shared.domain.resource_ids import BackupInstanceId
 
 Document = dict[str, Any]
-Struct = Remediation | Attempt | Transition | Recovery | BackupRun
+Struct = Remediation | Attempt | Transition | Recovery | BackupRun | Attention
 Part = TypeVar("Part", bound=Struct)
-_KINDS: tuple[type, ...] = (Remediation, Attempt, Transition, Recovery, BackupRun)
+_KINDS: tuple[type, ...] = (Remediation, Attempt, Transition, Recovery, BackupRun, Attention)
 _NAMES = {kind: {field.name: field.encode_name for field in msgspec.structs.fields(kind)} for kind in _KINDS}
 _TIME_FIELDS = {
     kind: [name for name, hint in get_type_hints(kind).items() if hint in (datetime, datetime | None)]
@@ -71,6 +72,7 @@ def from_json(text: str) -> Remediation:
         return msgspec.structs.replace(
             _with_unknown_fields(remediation, document),
             recovery=_read_recovery(remediation.recovery, document),
+            attention=_read_attention(remediation.attention, document),
             attempts=tuple(map(_with_unknown_fields, remediation.attempts, document["attempts"])),
             history=tuple(map(_with_unknown_fields, remediation.history, document["history"])),
         )
@@ -87,6 +89,8 @@ def _parts(document: Document) -> Iterator[tuple[type, Document]]:
         yield Recovery, recovery
         if backup := recovery["backup"]:
             yield BackupRun, backup
+    if attention := document["attention"]:
+        yield Attention, attention
 
 
 def _read_recovery(recovery: Recovery | None, document: Mapping[str, Any]) -> Recovery | None:
@@ -95,6 +99,10 @@ def _read_recovery(recovery: Recovery | None, document: Mapping[str, Any]) -> Re
     found = document["recovery"]
     backup = _with_unknown_fields(recovery.backup, found["backup"]) if recovery.backup else None
     return msgspec.structs.replace(_with_unknown_fields(recovery, found), backup=backup)
+
+
+def _read_attention(attention: Attention | None, document: Mapping[str, Any]) -> Attention | None:
+    return _with_unknown_fields(attention, document["attention"]) if attention else None
 
 
 def _finish(kind: type, part: Document) -> None:
@@ -118,8 +126,8 @@ def _check(remediation: Remediation) -> None:
         ValueError: it does not hold.
     """
     recovery = remediation.recovery
-    backup = recovery.backup if recovery else None
-    parts: tuple[Struct | None, ...] = (remediation, *remediation.attempts, *remediation.history, recovery, backup)
+    others = (recovery, recovery.backup if recovery else None, remediation.attention)
+    parts: tuple[Struct | None, ...] = (remediation, *remediation.attempts, *remediation.history, *others)
     for part in filter(None, parts):
         for name in _TIME_FIELDS[type(part)]:
             time = getattr(part, name)

@@ -15,15 +15,27 @@ from msgspec.structs import replace
 
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
+from shared.domain.attention import Attention, announced, is_unannounced, with_attention
 from shared.domain.back_off import MAX_PUBLISH_BACK_OFF, back_off, call_delay
-from shared.domain.error_codes import ErrorClass
+from shared.domain.error_codes import NEEDING_PERSON, ErrorClass
 from shared.domain.first_read import ClassOf, NoSync, end_without_sync, with_state_before
 from shared.domain.protection_state import CHANGING, INTENDED, VALID
 from shared.domain.recovery import Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Attempt, Remediation, Status, Transition, new_id
 from shared.domain.signal import Signal, SyncType
-from shared.domain.steps import begin_recovery, change_attempt, end, end_attempt, end_recovery, move, retry_or_end
+from shared.domain.steps import (
+    NOT_FOUND,
+    begin_recovery,
+    change_attempt,
+    end,
+    end_attempt,
+    end_recovery,
+    end_refused,
+    move,
+    retry_or_end,
+    wait_for_retry,
+)
 
 JOB_TIMEOUT = timedelta(seconds=60)
 """How long a sync job may stay unanswered before somebody looks after it."""
@@ -39,7 +51,7 @@ _MAX_JOB_WAIT = timedelta(hours=1)
 """Between two looks at a sync job that waits in a long queue."""
 _MIN_DEFERRALS_BESIDE = 3
 """Polls in a row without a verdict, after which the instance is read beside the operation."""
-_PERMANENT = frozenset({400, 404, 405, 422})
+_PERMANENT = frozenset({400, NOT_FOUND, 405, 422})
 """Refusals that the same call will meet again. Of the others, 401 and 403 pass once a new role assignment acts."""
 
 
@@ -86,11 +98,18 @@ SubmitResult = SyncResponse | SlotAhead | NoSync
 
 
 def open_remediation(
-    signal: Signal, sync_type: SyncType, now: datetime, recovery_mode: RecoveryMode = RecoveryMode.OFF
+    signal: Signal,
+    sync_type: SyncType,
+    now: datetime,
+    recovery_mode: RecoveryMode = RecoveryMode.OFF,
+    attention: Attention | None = None,
 ) -> Remediation:
     """The remediation that an accepted signal begins.
 
     Its first sync job is to be queued; where the signal has a sweep slot, invisible until then.
+
+    Args:
+        attention: that of the instance's latest remediation: a new one begins, and nothing is mended yet.
     """
     begins = max(now, signal.not_before or now)
     recovery = None
@@ -108,6 +127,7 @@ def open_remediation(
         not_before=begins,
         due_at=begins + JOB_TIMEOUT,
         recovery=recovery,
+        attention=attention,
         protection_state_before=signal.protection_state,
         latest_recovery_point_before=signal.latest_recovery_point,
         attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
@@ -247,8 +267,8 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
             refused = end_attempt(remediation, now, submitted_at=now, error=error)
             reason = f"ARM refused the sync call with {status}"
             if status in _PERMANENT:
-                return end(refused, Status.REJECTED, now, reason, error)
-            return retry_or_end(refused, Status.REJECTED, at.now, at.retry_in, reason, error)
+                return end_refused(refused, status, now, reason, error)
+            return _retry_or_end(refused, Status.REJECTED, at, at.retry_in, reason, error)
         case arm_results.SyncConflict(error, retry_after):
             reason = "another operation runs on the instance: asking the instance"
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
@@ -329,7 +349,7 @@ def on_instance_read_beside(remediation: Remediation, result: arm_results.Instan
             return _time_out(read, error, now) if at.is_expired else read
         case arm_results.Refused(status, error):
             reason = f"ARM refused to show the instance with {status}"
-            return end(end_attempt(remediation, now), Status.REJECTED, now, reason, error)
+            return end_refused(end_attempt(remediation, now), status, now, reason, error)
         case arm_results.TransientFailure():
             return remediation
 
@@ -343,7 +363,7 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
             if state in CHANGING:
                 return _time_out(read, error, now) if at.is_expired else _watch_change(read, at)
             if read.attempt.withheld_at is not None:
-                return _end_observed(read, error, now)
+                return _end_observed(read, error, at)
             if state == VALID:
                 return end(read, Status.HEALED, now, f"the instance is {state}", None)
             if state in INTENDED:
@@ -357,7 +377,7 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
             failed = change_attempt(read, error=error)
             return _after_failure(failed, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
         case arm_results.Refused(status, error):
-            return end(remediation, Status.REJECTED, now, f"ARM refused to show the instance with {status}", error)
+            return end_refused(remediation, status, now, f"ARM refused to show the instance with {status}", error)
         case arm_results.TransientFailure():
             return _ask_again(remediation, result, at)
 
@@ -372,13 +392,18 @@ def is_expired(remediation: Remediation, timeout: timedelta, now: datetime) -> b
 def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
     """An operator ends it; an operation that runs goes on in Azure, unwatched. A heal that was, stays one."""
     if remediation.status is Status.RECOVERING:
-        return end_recovery(remediation, Status.NOT_RECOVERED, now, reason)
+        # Nobody is to be called for what an operator has just decided.
+        stopped = end_recovery(remediation, Status.NOT_RECOVERED, now, reason)
+        return replace(stopped, attention=remediation.attention)
     ended = end_attempt(remediation, remediation.attempt.ended_at or now)
     return end(ended, Status.CANCELLED, now, reason, remediation.error)
 
 
 def on_published(remediation: Remediation, now: datetime) -> Remediation:
-    """The outcome was delivered: nothing is left to do, or the recovery begins."""
+    """The events were delivered: the next attempt is waited for, nothing is left to do, or the recovery begins."""
+    remediation = announced(remediation, now)
+    if not remediation.status.is_terminal:
+        return wait_for_retry(replace(remediation, deferrals=0))
     recovery = remediation.recovery
     if recovery is not None and remediation.status.ends_recovery:
         return replace(remediation, recovery=replace(recovery, published_at=now), due_at=None)
@@ -386,15 +411,28 @@ def on_published(remediation: Remediation, now: datetime) -> Remediation:
 
 
 def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) -> Remediation:
-    """The outcome could not be delivered; try again after a back-off."""
-    delay = back_off(remediation.deferrals, jitter, MAX_PUBLISH_BACK_OFF)
-    return replace(remediation, due_at=now + delay, deferrals=remediation.deferrals + 1)
+    """The events could not be delivered; try again after a back-off, or with what follows the next attempt."""
+    due_at = now + back_off(remediation.deferrals, jitter, MAX_PUBLISH_BACK_OFF)
+    if remediation.status is Status.WAITING_TO_RETRY and remediation.not_before:
+        due_at = min(due_at, remediation.not_before)
+    return replace(remediation, due_at=due_at, deferrals=remediation.deferrals + 1)
+
+
+def has_news(remediation: Remediation) -> bool:
+    """Whether its due time is that of an announcement: of its end, or that its instance needs a person."""
+    waits = remediation.status is Status.WAITING_TO_RETRY and is_unannounced(remediation)
+    return remediation.status.is_terminal or waits
+
+
+def may_retry(remediation: Remediation, now: datetime) -> bool:
+    """Whether the wait for the next attempt is over; an announcement may be due before that."""
+    return remediation.not_before is None or remediation.not_before <= now
 
 
 def skip_announcement(remediation: Remediation) -> Remediation:
-    """Without a topic nothing is left to do once it has ended, or the recovery begins."""
+    """Without a topic nothing is left to do once it has ended, or the recovery begins; no news is waited for."""
     if not remediation.status.is_terminal:
-        return remediation
+        return wait_for_retry(remediation) if has_news(remediation) else remediation
     return begin_recovery(replace(remediation, due_at=None), remediation.ended_at or remediation.opened_at)
 
 
@@ -419,17 +457,32 @@ def _after_failure(
         case ErrorClass.JOB:
             return end(remediation, status, at.now, f"{reason}, with the error of a backup job", error)
         case ErrorClass.TRANSIENT:
-            return retry_or_end(remediation, status, at.now, at.early_retry_in, reason, error)
+            return _retry_or_end(remediation, status, at, at.early_retry_in, reason, error)
         case _:
-            return retry_or_end(remediation, status, at.now, at.retry_in, reason, error)
+            return _retry_or_end(remediation, status, at, at.retry_in, reason, error)
 
 
-def _end_observed(read: Remediation, error: ArmError | None, now: datetime) -> Remediation:
+def _retry_or_end(
+    remediation: Remediation,
+    status: Status,
+    at: Moment,
+    retry_in: timedelta | None,
+    reason: str,
+    error: ArmError | None,
+) -> Remediation:
+    needs_person = at.class_of(error) in NEEDING_PERSON
+    return retry_or_end(remediation, status, at.now, retry_in, reason, error, needs_person)
+
+
+def _end_observed(read: Remediation, error: ArmError | None, at: Moment) -> Remediation:
     """The sync was withheld, and the instance read: end with the sync that would have been made, if it had any use."""
+    now = at.now
     seen, sync_type = f"the instance is {read.protection_state}", read.attempt.sync_type
     if read.protection_state == VALID and sync_type is SyncType.DEFAULT:
         return end(read, Status.HEALED, now, f"{seen}: nothing to heal", None)
-    return end(read, Status.WOULD_HEAL, now, f"{seen}: a {sync_type} sync would have been made", error)
+    ended = end(read, Status.WOULD_HEAL, now, f"{seen}: a {sync_type} sync would have been made", error)
+    needs_person = read.protection_state not in INTENDED and at.class_of(error) in NEEDING_PERSON
+    return with_attention(ended, now, seen) if needs_person else ended
 
 
 def _time_out(remediation: Remediation, error: ArmError | None, now: datetime) -> Remediation:

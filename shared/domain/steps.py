@@ -6,9 +6,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.domain.arm_results import ArmError
-from shared.domain.protection_state import VALID
+from shared.domain.attention import is_unannounced, with_attention, without_attention
+from shared.domain.protection_state import INTENDED, VALID
 from shared.domain.remediation import Remediation, Resolution, Status, Transition
 
+NOT_FOUND = 404
 MAX_HISTORY = 100
 """Transitions kept; a transition that repeats is kept once, with how often it happened."""
 
@@ -48,19 +50,45 @@ def retry_or_end(
     retry_in: timedelta | None,
     reason: str,
     error: ArmError | None,
+    needs_person: bool,
 ) -> Remediation:
-    """The attempt has failed: wait for the next one, or end with this status if it was the last."""
+    """The attempt has failed: wait for the next one, or end with this status if it was the last.
+
+    Args:
+        needs_person: whether the error is one that stays until somebody does something.
+    """
     if retry_in is None:
         return end(remediation, status, now, reason, error)
-    reason = f"{reason}; next attempt in {retry_in}"
-    waiting = move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=now + retry_in)
-    return replace(waiting, error=error)
+    later = f"{reason}; next attempt in {retry_in}"
+    moved = move(remediation, Status.WAITING_TO_RETRY, now, later, due_at=now + retry_in)
+    waiting = replace(moved, error=error, not_before=now + retry_in)
+    if needs_person:
+        waiting = with_attention(waiting, now, f"{reason}, with an error that a person must mend")
+    return replace(waiting, due_at=now) if is_unannounced(waiting) else waiting
+
+
+def wait_for_retry(waiting: Remediation) -> Remediation:
+    """Nothing is left to be announced before the next attempt."""
+    return replace(waiting, due_at=waiting.not_before or waiting.due_at)
 
 
 def end(remediation: Remediation, status: Status, now: datetime, reason: str, error: ArmError | None) -> Remediation:
-    """It ends, and is due at once: the outcome is to be announced."""
+    """It ends, and is due at once: the outcome is to be announced.
+
+    An instance that was not healed needs a person, unless somebody wants it as it is.
+    """
     ended = replace(move(remediation, status, now, reason, due_at=now), error=error, ended_at=now)
-    return replace(ended, resolution=_resolution(ended)) if status is Status.HEALED else ended
+    if status is Status.HEALED:
+        return without_attention(replace(ended, resolution=_resolution(ended)))
+    if ended.protection_state in INTENDED and status in (Status.UNHEALTHY, Status.WOULD_HEAL):
+        return without_attention(ended)
+    return with_attention(ended, now, reason) if status.is_unhealed else ended
+
+
+def end_refused(remediation: Remediation, code: int, now: datetime, reason: str, error: ArmError) -> Remediation:
+    """ARM's refusal with this HTTP status ends it. What is not there needs nobody: it was deleted, or never there."""
+    ended = end(remediation, Status.REJECTED, now, reason, error)
+    return without_attention(ended) if code == NOT_FOUND else ended
 
 
 def _resolution(healed: Remediation) -> Resolution | None:
@@ -73,7 +101,8 @@ def end_recovery(remediation: Remediation, status: Status, now: datetime, reason
     """The recovery is over, with one of the two statuses that end it and these facts about it."""
     ended = move(remediation, status, now, reason, due_at=now)
     recovery = replace(remediation.recovery, ended_at=now, **facts) if remediation.recovery else None
-    return replace(ended, recovery=recovery)
+    told = replace(ended, recovery=recovery)
+    return with_attention(told, now, reason) if status.is_unhealed else without_attention(told)
 
 
 def begin_recovery(announced: Remediation, now: datetime) -> Remediation:

@@ -16,6 +16,8 @@ from shared.domain.remediation import Remediation, Resolution, Status, is_remedi
 _SLASHES_IN_ID = 10
 """In the ARM id of every backup instance; names have none."""
 
+_UNKNOWN = -1
+"""In place of a time, where an older version of the app wrote none: then the status alone tells."""
 MAX_CODE_CHARS = 200
 """Of an error code; Azure's have fewer than 100."""
 
@@ -40,6 +42,8 @@ class Summary:
     """The newest code of Azure's that it met, also if it healed all the same; None in what older versions stored."""
     resolution: Resolution | None = None
     """What a heal was, where that is known."""
+    attention_since: datetime | None = None
+    """Since when the instance needs a person; None if it needs nobody."""
 
 
 class _Columns(msgspec.Struct, array_like=True):
@@ -55,6 +59,8 @@ class _Columns(msgspec.Struct, array_like=True):
     error_code: str | None
     azure_code: str | None = None
     resolution: Resolution | None = None
+    attention_since: int | None = _UNKNOWN
+    """Milliseconds since 1970."""
 
 
 def summarize(remediation: Remediation) -> Summary:
@@ -75,6 +81,7 @@ def summary_to_text(remediation: Remediation) -> str:
         None if code is None else str(code),
         _azure_code(remediation),
         remediation.resolution,
+        to_millis(remediation.attention.since) if remediation.attention else None,
     ]
     return json.dumps(columns, separators=(",", ":"))
 
@@ -103,9 +110,17 @@ def summary_from_text(remediation_id: str, text: str) -> Summary:
             error_code=stored.error_code,
             azure_code=stored.azure_code,
             resolution=stored.resolution,
+            attention_since=_attention_since(stored),
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise ValueError(f"not a summary: {cause}") from cause
+
+
+def _attention_since(stored: _Columns) -> datetime | None:
+    since = stored.attention_since
+    if since == _UNKNOWN:
+        since = stored.ended_at if stored.status.is_unhealed else None
+    return None if since is None else from_millis(since)
 
 
 def _azure_code(remediation: Remediation) -> str | None:

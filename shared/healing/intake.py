@@ -10,6 +10,7 @@ from datetime import datetime
 
 from shared import logs
 from shared.domain import state_machine
+from shared.domain.attention import Attention
 from shared.domain.policy import Coalesce, Decision, Drop, Open, Policy
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import CorruptDocument
@@ -127,9 +128,9 @@ class Intake:
             case Coalesce() if isinstance(latest, Stored):
                 return self._coalesce(signal, latest)
             case Open(resets_daily_cap=True) if pointer is not None:
-                return self._open(signal, replace(pointer, opened=()))
+                return self._open(signal, replace(pointer, opened=()), latest)
             case _:
-                return self._open(signal, pointer)
+                return self._open(signal, pointer, latest)
 
     def _decide(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Decision:
         remediation = latest.remediation if isinstance(latest, Stored) else None
@@ -162,9 +163,10 @@ class Intake:
         )
         return Coalesced(after, job)
 
-    def _open(self, signal: Signal, pointer: LatestPointer | None) -> Opened:
+    def _open(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Opened:
         sync_type = self.policy.sync_type(1, signal.sync_type)
-        fresh = state_machine.open_remediation(signal, sync_type, self.now(), self.policy.recovery)
+        attention = _attention(pointer, latest)
+        fresh = state_machine.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
         stored = self.store.open(fresh, pointer)
         if stored is not None:
             self.cache.keep_opening(stored)
@@ -190,6 +192,13 @@ class Intake:
             log_transitions(None, resumed)
             self.jobs.send(_first_job(resumed), state_machine.job_delay(resumed, self.now()))
         return self._load_latest(pointer)
+
+
+def _attention(pointer: LatestPointer | None, latest: Latest) -> Attention | None:
+    """Whether the instance needs a person, by its latest remediation; as it was opened, if that cannot be read."""
+    if isinstance(latest, Stored):
+        return latest.remediation.attention
+    return pointer.claim.attention if pointer and pointer.claim else None
 
 
 def _first_job(remediation: Remediation) -> SyncJob:

@@ -42,6 +42,8 @@ class NextStep:
         if current.status is Status.RECOVERING:
             return self.recovery.take(current)
         if current.status is Status.WAITING_TO_RETRY:
+            if not state_machine.may_retry(current, self.now()):
+                return current  # due for an announcement only
             sync_type = self.policy.sync_type(current.attempt.number + 1, current.attempts[0].sync_type)
             return state_machine.start_next_attempt(current, sync_type, self.now())
         if current.status is Status.QUEUED:

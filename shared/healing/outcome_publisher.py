@@ -1,4 +1,4 @@
-"""Publishes outcomes: announces what has ended to the topic, and stores that it is announced."""
+"""Announces to the topic what has ended and which instances need a person, and stores that it is announced."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import Change, Stored, Unsaved, shard_of
 
 PUBLISH_BATCH_SIZE = 20
-"""Events in a call."""
+"""Remediations in a call, each with one event or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class OutcomePublisher:
     now: Callable[[], datetime]
     random: Callable[[], float]
 
-    def publish(self, ended: Sequence[Stored], deadline: datetime, failures: ShardFailures) -> bool:
+    def publish(self, news: Sequence[Stored], deadline: datetime, failures: ShardFailures) -> bool:
         """Announce these, a batch at a time, while there is time.
 
         A shard that does not take the record of it is noted among the failures: what was announced is announced
@@ -39,7 +39,7 @@ class OutcomePublisher:
         Returns:
             Whether the topic takes outcomes; if not, these are put off.
         """
-        batches = deque(ended[start : start + PUBLISH_BATCH_SIZE] for start in range(0, len(ended), PUBLISH_BATCH_SIZE))
+        batches = deque(news[start : start + PUBLISH_BATCH_SIZE] for start in range(0, len(news), PUBLISH_BATCH_SIZE))
         while batches and self.now() < deadline:
             batch = [stored for stored in batches.popleft() if shard_of(stored.remediation.id) not in failures]
             if not batch:

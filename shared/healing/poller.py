@@ -252,7 +252,7 @@ class Poller:
             return None
         self._cache.forget(after.id)
         wait = after.due_at - now if after.due_at else timedelta()
-        if after is before and after.status.is_terminal and wait > timedelta():
+        if after is before and state_machine.has_news(after) and wait > timedelta():
             return None  # the topic did not take it: its back-off is not over
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
         is_on_its_way = after.status is Status.QUEUED and after == before and wait <= state_machine.JOB_TIMEOUT

@@ -63,8 +63,8 @@ class Leases(Protocol):
 class Topic(Protocol):
     """The topic of outcomes (`clients.outcome_topic.OutcomeTopic`)."""
 
-    def publish(self, ended: Sequence[Remediation]) -> None:
-        """Announce how these remediations ended; raises `PublishFailed`."""
+    def publish(self, news: Sequence[Remediation]) -> None:
+        """Announce how these ended, and whose instances need a person; raises `PublishFailed`."""
 
 
 class Backups(Protocol):

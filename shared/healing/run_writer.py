@@ -10,6 +10,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from shared import logs
+from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.healing.outcome_publisher import PUBLISH_BATCH_SIZE, OutcomePublisher
 from shared.healing.ports import JobQueue
@@ -61,8 +62,8 @@ class RunWriter:
 class RunResults:
     """The results of one poll run on their way to storage and topic, while the other polls go on.
 
-    They are stored as soon as there are enough for a transaction, each shard for itself, and what has ended is
-    announced once it is stored.
+    They are stored as soon as there are enough for a transaction, each shard for itself, and what has ended or needs
+    a person is announced once it is stored.
     """
 
     def __init__(self, writer: RunWriter, publish_until: datetime, failures: ShardFailures) -> None:
@@ -72,14 +73,14 @@ class RunResults:
         self._failures = failures
         self._lock = Lock()
         self._changes: dict[str, list[Change]] = {shard: [] for shard in SHARDS}
-        self._ended: list[Stored] = []
+        self._news: list[Stored] = []
         self._work: list[Future[None]] = []
         self._relay = LogRelay()
         self._topic_is_down = False
 
     def add(self, change: Change) -> None:
         """Take a result, of any thread."""
-        if change.after is change.stored.remediation and change.after.status.is_terminal:
+        if change.after is change.stored.remediation and state_machine.has_news(change.after):
             self._announce([change.stored])  # it is stored already, and only waits for its announcement
             return
         shard = shard_of(change.after.id)
@@ -97,8 +98,8 @@ class RunResults:
             if batch:
                 self._start(self._writer.store_threads, self._store, batch)
         self._wait()
-        if self._ended:
-            self._start(self._writer.publish_thread, self._publish, self._ended)
+        if self._news:
+            self._start(self._writer.publish_thread, self._publish, self._news)
             self._wait()
 
     def abandon(self) -> None:
@@ -122,7 +123,7 @@ class RunResults:
         shard = shard_of(changes[0].after.id)
         if shard in self._failures:
             return
-        ended: list[Stored] = []
+        news: list[Stored] = []
         try:
             for saved in self._writer.store.save_all(changes):
                 if isinstance(saved, Unsaved):
@@ -130,35 +131,36 @@ class RunResults:
                     continue
                 _log(saved)
                 self._enqueue(saved.before, saved.stored.remediation)
-                if saved.stored.remediation.status.is_terminal:
-                    ended.append(saved.stored)
+                if state_machine.has_news(saved.stored.remediation):
+                    news.append(saved.stored)
         except AzureError as failure:
             self._failures.add("shard.not_stored", shard, failure)
-        self._announce(ended)
+        self._announce(news)
 
-    def _announce(self, ended: Sequence[Stored]) -> None:
+    def _announce(self, news: Sequence[Stored]) -> None:
         with self._lock:
-            self._ended += [each for each in ended if each.remediation.due_at is not None]
+            self._news += [each for each in news if each.remediation.due_at is not None]
             batches = []
-            while len(self._ended) >= PUBLISH_BATCH_SIZE:
-                batches.append(self._ended[:PUBLISH_BATCH_SIZE])
-                self._ended = self._ended[PUBLISH_BATCH_SIZE:]
+            while len(self._news) >= PUBLISH_BATCH_SIZE:
+                batches.append(self._news[:PUBLISH_BATCH_SIZE])
+                self._news = self._news[PUBLISH_BATCH_SIZE:]
         for batch in batches:
             self._start(self._writer.publish_thread, self._publish, batch)
 
-    def _publish(self, ended: list[Stored]) -> None:
+    def _publish(self, news: list[Stored]) -> None:
         """On one thread: whether the topic takes anything is found out once."""
         publisher = self._writer.publisher
         if publisher is None:
             return
         if self._topic_is_down:
-            publisher.put_off(ended, self._failures)
+            publisher.put_off(news, self._failures)
         else:
-            self._topic_is_down = not publisher.publish(ended, self._publish_until, self._failures)
+            self._topic_is_down = not publisher.publish(news, self._publish_until, self._failures)
 
     def _enqueue(self, before: Remediation, after: Remediation) -> None:
         """Queue the job that a stored step asks for; if that fails, the due entry asks for it again."""
-        if after.status is not Status.QUEUED or after.not_before == before.not_before:
+        is_same_wait = before.status is Status.QUEUED and after.not_before == before.not_before
+        if after.status is not Status.QUEUED or is_same_wait:
             return
         if after.history == before.history:
             logs.warning("job.requeued", remediationId=after.id, attempt=after.attempt.number)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
-from shared.clients.outcome_topic import PublishFailed
+from shared.clients.outcome_topic import PublishFailed, attention_event
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
+from shared.domain.attention import is_unannounced
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -171,11 +172,15 @@ class Topic:
     announced: list[tuple[str, str]] = field(default_factory=list)
     """Ids of remediations, and the status that was told."""
 
-    def publish(self, ended: Sequence[Remediation]) -> None:
+    attention: list[tuple[str, str]] = field(default_factory=list)
+    """Instances that were said to need a person, and the ids of those events."""
+
+    def publish(self, news: Sequence[Remediation]) -> None:
         """Take these events, or none."""
         if self.is_down:
             raise PublishFailed("down")
-        self.announced += [(each.id, each.status.value) for each in ended]
+        self.announced += [(each.id, each.status.value) for each in news if each.status.is_terminal]
+        self.attention += [(each.instance.key, attention_event(each).id) for each in news if is_unannounced(each)]
 
 
 class HostArm:

@@ -162,8 +162,20 @@ class Record:
                 self.violate("every end is announced as it is", f"{_described(remediation)}, announced {told}")
             elif sum(step.after.is_terminal for step in remediation.history) != 1:
                 self.violate("one outcome", _described(remediation))
+            else:
+                self._check_attention(remediation)
         self._check_one_active(each for each in remediations.values() if each)
         self._check_calls()
+
+    def _check_attention(self, remediation: Remediation) -> None:
+        """Whoever needs a person at the end was announced, by the remediation in which the need began."""
+        attention = remediation.attention
+        if remediation.status.is_unhealed and attention is None:
+            self.violate("an unhealed end needs a person", _described(remediation))
+        elif attention is not None and attention.remediation_id not in self.damaged:
+            event = (remediation.instance.key, f"{attention.remediation_id}-attention")
+            if event not in self._topic.attention:
+                self.violate("a need of a person is announced", f"{_described(remediation)}, since {attention.since}")
 
     def _check_one_active(self, remediations: Iterable[Remediation]) -> None:
         active = Counter(each.instance.key for each in remediations if not each.status.is_terminal)

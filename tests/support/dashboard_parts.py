@@ -40,11 +40,24 @@ def summary(
     took: timedelta = timedelta(minutes=4),
     instance: BackupInstanceId | None = None,
     error_code: str | None = None,
+    attention_since: datetime | None = None,
 ) -> Summary:
     """A remediation in short."""
     of = instance or BackupInstanceId(INSTANCE.subscription_id, INSTANCE.resource_group, INSTANCE.vault, name)
     ended_at = opened_at + took if status.is_terminal else None
-    return Summary(new_id(of, opened_at), status, str(of), "Event", opened_at, ended_at, 1, None, error_code)
+    since = attention_since or (ended_at if status.is_unhealed else None)
+    return Summary(
+        new_id(of, opened_at),
+        status,
+        str(of),
+        "Event",
+        opened_at,
+        ended_at,
+        1,
+        None,
+        error_code,
+        attention_since=since,
+    )
 
 
 def newest_first(summaries: Sequence[Summary]) -> list[Summary]:

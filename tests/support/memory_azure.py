@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shared.clients.outcome_topic import PublishFailed, attention_event
 from shared.domain import arm_results
 from shared.domain.arm_results import OperationUrls
+from shared.domain.attention import is_unannounced
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
@@ -56,9 +58,16 @@ class MemoryTopic:
 
     def __init__(self) -> None:
         self.announced: list[str] = []
+        """Ids of remediations that ended."""
+        self.attention: list[str] = []
+        """Ids of the events that an instance needs a person."""
+        self.is_down = False
 
-    def publish(self, ended: Sequence[Remediation]) -> None:
-        self.announced += [remediation.id for remediation in ended]
+    def publish(self, news: Sequence[Remediation]) -> None:
+        if self.is_down:
+            raise PublishFailed("down")
+        self.announced += [remediation.id for remediation in news if remediation.status.is_terminal]
+        self.attention += [attention_event(remediation).id for remediation in news if is_unannounced(remediation)]
 
 
 class NoShards:

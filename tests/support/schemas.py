@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from shared.domain.attention import Attention
 from shared.domain.document_fields import UNKNOWN
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
@@ -17,6 +18,7 @@ _STRUCTS = {
     "TransitionResource": Transition,
     "RecoveryResource": Recovery,
     "BackupRunResource": BackupRun,
+    "AttentionResource": Attention,
 }
 """By the names that they have in generated clients."""
 _ENUMS = {"Status": Status, "SyncType": SyncType, "Resolution": Resolution, "RecoveryMode": RecoveryMode}

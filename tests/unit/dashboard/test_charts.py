@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.dashboard.charts import BASE, heal_bars, outcome_bars
-from shared.dashboard.statistics import UNHEALED, Day, TimeToHeal
+from shared.dashboard.statistics import OUTCOMES, Day, TimeToHeal
 from shared.domain.remediation import Status
 
 MONDAY = date(2026, 1, 5)
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(sorted(UNHEALED)), st.integers(0, 10**6)), min_size=1, max_size=14))
+@given(st.lists(st.dictionaries(st.sampled_from(sorted(OUTCOMES)), st.integers(0, 10**6)), min_size=1, max_size=14))
 def test_every_outcome_that_occurred_is_visible_and_none_leaves_the_chart(outcomes: list[dict[Status, int]]) -> None:
     for ended, bar in zip(outcomes, outcome_bars([Day(MONDAY, ended) for ended in outcomes]), strict=True):
         assert {segment.series for segment in bar.segments} == {status for status, count in ended.items() if count}

@@ -1,11 +1,12 @@
 """The numbers of tiles and charts, counted from summaries."""
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
 
 from shared.dashboard.list_filter import ListFilter, select
-from shared.dashboard.statistics import ATTENTION, DAYS, count_statistics, needs_attention
+from shared.dashboard.statistics import DAYS, count_statistics, needs_attention
 from shared.domain.remediation import Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
@@ -54,7 +55,18 @@ def test_a_remediation_is_charted_on_the_day_it_ended(remediation: Summary, char
 
 def test_the_success_rate_leaves_out_what_was_cancelled_or_only_observed() -> None:
     statuses = (Status.HEALED, Status.FAILED, Status.CANCELLED, Status.WOULD_HEAL)
-    assert count_statistics([summary(status) for status in statuses], NOW).success_rate == 0.5
+    assert count_statistics([summary(status, name=status) for status in statuses], NOW).success_rate == 0.5
+
+
+def test_the_success_rate_counts_instances_and_not_their_rounds() -> None:
+    rounds = [summary(Status.FAILED, "broken", NOW - age * 3600 * timedelta(seconds=1)) for age in range(1, 9)]
+    statistics = count_statistics([summary(name="well"), *rounds], NOW)
+    assert (statistics.healed_instances, statistics.instances) == (1, 2)
+
+
+def test_an_instance_that_needs_nobody_is_no_failure_in_the_success_rate() -> None:
+    stopped = replace(summary(Status.UNHEALTHY, "stopped"), attention_since=None)
+    assert count_statistics([summary(), stopped], NOW).success_rate == 1
 
 
 def test_what_was_only_observed_is_counted_and_needs_no_attention() -> None:
@@ -82,15 +94,22 @@ def test_each_heal_is_counted_in_one_time_range(minutes: float, label: str) -> N
     assert [time.label for time in times if time.heals] == [label]
 
 
-@pytest.mark.parametrize("status", sorted(ATTENTION))
-def test_an_instance_that_was_not_healed_needs_attention(status: Status) -> None:
-    assert needs_attention([summary(status)])
+def test_an_instance_that_was_taken_up_again_still_needs_attention() -> None:
+    failed = summary(Status.FAILED, opened_at=NOW - 2 * DAY)
+    taken_up = summary(Status.RUNNING, attention_since=failed.ended_at)
+    assert needs_attention([taken_up, failed]) == [taken_up]
 
 
-@pytest.mark.parametrize("status", sorted(set(Status) - ATTENTION))
-def test_an_instance_that_was_taken_up_since_it_failed_needs_no_attention(status: Status) -> None:
-    failed = summary(Status.FAILED, "TESTBI", NOW - 2 * DAY)
-    assert needs_attention([summary(status, "testbi"), failed]) == []
+def test_an_instance_that_was_healed_since_it_failed_needs_no_attention() -> None:
+    assert needs_attention([summary(), summary(Status.FAILED, "TESTBI", NOW - 2 * DAY)]) == []
+
+
+def test_nobody_is_asked_to_mend_an_instance_out_of_scope() -> None:
+    excluded = summary(Status.FAILED, "excluded")
+    statistics = count_statistics(
+        [summary(Status.FAILED), excluded], NOW, lambda instance: instance != excluded.instance
+    )
+    assert statistics.needing_attention == 1
 
 
 def test_an_instance_id_in_another_casing_is_the_same_instance() -> None:

@@ -45,6 +45,7 @@ def test_a_document_that_version_0_1_0_stored_is_read_and_written_back_with_the_
         **stored,
         "notBefore": None,
         "recovery": None,
+        "attention": None,
         "protectionStateBefore": None,
         "latestRecoveryPointBefore": None,
         "resolution": None,

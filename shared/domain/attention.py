@@ -1,0 +1,55 @@
+"""Attention: whether an instance needs a person, since when and why. Pure.
+
+The fact is carried from one remediation of an instance to the next, so that a new one hides nothing. It begins with the
+first end that is no heal, or with the first error that a person must mend or no sync mends; it ends with a heal, and
+where the instance is gone or is as somebody intends. The remediation in which it began announces it.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
+
+from shared.domain.document_fields import UNKNOWN, Time, UnknownFields
+
+if TYPE_CHECKING:
+    from shared.domain.remediation import Remediation
+
+
+class Attention(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The instance needs a person."""
+
+    since: Annotated[Time, Meta(description="The first end that was no heal, or the first error that no sync mends.")]
+    remediation_id: Annotated[str, Meta(description="The remediation in which it began, and which announces it.")]
+    reason: str
+    announced_at: Annotated[
+        Time | None, Meta(description="When the topic took `BackupAutoheal.Instance.AttentionNeeded`.")
+    ] = None
+    unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
+
+
+def with_attention(remediation: "Remediation", now: datetime, reason: str) -> "Remediation":
+    """The instance needs a person from now on, if it did not before."""
+    if remediation.attention is not None:
+        return remediation
+    return replace(remediation, attention=Attention(since=now, remediation_id=remediation.id, reason=reason))
+
+
+def without_attention(remediation: "Remediation") -> "Remediation":
+    """The instance needs nobody."""
+    return replace(remediation, attention=None)
+
+
+def is_unannounced(remediation: "Remediation") -> bool:
+    """Whether this remediation is still to announce that its instance needs a person."""
+    attention = remediation.attention
+    return attention is not None and attention.remediation_id == remediation.id and attention.announced_at is None
+
+
+def announced(remediation: "Remediation", now: datetime) -> "Remediation":
+    """The topic has taken the event, if there was one to take."""
+    attention = remediation.attention
+    if attention is None or not is_unannounced(remediation):
+        return remediation
+    return replace(remediation, attention=replace(attention, announced_at=now))

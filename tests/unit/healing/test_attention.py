@@ -1,0 +1,205 @@
+"""Which instances need a person, hour by hour: one host on storage and Azure in memory, with a clock to be set."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import cast
+
+from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
+from shared.dashboard.statistics import needs_attention
+from shared.domain.arm_results import (
+    ArmError,
+    InstanceRead,
+    InstanceResult,
+    OperationFailed,
+    OperationResult,
+    OperationSucceeded,
+    OperationUrls,
+    Refused,
+    SyncAccepted,
+    SyncResult,
+)
+from shared.domain.protection_state import BROKEN, VALID
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import SyncType
+from shared.domain.summary import summarize
+from shared.healing.sweep import Sweep
+from shared.rate_limits.rate_limiter import Gcra
+from shared.rate_limits.sweep_quota import SweepQuota
+from shared.storage.table_rows import SHARDS, shard_of
+from tests.support.memory_azure import MemoryApp
+from tests.support.memory_table import damage
+from tests.support.remediations import instance_named
+
+MISSING_ROLE: ArmError = {"code": "UserErrorMissingRequiredPermissions", "message": "the vault lacks a role"}
+PASSES: ArmError = {"code": "CloudInternalError", "message": "try again"}
+UNKNOWN_CODE: ArmError = {"code": "SomethingNew", "message": "?"}
+NOT_THERE: ArmError = {"code": "ResourceNotFound", "message": "no such instance"}
+HOUR = timedelta(hours=1)
+
+
+class FaultyInstances:
+    """Resource Manager and Resource Graph, in which each instance has its own trouble."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+        self.errors: dict[str, ArmError] = {}
+        """With which an instance's syncs fail."""
+        self.syncs: list[str] = []
+
+    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> SyncResult:
+        if instance.name not in self.states:
+            return Refused(404, NOT_THERE)
+        self.syncs.append(instance.name)
+        return SyncAccepted(OperationUrls(f"https://arm.example/{len(self.syncs)}", None), 1.0)
+
+    def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> OperationResult:
+        error = self.errors.get(instance.name)
+        return OperationFailed("Failed", error, "job") if error else OperationSucceeded("job")
+
+    def read(self, instance: BackupInstanceId) -> InstanceResult:
+        if instance.name not in self.states:
+            return Refused(404, NOT_THERE)
+        return InstanceRead(self.states[instance.name], self.errors.get(instance.name))
+
+    def broken_instances(self, deadline: datetime) -> QueryResult:
+        states = self.states.items()
+        broken = [BrokenInstance(instance_named(name), state) for name, state in states if state in BROKEN]
+        return QuerySucceeded(broken, unreadable=0)
+
+
+class Week:
+    """An app whose timers run as in Azure, in virtual time."""
+
+    def __init__(self, has_topic: bool = True) -> None:
+        self.app = MemoryApp(has_topic=has_topic)
+        self.azure = FaultyInstances()
+        self.app.host.arm = self.azure
+        self.app.host.__post_init__()
+        quota = SweepQuota(Gcra(burst=200, rate=10), self.app.store.buckets, self.app.clock)
+        graph = cast(ResourceGraph, self.azure)
+        self.sweep = Sweep(graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5)
+        self._began = self.app.clock()
+
+    def fail(self, name: str, state: str | None = "ProtectionError", error: ArmError | None = None) -> None:
+        """An event says that the instance has failed; without a state, there is none, and syncs fail with the error."""
+        if state:
+            self.azure.states[name] = state
+        if error:
+            self.azure.errors[name] = error
+        if job := self.app.accept(name).job:
+            self.app.jobs.send(job)
+
+    def run_to(self, hour: float) -> None:
+        """Go on until so many hours have passed; each hour is swept."""
+        end = self._began + hour * HOUR
+        while self.app.clock() < end:
+            self._run_until(min(self.app.clock() + HOUR, end))
+            self.sweep.run()
+
+    def needing_a_person(self) -> set[str]:
+        """By name, as the page counts them."""
+        newest_first = sorted(self.app.store.remediations(), key=lambda remediation: remediation.id)
+        return {each.instance.rpartition("/")[2] for each in needs_attention(map(summarize, newest_first))}
+
+    def rounds(self, name: str) -> list[Remediation]:
+        """The instance's remediations, newest first."""
+        return [each for each in self.app.store.remediations() if each.instance.name == name]
+
+    def _run_until(self, end: datetime) -> None:
+        clock, jobs = self.app.clock, self.app.jobs
+        while True:
+            if jobs.sent:
+                job, delay = jobs.sent.pop(0)
+                clock.now = min(clock() + delay, max(end, clock()))
+                self.app.host.submit.run(job.to_message())
+                continue
+            entries = [entry for shard in SHARDS if (entry := self.app.store.soonest(shard))]
+            due = min((entry.at for entry in entries), default=end)
+            if due >= end:
+                clock.now = end
+                return
+            # Polls are no more often than each half minute, as POLL_SCHEDULE has it.
+            clock.now = max(due, clock() + timedelta(seconds=30))
+            self.app.host.poller.run()
+
+
+def attention_of(week: Week) -> list[str]:
+    return [event.removesuffix("-attention") for event in week.app.topic.attention]
+
+
+def test_attention_is_right_at_every_hour_of_a_week_and_told_once() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.fail("stopped", "ProtectionStopped")
+    week.fail("mistyped", state=None)
+    for hour in range(1, 7 * 24):
+        week.run_to(hour)
+        assert (hour, week.needing_a_person()) == (hour, {"role"})
+    assert attention_of(week) == [week.rounds("role")[-1].id]
+
+
+def test_an_instance_that_heals_by_itself_never_needs_a_person() -> None:
+    week = Week()
+    for number in range(20):
+        week.fail(f"storm-{number}", error=PASSES)
+    week.run_to(1 / 60)
+    assert week.needing_a_person() == set()
+    week.azure.states, week.azure.errors = dict.fromkeys(week.azure.states, VALID), {}
+    week.run_to(1)
+    assert (week.needing_a_person(), week.app.topic.attention) == (set(), [])
+    assert {each.status for each in week.app.store.remediations()} == {Status.HEALED}
+
+
+def test_an_error_that_a_person_must_mend_is_told_with_the_first_attempt() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(2 / 60)
+    waiting = week.rounds("role")[0]
+    assert (waiting.status, waiting.due_at) == (Status.WAITING_TO_RETRY, waiting.not_before)
+    assert attention_of(week) == [waiting.id]
+
+
+def test_what_the_topic_did_not_take_is_told_later_and_the_next_attempt_waits_its_time() -> None:
+    week = Week()
+    week.app.topic.is_down = True
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(3 / 60)
+    week.app.topic.is_down = False
+    week.run_to(5 / 60)
+    assert attention_of(week) == [week.rounds("role")[0].id]
+    assert week.azure.syncs == ["role"]
+    week.run_to(7 / 60)
+    assert week.azure.syncs == ["role", "role"]
+
+
+def test_without_a_topic_attempts_are_made_when_they_are_due() -> None:
+    week = Week(has_topic=False)
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(5 / 60)
+    assert week.azure.syncs == ["role"]
+    week.run_to(7 / 60)
+    assert (week.azure.syncs, week.needing_a_person()) == (["role", "role"], {"role"})
+
+
+def test_sweeps_try_ever_more_rarely_what_a_person_must_mend() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(7 * 24)
+    opened = [each.opened_at for each in reversed(week.rounds("role"))]
+    gaps = [later - earlier for earlier, later in pairwise(opened)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] > timedelta(days=1)
+
+
+def test_attention_that_cannot_be_read_is_found_in_the_latest_pointer() -> None:
+    week = Week()
+    week.fail("unknown", error=UNKNOWN_CODE)
+    week.run_to(30)
+    first, latest = week.rounds("unknown")[-1], week.rounds("unknown")[0]
+    assert latest.attention is not None
+    damage(week.app.store.table, shard_of(latest.id), f"r:{latest.id}", Document0="{")
+    week.app.clock.advance(hours=30)
+    reopened = week.app.open("unknown")
+    assert reopened.attention is not None
+    assert reopened.attention.remediation_id == first.id
