@@ -16,6 +16,7 @@ from shared.api.errors import ApiError
 from shared.api.requests import KEY_PARAMETERS, read_body, read_query
 from shared.api.responses import api_errors, conditional_response, json_response
 from shared.clock import from_iso
+from shared.domain.error_codes import BUILT_IN, ErrorCodes
 from shared.domain.remediation import Resolution, Status, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import shown_document
 from shared.domain.resource_ids import BackupInstanceId
@@ -117,13 +118,14 @@ class RemediationsApi:
     cancellation: Callable[[], Cancel]
     store: Callable[[], RemediationStore]
     reader: Callable[[], RemediationReader]
+    error_codes: ErrorCodes = BUILT_IN
 
     @api_errors
     def list(self, request: func.HttpRequest) -> func.HttpResponse:
         """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it, newest first."""
         query = read_query(request, RemediationsQuery)
         page = self.reader().page(query.filters(), query.top, query.continuation)
-        value = [shown_document(stored.remediation) for stored in page.items]
+        value = [shown_document(stored.remediation, self.error_codes) for stored in page.items]
         next_link = _next_link(request, page.after) if page.after else None
         return conditional_response(request, {"value": value, "nextLink": next_link})
 
@@ -134,7 +136,7 @@ class RemediationsApi:
         stored = self.store().load(remediation_id)
         if stored is None:
             raise _not_found(remediation_id)
-        response = conditional_response(request, shown_document(stored.remediation))
+        response = conditional_response(request, shown_document(stored.remediation, self.error_codes))
         if not stored.remediation.status.is_terminal:
             response.headers["Retry-After"] = str(int(DEFAULT_POLL_INTERVAL.total_seconds()))
         return response
@@ -149,7 +151,7 @@ class RemediationsApi:
             raise _not_found(remediation_id)
         if cancelled.status is not Status.CANCELLED:
             raise ApiError(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
-        return json_response(200, shown_document(cancelled))
+        return json_response(200, shown_document(cancelled, self.error_codes))
 
 
 def _id(request: func.HttpRequest) -> str:

@@ -10,6 +10,7 @@ from azure.core.pipeline import PipelineResponse
 from azure.eventgrid import EventGridPublisherClient
 
 from shared.domain.attention import is_unannounced
+from shared.domain.error_codes import BUILT_IN, ErrorCodes
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import Document, shown_document
 from shared.logs import describe_exception
@@ -34,9 +35,10 @@ class PublishFailed(Exception):
 class OutcomeTopic:
     """An Event Grid custom topic that takes CloudEvents 1.0."""
 
-    def __init__(self, endpoint: str, credential: TokenCredential) -> None:
+    def __init__(self, endpoint: str, credential: TokenCredential, error_codes: ErrorCodes = BUILT_IN) -> None:
         """Publish to the topic's endpoint; the identity needs the role "EventGrid Data Sender"."""
         self._client = EventGridPublisherClient(endpoint, credential)
+        self._error_codes = error_codes
 
     def publish(self, news: Sequence[Remediation]) -> None:
         """Announce how these remediations ended, and whose instances need a person, in one call.
@@ -45,7 +47,7 @@ class OutcomeTopic:
             PublishFailed: the topic did not take them.
         """
         try:
-            events = [event for remediation in news for event in events_of(remediation)]
+            events = [event for remediation in news for event in events_of(remediation, self._error_codes)]
             self._client.send(events, **_CLIENT_OPTIONS, raw_response_hook=_refuse_page)
         except HttpResponseError as refusal:
             in_parts = refusal.status_code in _EVENT_STATUSES
@@ -61,13 +63,13 @@ def _refuse_page(response: PipelineResponse[Any, Any]) -> None:
         raise ServiceResponseError("200 with a body: not an answer of the topic")
 
 
-def events_of(remediation: Remediation) -> list[CloudEvent[Document]]:
+def events_of(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) -> list[CloudEvent[Document]]:
     """What there is to announce about it: that its instance needs a person, its end, or both."""
-    news = [attention_event(remediation)] if is_unannounced(remediation) else []
-    return [*news, outcome_event(remediation)] if remediation.status.is_terminal else news
+    news = [attention_event(remediation, error_codes)] if is_unannounced(remediation) else []
+    return [*news, outcome_event(remediation, error_codes)] if remediation.status.is_terminal else news
 
 
-def attention_event(remediation: Remediation) -> CloudEvent[Document]:
+def attention_event(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) -> CloudEvent[Document]:
     """The event that an instance needs a person; its id is derived from that of the remediation in which it began."""
     attention = remediation.attention
     return CloudEvent(
@@ -76,12 +78,12 @@ def attention_event(remediation: Remediation) -> CloudEvent[Document]:
         id=f"{remediation.id}-attention",
         subject=str(remediation.instance),
         time=attention.since if attention else None,
-        data=shown_document(remediation),
+        data=shown_document(remediation, error_codes),
         datacontenttype="application/json",
     )
 
 
-def outcome_event(remediation: Remediation) -> CloudEvent[Document]:
+def outcome_event(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) -> CloudEvent[Document]:
     """The event; its id is derived from the remediation's, so that consumers can drop a repeat.
 
     A recovery has an outcome of its own, after that of its heal.
@@ -93,6 +95,6 @@ def outcome_event(remediation: Remediation) -> CloudEvent[Document]:
         id=f"{remediation.id}-recovery" if recovery else remediation.id,
         subject=str(remediation.instance),
         time=recovery.ended_at if recovery else remediation.ended_at,
-        data=shown_document(remediation),
+        data=shown_document(remediation, error_codes),
         datacontenttype="application/json",
     )

@@ -39,7 +39,7 @@ def sweep() -> SweepApi:
 @once
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
-    return RemediationsApi(healing.cancel, healing.store, reader)
+    return RemediationsApi(healing.cancel, healing.store, reader, settings().code_catalogue())
 
 
 @once

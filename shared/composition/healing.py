@@ -215,7 +215,9 @@ def _publisher() -> OutcomePublisher | None:
 
     endpoint = settings().outcome_topic_endpoint
     return (
-        OutcomePublisher(store(), OutcomeTopic(endpoint, _credential()), STORAGE_CLOCK, random.random)
+        OutcomePublisher(
+            store(), OutcomeTopic(endpoint, _credential(), settings().code_catalogue()), STORAGE_CLOCK, random.random
+        )
         if endpoint
         else None
     )

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 from shared.dashboard.azure_error import AzureErrorDetail, read_azure_error
 from shared.domain.arm_results import ArmError
+from shared.domain.error_codes import BUILT_IN, ErrorCodes
 from shared.domain.remediation import Attempt, Remediation, Transition
+from shared.domain.remedy import NextStep, next_step_of
 
 _PORTALS = {
     "management.usgovcloudapi.net": "https://portal.azure.us",
@@ -33,13 +35,15 @@ class Detail:
     attempts: list[AttemptDetail]
     error: AzureErrorDetail | None
     """Why it did not heal, or the latest error of an active one."""
+    next_step: NextStep | None
+    """What an operator can do, where it is not well."""
     duration: timedelta
     """From the signal to the end, or until now."""
     portal_url: str
     """The backup instance in the Azure portal."""
 
 
-def detail_of(remediation: Remediation, arm_endpoint: str, now: datetime) -> Detail:
+def detail_of(remediation: Remediation, arm_endpoint: str, now: datetime, error_codes: ErrorCodes = BUILT_IN) -> Detail:
     """Prepare a remediation for display at this time."""
     attempts = [AttemptDetail(attempt, [], _azure_error(attempt.error)) for attempt in remediation.attempts]
     next_starts = [attempt.queued_at for attempt in remediation.attempts[1:]]
@@ -49,6 +53,7 @@ def detail_of(remediation: Remediation, arm_endpoint: str, now: datetime) -> Det
         remediation,
         attempts,
         _azure_error(remediation.error),
+        next_step_of(remediation, error_codes),
         (remediation.ended_at or now) - remediation.opened_at,
         _portal_url(remediation, arm_endpoint),
     )

@@ -131,7 +131,7 @@ class Dashboard:
     def _remediation(self, context: RequestContext) -> func.HttpResponse:
         remediation = self._load(context.query["id"])
         values = {
-            "detail": detail_of(remediation, self.settings.arm_endpoint, context.now),
+            "detail": detail_of(remediation, self.settings.arm_endpoint, context.now, self.intake().policy.error_codes),
             "remediation": remediation,
             "note": _NOTES.get(context.query.get("note", ""), ""),
         }

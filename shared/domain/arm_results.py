@@ -126,6 +126,10 @@ class InstanceRead:
     """`properties.currentProtectionState`, for example `ProtectionConfigured`."""
     error: ArmError | None
     """`properties.protectionStatus.errorDetails` or `properties.protectionErrorDetails`."""
+    datasource_id: str | None = None
+    """`properties.dataSourceInfo.resourceID`."""
+    snapshot_group_id: str | None = None
+    """`resourceGroupId` in `properties.policyInfo.policyParameters.dataStoreParametersList`: where snapshots are."""
 
 
 InstanceResult = InstanceRead | Refused | TransientFailure

@@ -76,6 +76,8 @@ def _cut(remediation: Remediation, limits: _Limits) -> Remediation:
         client_request_id=text(remediation.client_request_id),
         protection_state=text(remediation.protection_state),
         protection_state_before=text(remediation.protection_state_before),
+        datasource_id=text(remediation.datasource_id),
+        snapshot_group_id=text(remediation.snapshot_group_id),
         error=_cut_error(remediation.error, limits.error),
         attention=_cut_attention(remediation.attention, limits),
         # The first attempt says which sync was asked for.

@@ -167,6 +167,10 @@ class ErrorCodes:
         return _Table(self._own)
 
 
+BUILT_IN = ErrorCodes()
+"""The table alone."""
+
+
 def azure_code(error: ArmError | None) -> str | None:
     """The code of an error, if it is Azure's own, and not one that this app gave it."""
     code = error.get("code") if error else None

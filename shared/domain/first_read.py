@@ -15,7 +15,7 @@ from shared.domain.error_codes import ErrorClass
 from shared.domain.protection_state import INTENDED, VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import REQUEST, SyncType
-from shared.domain.steps import NOT_FOUND, end, end_attempt, end_refused
+from shared.domain.steps import NOT_FOUND, as_read, end, end_attempt, end_refused
 
 ClassOf = Callable[[ArmError | None], ErrorClass | None]
 _MAX_DEFERRALS = 3
@@ -55,10 +55,12 @@ def makes_sync_useless(remediation: Remediation, result: InstanceRead | Refused,
 
 def with_state_before(remediation: Remediation, before: InstanceRead | None) -> Remediation:
     """The remediation with how its instance was before the first sync call, unless it is known already."""
-    if before is None or remediation.attempt.number > 1 or remediation.protection_state_before is not None:
+    if before is None:
         return remediation
-    state = before.protection_state
-    return replace(remediation, protection_state=state, protection_state_before=state)
+    remediation = as_read(remediation, before)
+    if remediation.attempt.number > 1 or remediation.protection_state_before is not None:
+        return remediation
+    return replace(remediation, protection_state_before=before.protection_state)
 
 
 def end_without_sync(remediation: Remediation, found: NoSync) -> Remediation:
@@ -68,7 +70,7 @@ def end_without_sync(remediation: Remediation, found: NoSync) -> Remediation:
         case Refused(status, error):
             return end_refused(ended, status, now, f"ARM refused to show the instance with {status}", error)
         case InstanceRead(state, error):
-            read = replace(ended, protection_state=state)
+            read = as_read(ended, found.result)
             if state == VALID:
                 return end(read, Status.HEALED, now, f"the instance is {state}: nothing to repair", None)
             if state in INTENDED:

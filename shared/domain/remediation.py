@@ -189,6 +189,10 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
         Time | None,
         Meta(description="The newest recovery point before the first sync call; null if there is none, or none known."),
     ] = None
+    datasource_id: Annotated[str | None, Meta(description="The ARM id of what the instance protects, as read.")] = None
+    snapshot_group_id: Annotated[
+        str | None, Meta(description="The ARM id of the resource group for snapshots, as read.")
+    ] = None
     resolution: Annotated[
         Resolution | None,
         Meta(

@@ -14,8 +14,10 @@ import msgspec
 from shared.domain.arm_error import with_advice
 from shared.domain.attention import Attention
 from shared.domain.document_fields import UNKNOWN
+from shared.domain.error_codes import ErrorCodes
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.remediation import Attempt, Remediation, Transition
+from shared.domain.remedy import next_step_of
 from shared.domain.resource_ids import BackupInstanceId
 
 Document = dict[str, Any]
@@ -50,9 +52,11 @@ def to_document(remediation: Remediation) -> Document:
     return document
 
 
-def shown_document(remediation: Remediation) -> Document:
-    """The document as the API and the outcome event show it: its errors have `advice`, which is not stored."""
+def shown_document(remediation: Remediation, error_codes: ErrorCodes) -> Document:
+    """The document as API and outcome event show it: with `advice` in errors and `nextStep`, which are not stored."""
     document = to_document(remediation)
+    next_step = next_step_of(remediation, error_codes)
+    document["nextStep"] = msgspec.to_builtins(next_step) if next_step else None
     for _, part in _parts(document):
         if part.get("error"):
             part["error"] = with_advice(part["error"])

@@ -26,6 +26,7 @@ from shared.domain.remediation import Attempt, Remediation, Status, Transition, 
 from shared.domain.signal import Signal, SyncType
 from shared.domain.steps import (
     NOT_FOUND,
+    as_read,
     begin_recovery,
     change_attempt,
     end,
@@ -343,7 +344,7 @@ def on_instance_read_beside(remediation: Remediation, result: arm_results.Instan
     now = at.now
     match result:
         case arm_results.InstanceRead(state, error):
-            read = replace(remediation, protection_state=state)
+            read = as_read(remediation, result)
             if state == VALID:
                 return end(end_attempt(read, now), Status.HEALED, now, f"the instance is {state}", None)
             return _time_out(read, error, now) if at.is_expired else read
@@ -359,7 +360,7 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
     now = at.now
     match result:
         case arm_results.InstanceRead(state, error):
-            read = replace(remediation, protection_state=state)
+            read = as_read(remediation, result)
             if state in CHANGING:
                 return _time_out(read, error, now) if at.is_expired else _watch_change(read, at)
             if read.attempt.withheld_at is not None:

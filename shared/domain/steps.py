@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from shared.domain.arm_results import ArmError
+from shared.domain.arm_results import ArmError, InstanceRead
 from shared.domain.attention import is_unannounced, with_attention, without_attention
 from shared.domain.protection_state import INTENDED, VALID
 from shared.domain.remediation import Remediation, Resolution, Status, Transition
@@ -23,6 +23,16 @@ def change_attempt(remediation: Remediation, **changes: Any) -> Remediation:
 def end_attempt(remediation: Remediation, now: datetime, **changes: Any) -> Remediation:
     """The attempt is over. Its operation is followed no more, and operation URLs are 3 kB each: they go."""
     return change_attempt(remediation, ended_at=now, operation_status_url=None, operation_result_url=None, **changes)
+
+
+def as_read(remediation: Remediation, read: InstanceRead) -> Remediation:
+    """It knows of its instance what was read last."""
+    return replace(
+        remediation,
+        protection_state=read.protection_state,
+        datasource_id=read.datasource_id or remediation.datasource_id,
+        snapshot_group_id=read.snapshot_group_id or remediation.snapshot_group_id,
+    )
 
 
 def move(remediation: Remediation, status: Status, now: datetime, reason: str, due_at: datetime) -> Remediation:

@@ -6,8 +6,8 @@ from shared.rate_limits.rate_limiter import Gcra
 from tests.simulation.hosts import Limits
 from tests.simulation.scenario import break_many, ends, new_world
 
-_POLLS = 90.0
-"""Seconds: an operation of some seconds, and the runs of the poller that see its end."""
+_POLLS = 150.0
+"""Seconds: an operation of some seconds, the minute that Azure may ask to wait, and the runs that see its end."""
 
 
 @pytest.mark.parametrize("skew", [5.0, 10.0, 300.0, -300.0])

@@ -9,6 +9,7 @@ from shared.domain.document_fields import UNKNOWN
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Attempt, Error, Remediation, Resolution, Status, Transition
+from shared.domain.remedy import NextStep
 from shared.domain.signal import SyncType
 
 Json = dict[str, Any]
@@ -19,6 +20,7 @@ _STRUCTS = {
     "RecoveryResource": Recovery,
     "BackupRunResource": BackupRun,
     "AttentionResource": Attention,
+    "NextStepResource": NextStep,
 }
 """By the names that they have in generated clients."""
 _ENUMS = {"Status": Status, "SyncType": SyncType, "Resolution": Resolution, "RecoveryMode": RecoveryMode}
@@ -35,6 +37,13 @@ def remediation_schemas(folder: str) -> dict[str, Json]:
     schemas = {name: _object(made[struct.__name__]) for name, struct in _STRUCTS.items()}
     # msgspec sorts the values of an enum, which have an order of their own.
     schemas |= {name: {**made[name], "enum": [*enum], "type": "string"} for name, enum in _ENUMS.items()}
+    # It is made when the document is shown, and not stored.
+    shown = schemas["RemediationResource"]
+    shown["properties"]["nextStep"] = {
+        "description": "What an operator can do where it ended other than well, or waits for a person; else null.",
+        "anyOf": [{"$ref": "NextStep"}, {"type": "null"}],
+    }
+    shown["required"].append("nextStep")
     schemas["ErrorDetail"] = {**_ERROR, "additionalProperties": True}
     return {name: {**_with_references(schema, folder), "title": name} for name, schema in schemas.items()}
 

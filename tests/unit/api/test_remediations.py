@@ -1,6 +1,5 @@
 """`/api/remediations`: what a query is read as, what is refused, and what is shown."""
 
-import json
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.remediations import RemediationsApi, continuation
+from shared.domain.error_codes import BUILT_IN
 from shared.domain.remediation import Remediation, Status, new_id
-from shared.domain.remediation_json import to_json
+from shared.domain.remediation_json import shown_document
 from shared.storage.remediation_list import Filters, Page, RemediationReader
 from shared.storage.table_rows import DueEntry, Stored
 from tests.support.api_parts import (
@@ -164,7 +164,7 @@ def test_a_continuation_that_somebody_made_up_is_refused(made_up: str) -> None:
 
 def test_the_list_shows_whole_remediations() -> None:
     page = document(get_list(Reader(healed()), {}))
-    assert page == {"value": [json.loads(to_json(healed()))], "nextLink": None}
+    assert page == {"value": [shown_document(healed(), BUILT_IN)], "nextLink": None}
 
 
 def test_the_next_link_repeats_the_query_without_the_key() -> None:
@@ -183,7 +183,7 @@ def test_the_next_link_of_a_url_with_a_key_has_no_key() -> None:
 
 @pytest.mark.parametrize("remediation", [queued(), running(), verifying(), *ended()], ids=lambda each: each.status)
 def test_a_remediation_is_shown_whole(remediation: Remediation) -> None:
-    assert document(get_remediation(store_with(remediation), ID)) == json.loads(to_json(remediation))
+    assert document(get_remediation(store_with(remediation), ID)) == shown_document(remediation, BUILT_IN)
 
 
 # A field `advice` of its own would be hidden by the one that the app finds.

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.sync import SyncApi
-from shared.domain.remediation_json import to_json
+from shared.domain.error_codes import BUILT_IN
+from shared.domain.remediation_json import shown_document
 from shared.settings import Settings
 from shared.storage.queues import SyncJob
 from tests.support.api_parts import (
@@ -69,7 +70,7 @@ def test_a_request_that_names_an_instance_opens_a_remediation(body: Json) -> Non
     store = MemoryStore()
     response, jobs = post_to(store, body)
     [opened] = store.remediations()
-    assert (response.status_code, document(response)) == (202, json.loads(to_json(opened)))
+    assert (response.status_code, document(response)) == (202, shown_document(opened, BUILT_IN))
     assert (opened.instance, jobs) == (INSTANCE, [[SyncJob(opened.id, 1).to_message()]])
 
 
@@ -79,7 +80,7 @@ def test_a_dry_run_for_an_active_instance_shows_its_remediation_and_does_not_cou
     response, jobs = post_to(store, BY_ID, dryRun="true")
     result = document(response)
     assert (result["action"], result["policy"]["code"], jobs) == ("Coalesce", "AlreadyActive", [])
-    assert result["remediation"] == remediation == json.loads(to_json(store.remediations()[0]))
+    assert result["remediation"] == remediation == shown_document(store.remediations()[0], BUILT_IN)
 
 
 def test_a_dry_run_names_the_policy_that_would_drop_the_request() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared.domain import arm_results
+from shared.domain.error_codes import BUILT_IN
 from shared.domain.remediation_json import CorruptDocument, from_json, shown_document, to_document, to_json
 from tests.support.remediations import after, healed, queued, rejected, running, verifying
 
@@ -48,6 +49,8 @@ def test_a_document_that_version_0_1_0_stored_is_read_and_written_back_with_the_
         "attention": None,
         "protectionStateBefore": None,
         "latestRecoveryPointBefore": None,
+        "datasourceId": None,
+        "snapshotGroupId": None,
         "resolution": None,
         "attempts": [{**attempt, "withheldAt": None, "polls": 0} for attempt in stored["attempts"]],
         "history": [{**step, "times": 1} for step in stored["history"]],
@@ -73,7 +76,7 @@ def test_a_field_that_a_later_version_added_survives_being_read_and_written(wher
 def test_errors_are_shown_with_advice_that_is_not_stored() -> None:
     error = {"code": "x", "message": "y", "details": [{"recommendedAction": "Grant it."}]}
     failed = after(queued(), arm_results.Refused(400, error))
-    shown, stored = shown_document(failed), to_document(failed)
+    shown, stored = shown_document(failed, BUILT_IN), to_document(failed)
     assert shown["error"]["advice"] == shown["attempts"][0]["error"]["advice"] == ["Grant it."]
     assert stored["error"] == stored["attempts"][0]["error"] == error
 
