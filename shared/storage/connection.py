@@ -16,7 +16,7 @@ from shared.clients.credential import managed_identity
 from shared.clients.http_session import pooled_session
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
 from shared.storage.storage_clock import STORAGE_CLOCK
-from shared.storage.storage_transport import CONNECTION_TIMEOUT, READ_TIMEOUT, StorageTransport
+from shared.storage.storage_transport import CheckedTransport, StorageTransport
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -104,10 +104,7 @@ class _Account:
         """For a client of what has this name; `create` makes that, by a client with the transport that it gets."""
         session = pooled_session(self.endpoint, _MAX_CONNECTIONS)
         session.hooks["response"].append(STORAGE_CLOCK.on_response)
-        creating = RequestsTransport(
-            session=session, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT, session_owner=False
-        )
-        return StorageTransport(session, name, lambda: create(creating))
+        return StorageTransport(session, name, lambda: create(CheckedTransport(session)))
 
 
 def _service_url(service: str, connection: str) -> str:

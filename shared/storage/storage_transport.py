@@ -9,7 +9,7 @@ from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
-from requests import Session
+from requests import RequestException, Session
 
 from shared import logs
 
@@ -20,15 +20,52 @@ _REQUEST_ID = "x-ms-request-id"
 """On every answer of Azure Storage ("Common REST API response headers", table and queue services)."""
 _WAITS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
 """The SDK's retries would sleep as long as they say, and the whole trigger with them."""
+_TYPES = ("application/", "multipart/")
+"""Begins of the content types that storage's answers have: JSON, XML, and the parts of a transaction."""
+_BOUNDARY = b"--"
+_MAX_QUOTED_CHARS = 100
 _MISSING = ("TableNotFound", "QueueNotFound", "ContainerNotFound")
 
 
-class StorageTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it lazily: Any to mypy
+class CheckedTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it lazily: Any to mypy
+    """Lets storage's own answers pass, and no others."""
+
+    def __init__(self, session: Session) -> None:
+        """The session is not closed with a client."""
+        super().__init__(
+            session=session, session_owner=False, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT
+        )
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """The answer.
+
+        Raises:
+            azure.core.exceptions.AzureError: none, or one that is not storage's.
+        """
+        try:
+            answer = super().send(request, **options)
+            answer.body()
+        except (HttpResponseError, RequestException) as broken:
+            # In the middle of its body. The SDK of tables would look for an answer in this error, and there is none.
+            raise ServiceResponseError(str(broken), error=broken) from broken
+        for name in _WAITS:
+            answer.headers.pop(name, None)
+        if answer.status_code < 500 and _REQUEST_ID not in answer.headers:
+            # A 404 of a gateway would mean that a row is not there, its 409 that another writer was faster.
+            raise ServiceResponseError(f"{answer.status_code} without {_REQUEST_ID}: not an answer of Azure Storage")
+        if answer.status_code < 300 and not _is_readable(answer):
+            # The SDKs fail in reading it, by exceptions that are no `AzureError`.
+            kind = ascii(answer.headers.get("Content-Type"))[:_MAX_QUOTED_CHARS]
+            raise ServiceResponseError(f"{answer.status_code} of the type {kind}: not an answer of Azure Storage")
+        return answer
+
+
+class StorageTransport(CheckedTransport):
     """Sends the requests of the client of one table, queue or container."""
 
     def __init__(self, session: Session, name: str, create: Callable[[], object]) -> None:
         """`create` makes what has this name, by a client with another transport."""
-        super().__init__(session=session, connection_timeout=CONNECTION_TIMEOUT, read_timeout=READ_TIMEOUT)
+        super().__init__(session)
         self._name = name
         self._create = create
 
@@ -38,11 +75,11 @@ class StorageTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         Raises:
             azure.core.exceptions.AzureError: no answer, or one that is not storage's.
         """
-        answer = self._send(request, options)
+        answer = super().send(request, **options)
         if not _is_missing(answer):
             return answer
         self._create_again()
-        answer = self._send(request, options)
+        answer = super().send(request, **options)
         if _is_missing(answer):
             raise self._not_made()
         return answer
@@ -60,14 +97,13 @@ class StorageTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         """For a while after it was deleted its name cannot be had; that says nothing of the row that was asked for."""
         return ServiceResponseError(f"{self._name} does not exist, and cannot be made now")
 
-    def _send(self, request: Any, options: dict[str, Any]) -> Any:
-        answer = super().send(request, **options)
-        for name in _WAITS:
-            answer.headers.pop(name, None)
-        if answer.status_code < 500 and _REQUEST_ID not in answer.headers:
-            # A 404 of a gateway would mean that a row is not there, its 409 that another writer was faster.
-            raise ServiceResponseError(f"{answer.status_code} without {_REQUEST_ID}: not an answer of Azure Storage")
-        return answer
+
+def _is_readable(answer: Any) -> bool:
+    """Whether a success has a body as storage writes it, or none."""
+    body: bytes = answer.body()
+    kind: str = answer.headers.get("Content-Type", "").strip().lower()
+    is_begun = not kind.startswith("multipart/") or body.lstrip().startswith(_BOUNDARY)
+    return not body or (kind.startswith(_TYPES) and is_begun)
 
 
 def _is_missing(answer: Any) -> bool:

@@ -6,6 +6,7 @@ it filters by its own `Timestamp` of each row. So only the first read of a proce
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import islice
@@ -50,15 +51,15 @@ class _Shard:
             self._all + changed,
             results_per_page=1000,
             select=_COLUMNS,
-            raw_response_hook=lambda answer: times.append(parsedate_to_datetime(answer.http_response.headers["Date"])),
+            raw_response_hook=lambda answer: times.extend(_date_of(answer.http_response)),
         )
         limit = MAX_SUMMARIES // len(SHARDS)
         self.by_id |= {summary.id: summary for summary in self._summaries(islice(rows, limit))}
         if len(self.by_id) > limit:
             self.by_id = {remediation_id: self.by_id[remediation_id] for remediation_id in sorted(self.by_id)[:limit]}
-        # By the clock that also stamps the rows.
-        self._read_at = times[0]
-        self._first_read_at = self._first_read_at or times[0]
+        # By the clock that also stamps the rows; without it all are read once more.
+        self._read_at = times[0] if times else None
+        self._first_read_at = self._first_read_at or self._read_at
 
     @property
     def is_old(self) -> bool:
@@ -87,6 +88,12 @@ class _Shard:
                     self._store.corrupt_rows.report(self._partition, f"r:{remediation_id}", str(found))
                 else:
                     yield summarize(found.remediation)
+
+
+def _date_of(answer: Any) -> Iterator[datetime]:
+    """When storage answered; nothing where the answer does not say, as a gateway's may not."""
+    with suppress(TypeError, ValueError, OverflowError):
+        yield parsedate_to_datetime(answer.headers.get("Date"))
 
 
 class SummaryCache:

@@ -31,6 +31,7 @@ from tests.support import faults
 from tests.support.fault_world import ALERT, EVENT, JOB, REQUEST, SWEEP, TIMER, Storage, Timeouts, World
 from tests.support.faulty_azure import (
     ACCESS,
+    BLOB,
     CALLS,
     GRAPH,
     IDENTITY,
@@ -51,9 +52,10 @@ from tests.support.simulator import Simulator
 
 pytestmark = pytest.mark.once
 
-CELLS = [(call, name) for call, name in product(CALLS, faults.NAMES) if call not in STORAGE]
+CELLS = list(product(CALLS, faults.NAMES))
 _A_WHILE = 4
 """Runs of a trigger: more than a poll waits for before it asks the instance instead."""
+_MAX_DEFERRALS = 20
 _SHORT, _LONG = 0.03, 0.15
 """Seconds until a call without an answer is given up; the longer ones where a true answer must come in time."""
 _MAX_SLEEP = 5.0
@@ -69,6 +71,7 @@ MEETS: Mapping[str, tuple[str, ...]] = {
     TOPIC: (TIMER,),
     TABLE: (EVENT, JOB, TIMER),
     QUEUE: (JOB, TIMER),
+    BLOB: (TIMER,),
 }
 """The triggers that make each call."""
 SIGNALS = {VAULT: ALERT, GRAPH: SWEEP}
@@ -77,6 +80,7 @@ SDKS = {
     "azure.data.tables": TABLE,
     "azure.eventgrid": TOPIC,
     "azure.identity": IDENTITY,
+    "azure.storage.blob": BLOB,
     "azure.storage.queue": QUEUE,
 }
 """The call of each of Azure's SDKs."""
@@ -87,8 +91,11 @@ METHODS = {
     "instances": VAULT,
     "check_access": ACCESS,
     "broken_instances": GRAPH,
+    "rows": GRAPH,
+    "pages": GRAPH,
 }
-"""The call of each method of the clients that have no SDK."""
+"""The call of each method of the clients that have no SDK, but for what these methods share."""
+SHARED = {"send", "check_url"}
 VERDICTS: Mapping[tuple[str, str], str] = {
     (SYNC, "404"): "Resource Manager says that there is no such instance: nothing is left to be healed",
     (INSTANCE, "404"): "Resource Manager says that there is no such instance: nothing is left to be healed",
@@ -143,6 +150,9 @@ def storage(azure: FaultyAzure, connection_string: str) -> Iterator[Callable[[st
         if call == TABLE:
             table, behind = connection.open_table(name, through), tables.get_table_client(name)
             return Storage(RemediationStore(table), BucketStore(table), RemediationStore(behind), table)
+        if call == BLOB:
+            # One for each world: leases end by the real clock.
+            return Storage.in_memory(leases=connection.open_container(f"{name}{len(made)}", through))
         return Storage.in_memory(connection.open_queue(name, through) if call == QUEUE else None)
 
     yield make
@@ -187,9 +197,8 @@ def cell(
 ) -> Cell:
     call, name = request.param
 
-    if call == IDENTITY:
-        # Each deferral makes credentials anew, and those of Azure's SDK cost milliseconds.
-        monkeypatch.setattr(state_machine, "MAX_DEFERRALS", 20)
+    # As long as the back-off grows; sixty of them say no more, and take three times as long.
+    monkeypatch.setattr(state_machine, "MAX_DEFERRALS", _MAX_DEFERRALS)
 
     def world(silence: float) -> World:
         azure.reset()
@@ -234,7 +243,7 @@ def stays_at_a_call_of_a_heal(cell: Cell) -> None:
     assert ended is not None
     assert ended.status in ends_of(cell), ended
     assert world.met or cell.is_disguised
-    assert sum(met.requests for met in world.met) <= 2 * state_machine.MAX_DEFERRALS
+    assert sum(met.requests for met in world.met) <= 2 * _MAX_DEFERRALS
     if len(world.met) > 10:
         last, before = world.met[-1].at, world.met[-2].at
         assert last - before >= timedelta(minutes=25)
@@ -317,7 +326,7 @@ def stays(cell: Cell) -> None:
         stays_at_the_topic(cell)
     elif cell.call in STORAGE:
         stays_at_storage(cell)
-    if cell.call not in (SYNC, STATUS, INSTANCE, TOPIC):
+    if cell.call not in (SYNC, STATUS, INSTANCE, TOPIC, BLOB):
         answers_while_it_stays(cell)
 
 

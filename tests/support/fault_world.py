@@ -17,10 +17,12 @@ import requests
 from azure.core.exceptions import AzureError
 from azure.data.tables import TableClient
 from azure.identity import ManagedIdentityCredential
+from azure.storage.blob import ContainerClient
 from azure.storage.queue import QueueClient
 
 from shared.clients import credential
 from shared.clients.arm import ArmClient
+from shared.clients.arm_circuit import ArmCircuit
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.credential import ManagedIdentity, TokenCache
 from shared.clients.outcome_topic import OutcomeTopic
@@ -29,6 +31,7 @@ from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.sweep import Sweep
+from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
@@ -36,11 +39,13 @@ from shared.storage.bucket_store import BucketStore
 from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import ShardJob, SyncJob, SyncJobQueue
 from shared.storage.remediation_store import RemediationStore
+from shared.storage.shard_leases import ShardLeases
 from tests.support.callers import Callers
 from tests.support.clock import Clock
 from tests.support.faulty_azure import GRAPH, QUEUE, STATUS, STORAGE, SYNC, TOPIC, FaultyAzure
 from tests.support.gateway import Fault, Served
 from tests.support.host import Host
+from tests.support.memory_leases import MemoryLeases
 from tests.support.memory_store import MemoryStore
 from tests.support.simulator import ARM_AUDIENCE, SUBSCRIPTION
 
@@ -83,12 +88,13 @@ class Storage:
     table: TableClient | None = None
     """What the store writes to, for the lists; None in memory."""
     queue: QueueClient | None = None
+    leases: ContainerClient | None = None
 
     @classmethod
-    def in_memory(cls, queue: QueueClient | None = None) -> "Storage":
-        """With a real queue, or none."""
+    def in_memory(cls, queue: QueueClient | None = None, leases: ContainerClient | None = None) -> "Storage":
+        """With a real queue or container, or neither."""
         store = MemoryStore()
-        return cls(store, store.buckets, store, queue=queue)
+        return cls(store, store.buckets, store, queue=queue, leases=leases)
 
 
 @dataclass(frozen=True)
@@ -137,14 +143,18 @@ class World:
         transport = ArmTransport(tokens, session, (5.0, timeouts.arm))
         writes, reads = (RateLimiter(kind, _PLENTY, buckets, clock) for kind in ("writes", "reads"))
         self.jobs = WorldQueue(self, self.storage.queue)
-        self.arm = ArmClient(azure.arm, settings.arm_allowed_hosts, transport, writes, reads)
+        circuit = ArmCircuit(transport, CircuitBreaker(clock, lambda: 0.5))
+        self.arm = ArmClient(azure.arm, settings.arm_allowed_hosts, circuit, writes, reads)
+        container = self.storage.leases
         self.host = Host(
             store=self.storage.store,
             arm=self.arm,
             write_limit=writes,
             read_limit=reads,
             jobs=self.jobs,
-            shards=_NoShards(),
+            shards=_NobodyElse(),
+            leases=ShardLeases(container.get_blob_client) if container else MemoryLeases(),
+            max_due_per_host=0 if container else 10_000,
             topic=OutcomeTopic(settings.outcome_topic_endpoint or "", identity()),
             settings=settings,
             clock=clock,
@@ -341,6 +351,8 @@ class WorldQueue(SyncJobQueue):
         return self._real.depth() if self._real else 0
 
 
-class _NoShards:
+class _NobodyElse:
+    """No other host is there to be woken."""
+
     def send(self, job: ShardJob) -> None:
-        raise AssertionError(job)
+        pass

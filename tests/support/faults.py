@@ -36,8 +36,8 @@ def table_error(code: str) -> Answer:
     )
 
 
-def queue_error(code: str) -> Answer:
-    """As Queue storage answers (REST reference, "Status and error codes")."""
+def xml_error(code: str) -> Answer:
+    """As Queue and Blob storage answer (REST reference, "Status and error codes")."""
     body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>a fault</Message></Error>'
     return Answer(0, {**_storage(code), "Content-Type": "application/xml"}, body.encode())
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dev.azure_simulator.certificates import server_certificate
-from tests.support.faults import ErrorBody, arm_error, faults, identity_error, queue_error, table_error
+from tests.support.faults import ErrorBody, arm_error, faults, identity_error, table_error, xml_error
 from tests.support.gateway import Answer, Fault, Gateway, Request, Served
 from tests.support.simulator import Simulator
 
 SYNC, STATUS, INSTANCE, VAULT, ACCESS = "sync", "operation status", "instance", "vault list", "subscriptions"
-GRAPH, IDENTITY, TOPIC, TABLE, QUEUE = "Resource Graph", "identity", "topic", "table", "queue"
+GRAPH, IDENTITY, TOPIC = "Resource Graph", "identity", "topic"
+TABLE, QUEUE, BLOB = "table", "queue", "blob"
 ELSEWHERE = "elsewhere"
 """What a redirect leads to, and nothing else."""
 
@@ -22,17 +23,17 @@ ERRORS: Mapping[str, ErrorBody] = {
     **dict.fromkeys((SYNC, STATUS, INSTANCE, VAULT, ACCESS, GRAPH, TOPIC), arm_error),
     IDENTITY: identity_error,
     TABLE: table_error,
-    QUEUE: queue_error,
+    **dict.fromkeys((QUEUE, BLOB), xml_error),
 }
 CALLS = tuple(ERRORS)
-STORAGE = frozenset({TABLE, QUEUE})
+STORAGE = frozenset({TABLE, QUEUE, BLOB})
 ARM_KINDS = (
     (re.compile(r"POST .*/sync\?", re.IGNORECASE), SYNC),
     (re.compile(r"GET .*/backupInstances/[^/?]+\?", re.IGNORECASE), INSTANCE),
     (re.compile(r"GET .*/backupInstances\?", re.IGNORECASE), VAULT),
     (re.compile(r"GET /subscriptions\?", re.IGNORECASE), ACCESS),
 )
-_ENDPOINT = re.compile(r"(Table|Queue)Endpoint=http://[^:]+:(\d+)")
+_ENDPOINT = re.compile(r"(Table|Queue|Blob)Endpoint=http://[^:]+:(\d+)")
 
 
 def _arm_kind(request: Request) -> str:
@@ -108,7 +109,9 @@ def faulty_azure(simulator: Simulator, connection_string: str, directory: Path) 
     trusting = ssl.create_default_context(cafile=simulator.ready["ca"])
 
     def before_simulator(kind: str) -> Gateway:
-        return Gateway(simulator.url, lambda request: _kind(kind, request), context, trusting)
+        # The identity endpoint of App Service is on the host itself, without TLS.
+        tls = None if kind == IDENTITY else context
+        return Gateway(simulator.url, lambda request: _kind(kind, request), tls, trusting)
 
     gateways = {kind: before_simulator(kind) for kind in (STATUS, GRAPH, IDENTITY, TOPIC)}
     operations = gateways[STATUS]

@@ -74,6 +74,54 @@ def test_a_page_of_a_gateway_is_no_answer_of_storage(
         use(table)
 
 
+USES = pytest.mark.parametrize(
+    "use",
+    [
+        lambda table: table.get_entity("p", "r"),
+        lambda table: table.create_entity({"PartitionKey": "p", "RowKey": "r"}),
+        lambda table: table.update_entity({"PartitionKey": "p", "RowKey": "r"}),
+        lambda table: list(table.query_entities("PartitionKey eq 'p'")),
+        lambda table: table.submit_transaction([("upsert", {"PartitionKey": "p", "RowKey": "r"})]),
+    ],
+    ids=["read", "create", "update", "query", "transaction"],
+)
+Use = Callable[[TableClient], object]
+
+
+@USES
+def test_an_answer_that_is_cut_off_is_an_error_of_storage(
+    storage: ScriptedServer, table: TableClient, use: Use
+) -> None:
+    storage.script([{**EMPTY_LIST, "cut": 3}])
+    with pytest.raises(AzureError):
+        use(table)
+
+
+@USES
+@pytest.mark.parametrize("content_type", [None, "text/html", "text/plain; charset=utf-8"])
+def test_a_type_that_storage_never_sends_is_no_answer_of_storage(
+    storage: ScriptedServer, table: TableClient, use: Use, content_type: str | None
+) -> None:
+    storage.script([{**EMPTY_LIST, "headers": {**FROM_STORAGE, "Content-Type": content_type}}])
+    with pytest.raises(ServiceResponseError, match="not an answer of Azure Storage"):
+        use(table)
+
+
+def test_a_result_of_a_transaction_that_does_not_begin_as_one_is_no_answer_of_storage(
+    storage: ScriptedServer, table: TableClient
+) -> None:
+    headers = {**FROM_STORAGE, "Content-Type": "multipart/mixed; boundary=batch_1"}
+    storage.script([{"status": 202, "headers": headers, "text": "\ufeff--batch_1\r\n\r\n--batch_1--"}])
+    with pytest.raises(ServiceResponseError, match="not an answer of Azure Storage"):
+        table.submit_transaction([("upsert", {"PartitionKey": "p", "RowKey": "r"})])
+
+
+def test_a_byte_order_mark_is_read_over(storage: ScriptedServer, table: TableClient) -> None:
+    headers = {**FROM_STORAGE, "Content-Type": "application/json;odata=minimalmetadata"}
+    storage.script([{"status": 200, "headers": headers, "text": '\ufeff{"PartitionKey": "p", "RowKey": "r"}'}])
+    assert table.get_entity("p", "r")["RowKey"] == "r"
+
+
 def test_a_page_of_a_gateway_is_no_message_that_was_taken(storage: ScriptedServer, queue: QueueClient) -> None:
     storage.script([{**PAGE, "status": 201}])
     with pytest.raises(AzureError):
