@@ -58,7 +58,7 @@ def refresh_until(tab: Tab, text: str) -> None:
 def test_the_form_heals_an_instance_and_needs_no_scripts(open_tab: OpenTab, sync: Sync) -> None:
     seen = open_tab(java_script_enabled=False)
     sync(seen.tab, QUICK)
-    refresh_until(seen.tab, "The instance is protected again.")
+    refresh_until(seen.tab, "The instance was in error, and is protected again.")
     expect(seen.tab.get_by_text("ForceResync", exact=True)).to_be_visible()
     assert seen.problems == []
 
