@@ -25,6 +25,9 @@ param deadLetterIdentityId string = ''
 ])
 param recovery string = 'Off'
 
+@description('The setting STALE_AFTER of the app (AUTOHEAL_STALE_AFTER): unless it is off, policies and jobs are read in Resource Graph.')
+param staleAfter string = 'off'
+
 @description('Resource group for what the policy makes, in each subscription.')
 param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
@@ -59,7 +62,7 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     type: 'CustomRole'
     permissions: [
       {
-        actions: concat(roleActions.heal, recovery == 'Off' ? [] : roleActions.watch, recovery == 'Backup' ? roleActions.backup : [])
+        actions: union(roleActions.heal, recovery == 'Off' ? [] : roleActions.watch, recovery == 'Backup' ? roleActions.backup : [], toLower(staleAfter) == 'off' ? [] : roleActions.stale)
         notActions: []
         dataActions: []
         notDataActions: []

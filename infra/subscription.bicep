@@ -26,6 +26,9 @@ param deadLetterIdentityId string = ''
 ])
 param recovery string = 'Off'
 
+@description('The setting STALE_AFTER of the app (AUTOHEAL_STALE_AFTER): unless it is off, policies and jobs are read in Resource Graph.')
+param staleAfter string = 'off'
+
 @description('Resource group in this subscription for what this template makes. Its name and all others end with the app\'s, so that two installations can watch one subscription.')
 param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
@@ -52,8 +55,8 @@ resource role 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     permissions: [
       {
         // Exactly what the app calls (Azure RBAC, "Microsoft.DataProtection" permissions). Resource Graph needs no
-        // action: it answers with what the identity may read.
-        actions: concat(roleActions.heal, recovery == 'Off' ? [] : roleActions.watch, recovery == 'Backup' ? roleActions.backup : [])
+        // action of its own: it answers with what the identity may read.
+        actions: union(roleActions.heal, recovery == 'Off' ? [] : roleActions.watch, recovery == 'Backup' ? roleActions.backup : [], toLower(staleAfter) == 'off' ? [] : roleActions.stale)
         notActions: []
         dataActions: []
         notDataActions: []

@@ -57,6 +57,10 @@ def _positive_duration(text: str) -> timedelta:
     return duration
 
 
+def _duration_or_off(text: str) -> timedelta | None:
+    return None if text.lower() == "off" else _duration(text)
+
+
 def _durations(text: str) -> tuple[timedelta, ...]:
     return tuple(_duration(part.strip()) for part in text.split(","))
 
@@ -289,6 +293,13 @@ class Settings:
         (),
         _subscriptions,
         "Ids of the subscriptions that are swept, separated by commas; all that the identity can read if not set.",
+    )
+    stale_after: timedelta | None = _setting(
+        "STALE_AFTER",
+        None,
+        _duration_or_off,
+        "How much older than its policy's interval an instance's newest recovery point may be. If set, the sweep also "
+        "finds instances that are well, but whose points are older, or whose last scheduled backup failed.",
     )
     retention_days: int = _setting(
         "RETENTION_DAYS",

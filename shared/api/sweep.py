@@ -10,6 +10,8 @@ from shared.api.errors import ApiError
 from shared.api.requests import DryRunQuery, read_query
 from shared.api.responses import api_errors, json_response
 from shared.clock import to_iso
+from shared.domain.finding import finding_document
+from shared.healing.finding_search import FindingsResult
 from shared.healing.sweep import Opened, Skipped, Sweep, SweepFailed, SweepResult
 
 _MAX_LISTED = 1000
@@ -53,17 +55,27 @@ def _api_error(failure: SweepFailed) -> ApiError:
 def _document(result: SweepResult, is_dry_run: bool) -> dict[str, Any]:
     return {
         "dryRun": is_dry_run,
-        "found": len(result.opened) + len(result.skipped),
+        "found": len(result.opened) + result.skipped_count,
         "unreadable": result.unreadable,
-        "opened": _list(result.opened, _show_opened),
-        "left": {**_list(result.skipped, _show_skipped), "byCode": result.skipped_by_code},
+        "opened": _list(result.opened, len(result.opened), _show_opened),
+        "left": {**_list(result.skipped, result.skipped_count, _show_skipped), "byCode": result.skipped_by_code},
+        "findings": _findings(result.findings) if result.findings else None,
     }
 
 
-def _list(entries: Sequence[Any], show: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
+def _findings(found: FindingsResult) -> dict[str, Any]:
     return {
-        "count": len(entries),
-        "truncated": len(entries) > _MAX_LISTED,
+        **_list(found.listed, found.count, finding_document),
+        "byKind": dict(found.by_kind),
+        "complete": found.error is None,
+        "error": found.error,
+    }
+
+
+def _list(entries: Sequence[Any], count: int, show: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "count": count,
+        "truncated": count > _MAX_LISTED,
         "value": [show(entry) for entry in entries[:_MAX_LISTED]],
     }
 

@@ -12,6 +12,7 @@ from shared.clients.arm import ArmClient
 from shared.clients.arm_backups import ArmBackups
 from shared.clients.arm_circuit import ArmCircuit
 from shared.clients.arm_transport import ArmTransport
+from shared.clients.backup_inventory import BackupInventory
 from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
 from shared.clients.http_session import pooled_session
 from shared.clients.latest_points import LatestPointCache
@@ -20,6 +21,7 @@ from shared.composition import settings
 from shared.composition.once import once
 from shared.domain.mode import Mode
 from shared.healing.cancel import Cancel
+from shared.healing.finding_search import FindingSearch
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
 from shared.healing.observing_arm import arm_in_mode
@@ -118,11 +120,8 @@ def retention() -> Retention:
 @once
 def sweep() -> Sweep:
     """Finds broken instances for which no signal came."""
-    graph = ResourceGraph(
-        settings().arm_endpoint, settings().sweep_subscriptions, _arm_transport(), STORAGE_CLOCK, time.sleep
-    )
     quota = SweepQuota(_write_limit(), buckets(), STORAGE_CLOCK)
-    return Sweep(graph, intake(), quota, jobs(), STORAGE_CLOCK, random.random)
+    return Sweep(_swept_graph(), intake(), quota, jobs(), STORAGE_CLOCK, random.random, _finding_search())
 
 
 now = STORAGE_CLOCK
@@ -197,6 +196,19 @@ def _recovery_step() -> RecoveryStep:
         now=STORAGE_CLOCK,
         random=random.random,
     )
+
+
+@once
+def _swept_graph() -> ResourceGraph:
+    subscriptions = settings().sweep_subscriptions
+    return ResourceGraph(settings().arm_endpoint, subscriptions, _arm_transport(), STORAGE_CLOCK, time.sleep)
+
+
+def _finding_search() -> FindingSearch | None:
+    grace = settings().stale_after
+    if grace is None:
+        return None
+    return FindingSearch(BackupInventory(_swept_graph()), settings().policy(), grace, STORAGE_CLOCK)
 
 
 @once

@@ -7,9 +7,11 @@ tells, and the job that should have made a newer one.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from shared.clock import to_iso
 from shared.domain.backup_results import Schedule
+from shared.domain.protection_state import VALID
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId, normalize
 from shared.domain.signal import SWEEP, Signal, one_line
 
@@ -78,7 +80,29 @@ class Finding:
     @property
     def signal(self) -> Signal:
         """The signal that it is: of a failed backup, at the time of the failure, so that it can be known to be old."""
-        return Signal(self.instance, SWEEP, self.reason, self.failed_at, backup_failed=True)
+        return Signal(
+            self.instance,
+            SWEEP,
+            self.reason,
+            self.failed_at,
+            backup_failed=True,
+            protection_state=VALID,
+            latest_recovery_point=self.latest_point,
+        )
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    """The finding as API, event and storage show it."""
+    return {
+        "backupInstanceId": str(finding.instance),
+        "kind": finding.kind,
+        "reason": finding.reason,
+        "failedAt": to_iso(finding.failed_at),
+        "latestRecoveryPoint": to_iso(finding.latest_point) if finding.latest_point else None,
+        "intervalSeconds": finding.interval.total_seconds() if finding.interval else None,
+        "jobId": finding.job_id,
+        "errorCode": finding.error_code,
+    }
 
 
 def assess(

@@ -37,8 +37,8 @@ class Drop:
     """Do nothing."""
 
     code: str
-    """`OutOfScope`, `LateDuplicate`, `CoolingDown`, `CancelledToday`, `RejectedToday`, `NeedsAttention` or
-    `DailyCapReached`."""
+    """`OutOfScope`, `Recovering`, `LateDuplicate`, `CoolingDown`, `CancelledToday`, `RejectedToday`, `NeedsAttention`
+    or `DailyCapReached`."""
     reason: str
 
 
@@ -80,6 +80,8 @@ class Policy:
             if latest.status is Status.WOULD_HEAL and self.mode is Mode.HEAL:
                 # It was only observed: nothing was done that a signal could repeat, or that needs time to act.
                 return Open(resets_daily_cap=True)
+            if signal.source == SWEEP and signal.backup_failed and latest.status is Status.RECOVERING:
+                return Drop("Recovering", f"remediation {latest.id} waits for a recovery point already")
             if signal.occurred_at < latest.opened_at:
                 # Event Grid repeats and reorders for up to 24 hours; what failed before that start, it has seen.
                 reason = f"older than the start of remediation {latest.id}, which is {latest.status}"

@@ -1,11 +1,12 @@
 """The parts of the outside world that the use cases of healing need, as protocols."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls, SyncResult
-from shared.domain.backup_results import BackupResult, JobResult, PointsResult, ScheduleResult
+from shared.domain.backup_results import BackupResult, JobResult, PointsResult, Schedule, ScheduleResult
+from shared.domain.finding import ScheduledJob, WellInstance
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -97,3 +98,16 @@ class Slots(Protocol):
 
     def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
         """Whether this remediation may make a backup of the instance."""
+
+
+class Inventory(Protocol):
+    """What Resource Graph knows of all backups (`clients.backup_inventory.BackupInventory`); raises `QueryFailed`."""
+
+    def schedules(self, deadline: datetime) -> Mapping[str, Schedule]:
+        """The schedules of all policies, by the policy's normalized id."""
+
+    def jobs(self, deadline: datetime) -> Mapping[str, ScheduledJob]:
+        """The newest scheduled job that did not complete, by the normalized id of its instance."""
+
+    def instances(self, deadline: datetime) -> Iterator[list[WellInstance]]:
+        """The instances that are well, a page at a time."""

@@ -2,13 +2,16 @@
 
 Resource Graph names the broken instances; each is a signal like any other, through the same policy, and its heal
 begins at its sweep slot (`rate_limits.sweep_quota`). What is being healed already is left alone: to count the
-finding there would write a row for each instance that waits for its next attempt, each hour.
+signal there would write a row for each instance that waits for its next attempt, each hour.
+
+With `STALE_AFTER`, it goes on to the instances that are well but whose backups are not (`finding_search`). With
+`RECOVERY`, these are signals as well.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,10 +21,13 @@ from shared import logs
 from shared.clients.resource_graph import BrokenInstance, QuerySucceeded, ResourceGraph
 from shared.domain.arm_results import ArmError, Refused, TransientFailure
 from shared.domain.error_codes import ErrorClass, ErrorCodes
+from shared.domain.finding import Finding
 from shared.domain.policy import Coalesce, Drop
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SWEEP, Signal
 from shared.domain.state_machine import job_delay
+from shared.healing.finding_search import FindingSearch, FindingsResult
 from shared.healing.intake import Coalesced, Dropped, Intake
 from shared.healing.ports import JobQueue
 from shared.logs import LogRelay
@@ -32,10 +38,14 @@ _QUERY_TIMEOUT = timedelta(seconds=60)
 _TIMEOUT = timedelta(minutes=3)
 """A sweep ends by then: below `functionTimeout`, and below the 230 s in which Azure's load balancer wants an answer
 to a request ("Azure Functions scale and hosting", function app time-out duration)."""
+_SCHEDULED_TIMEOUT = timedelta(minutes=9)
+"""Likewise, where nobody waits for an answer: a million instances are a thousand pages, at three in a second."""
 _CONCURRENCY = 4
 """Threads: enough to hide storage's latency, few enough to leave the processor to events."""
 _BATCH_SIZE = 200
 """Broken instances that are evaluated before those of them that are to be healed get their sweep slots."""
+_MAX_SKIPPED = 10_000
+"""Listed, of the skipped: at a kilobyte each, so that a million findings leave the host its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +76,20 @@ class SweepResult:
     skipped: tuple[Skipped, ...]
     unreadable: int
     """Rows of Resource Graph's answer that name no broken instance."""
+    findings: FindingsResult | None = None
+    """None if `STALE_AFTER` is off."""
+    unlisted: Counter[str] = field(default_factory=Counter)
+    """How many were skipped for which reason beyond those that `skipped` lists."""
+
+    @property
+    def skipped_count(self) -> int:
+        """How many were skipped."""
+        return len(self.skipped) + self.unlisted.total()
 
     @property
     def skipped_by_code(self) -> dict[str, int]:
         """How many were skipped for which reason."""
-        return dict(Counter(skipped.code for skipped in self.skipped))
+        return dict(Counter(skipped.code for skipped in self.skipped) + self.unlisted)
 
 
 @dataclass(eq=False)
@@ -83,6 +102,24 @@ class SweepFailed(Exception):
     """The HTTP status of a refusal for good; None if it may answer when asked again."""
     retry_after: float | None = None
     """Seconds that it asked us to wait, when it did."""
+
+
+@dataclass(slots=True)
+class _Results:
+    """What became of each instance so far, of those that were skipped the first ones."""
+
+    opened: list[Opened] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unlisted: Counter[str] = field(default_factory=Counter)
+
+    def add(self, results: Iterable[Opened | Skipped]) -> None:
+        for result in results:
+            if isinstance(result, Opened):
+                self.opened.append(result)
+            elif len(self.skipped) < _MAX_SKIPPED:
+                self.skipped.append(result)
+            else:
+                self.unlisted[result.code] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +181,8 @@ class Sweep:
     jobs: JobQueue
     now: Callable[[], datetime]
     random: Callable[[], float]
+    findings: FindingSearch | None = None
+    """None if `STALE_AFTER` is off."""
 
     def on_schedule(self) -> None:
         """A sweep by the timer: that Resource Graph does not answer is for the log, and for the next sweep.
@@ -152,43 +191,55 @@ class Sweep:
             azure.core.exceptions.AzureError: storage cannot be reached; the next sweep finds what is left.
         """
         try:
-            self.run()
+            self.run(_SCHEDULED_TIMEOUT)
         except SweepFailed as failure:
             logs.error("sweep.failed", status=failure.refused, error=failure.error)
 
-    def run(self) -> SweepResult:
+    def run(self, timeout: timedelta = _TIMEOUT) -> SweepResult:
         """Open a remediation for each broken instance that the policy and the sweep's quota allow.
+
+        Args:
+            timeout: of the search for findings, counted from now.
 
         Raises:
             SweepFailed: Resource Graph gave no answer; nothing was opened.
             WriteConflict: other sweeps kept taking slots; what was opened is healed.
             azure.core.exceptions.AzureError: storage cannot be reached; what was opened is healed.
         """
-        result = self._sweep(_Opener(self.intake, self.quota, self.jobs, self.now))
+        result = self._sweep(_Opener(self.intake, self.quota, self.jobs, self.now), timeout)
         logs.info("sweep.ended", opened=len(result.opened), left=result.skipped_by_code, unreadable=result.unreadable)
         return result
 
     def preview(self) -> SweepResult:
         """Say what `run` would do now; nothing is written. Raises as `run` does."""
-        return self._sweep(_Preview(self.quota))
+        return self._sweep(_Preview(self.quota), _TIMEOUT)
 
-    def _sweep(self, opener: _Opener | _Preview) -> SweepResult:
-        deadline = self.now() + _TIMEOUT
+    def _sweep(self, opener: _Opener | _Preview, timeout: timedelta) -> SweepResult:
+        begun_at = self.now()
         found = self._query()
         # In random order: what one sweep had no time for is not to be last in each.
         broken = sorted(found.instances, key=lambda _: self.random())
-        results: list[Opened | Skipped] = []
+        results, findings = _Results(), None
         with ThreadPoolExecutor(_CONCURRENCY) as threads:
-            for start in range(0, len(broken), _BATCH_SIZE):
-                batch, error_codes = broken[start : start + _BATCH_SIZE], self.intake.policy.error_codes
-                signals = [_signal(instance, self.now(), error_codes) for instance in batch]
-                if self.now() > deadline:
-                    results += [_no_time(signal) for signal in signals]
-                else:
-                    results += self._heal(signals, opener, threads)
-        opened = tuple(each for each in results if isinstance(each, Opened))
-        skipped = tuple(each for each in results if isinstance(each, Skipped))
-        return SweepResult(opened, skipped, found.unreadable)
+
+            def heal(signals: Sequence[Signal], deadline: datetime) -> None:
+                for start in range(0, len(signals), _BATCH_SIZE):
+                    batch = signals[start : start + _BATCH_SIZE]
+                    in_time = self.now() <= deadline
+                    results.add(self._heal(batch, opener, threads) if in_time else map(_no_time, batch))
+
+            error_codes = self.intake.policy.error_codes
+            heal([_signal(instance, self.now(), error_codes) for instance in broken], begun_at + _TIMEOUT)
+            if self.findings:
+                deadline = begun_at + timeout
+                findings = self.findings.run(deadline, lambda found: heal(self._signals(found), deadline))
+        return SweepResult(tuple(results.opened), tuple(results.skipped), found.unreadable, findings, results.unlisted)
+
+    def _signals(self, findings: Iterable[Finding]) -> list[Signal]:
+        """Only a recovery can answer them."""
+        if self.intake.policy.recovery is RecoveryMode.OFF:
+            return []
+        return [finding.signal for finding in findings]
 
     def _heal(
         self, signals: Iterable[Signal], opener: _Opener | _Preview, threads: ThreadPoolExecutor

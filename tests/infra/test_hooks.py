@@ -192,6 +192,7 @@ def test_a_subscription_gets_what_main_put_out(run: Any) -> None:
         "deadLetterIdentityId": "letters-identity",
         "existingSystemTopicId": "",
         "recovery": "Off",
+        "staleAfter": "off",
     }
 
 

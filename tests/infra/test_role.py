@@ -14,6 +14,7 @@ import requests
 from shared.clients.arm import ArmClient
 from shared.clients.arm_backups import ArmBackups
 from shared.clients.arm_transport import ArmTransport
+from shared.clients.backup_inventory import INSTANCES_QUERY, JOBS_QUERY, POLICIES_QUERY
 from shared.clients.credential import TokenCache
 from shared.clock import utc_now
 from shared.domain.arm_results import OperationUrls
@@ -153,6 +154,14 @@ def test_the_role_grows_by_what_the_recovery_calls_and_nothing_else(
     assert set(ROLE_ACTIONS[mode]) == called(session) - set(ROLE_ACTIONS["heal"])
 
 
+def test_the_role_lets_resource_graph_show_what_the_search_for_findings_asks_it_for() -> None:
+    queries = POLICIES_QUERY + JOBS_QUERY + INSTANCES_QUERY
+    shown = {f"{name}/read" for name in re.findall(r"where type =~ '([^']+)'", queries)}
+    allowed = {action.lower() for action in ROLE_ACTIONS["heal"] + ROLE_ACTIONS["stale"]}
+    assert shown <= allowed
+    assert {action.lower() for action in ROLE_ACTIONS["stale"]} <= shown
+
+
 def test_the_calls_of_each_recovery_mode_are_all_that_its_client_makes() -> None:
     assert public_methods(ArmBackups) == {"schedule", "points", "back_up", "job"}
 
@@ -161,7 +170,8 @@ def test_the_calls_of_each_recovery_mode_are_all_that_its_client_makes() -> None
 def test_each_template_gives_the_role_what_the_setting_needs(template: str) -> None:
     watch, backup = "recovery == 'Off' ? [] : roleActions.watch", "recovery == 'Backup' ? roleActions.backup : []"
     text = (INFRA / template).read_text()
-    assert f"actions: concat(roleActions.heal, {watch}, {backup})\n" in text
+    stale = "toLower(staleAfter) == 'off' ? [] : roleActions.stale"
+    assert f"actions: union(roleActions.heal, {watch}, {backup}, {stale})\n" in text
     assert "var roleActions = loadJsonContent('modules/role-actions.json')\n" in text
 
 
@@ -169,7 +179,7 @@ def test_the_role_has_no_wildcard_and_touches_no_data() -> None:
     action = re.compile(r"Microsoft\.DataProtection(/\w+)+/(read|action)")
     every = [one for actions in ROLE_ACTIONS.values() for one in actions]
     assert [one for one in every if not action.fullmatch(one)] == []
-    assert len(every) == len(set(every))
+    assert [len(actions) for actions in ROLE_ACTIONS.values()] == [len(set(each)) for each in ROLE_ACTIONS.values()]
     for permission in permissions():
         assert permission["dataActions"] == permission["notActions"] == permission["notDataActions"] == []
 

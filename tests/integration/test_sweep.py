@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ import requests
 
 from dev.stack.stack import Stack
 from shared.clients.arm_transport import ArmTransport
+from shared.clients.backup_inventory import BackupInventory
 from shared.clients.credential import TokenCache, managed_identity
 from shared.clients.resource_graph import QueryResult, QuerySucceeded, ResourceGraph
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Status
+from shared.healing.finding_search import FindingSearch
 from shared.healing.sweep import Sweep, SweepFailed
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
+from shared.settings import Settings
 from shared.storage.bucket_store import BucketStore
 from tests.integration.conftest import FAST, App, AppMaker
 from tests.integration.hosts import KillableHost
@@ -249,6 +254,37 @@ def test_the_route_sweeps_and_says_what_became_of_each_finding(stack: Stack, sim
     assert (swept.status_code, swept.json()["found"]) == (202, 1)
     remediation = f"/api/remediations/{swept.json()['opened']['value'][0]['remediationId']}"
     until(lambda: stack.host.call("GET", remediation, None).json()["status"] == "Healed", "healed", 30)
+
+
+def test_given_a_failed_nightly_job_when_it_sweeps_with_recovery_then_a_remediation_of_a_well_instance_is_opened(
+    app: App, sleeps: Sleeps
+) -> None:
+    settings = replace(Settings(), recovery=RecoveryMode.WATCH)
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    old_point = (hour_ago - timedelta(hours=23)).isoformat()
+    error = {"code": "UserErrorSnapshotLimit", "message": "Too many snapshots."}
+    failed = {"started": hour_ago.isoformat(), "error": error}
+    cases: dict[str, Json] = {
+        "failed": {"jobs": [failed]},
+        "caught-up": {"jobs": [failed, {"started": hour_ago.isoformat(), "status": "Completed"}]},
+        "stale": {"policy": {"name": "hourly", "interval": "PT1H"}},
+        "continuous": {"policy": {"name": "blobs", "isContinuous": True}},
+    }
+    for name, changes in cases.items():
+        properties: Json = {"protectionState": "ProtectionConfigured", "recoveryPoints": [old_point], **changes}
+        put(app.azure, name, **properties)
+    inventory = BackupInventory(graph_of(app, sleeps))
+    search = FindingSearch(inventory, settings.policy(), timedelta(hours=2), app.clock)
+    intake = replace(app.host.intake, policy=settings.policy())
+
+    swept = replace(sweep_of(app, sleeps), intake=intake, findings=search).run()
+
+    assert swept.findings is not None
+    assert {found.instance.name: found.kind for found in swept.findings.listed} == {
+        "failed": "JobFailed",
+        "stale": "Stale",
+    }
+    assert sorted(each.instance.name for each in swept.opened) == ["failed", "stale"]
 
 
 def test_the_timer_sweeps(stack: Stack, simulator: Simulator, tmp_path: Path) -> None:

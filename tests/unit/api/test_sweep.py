@@ -1,5 +1,7 @@
 """`POST /api/sweep`: the response, however the sweep ends."""
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
 
@@ -9,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.sweep import SweepApi
+from shared.domain.finding import Finding, FindingKind
+from shared.healing.finding_search import FindingsResult
 from shared.healing.sweep import Opened, Skipped, Sweep, SweepFailed, SweepResult
 from tests.support.api_parts import described, document, error, http_request
 from tests.support.remediations import INSTANCE, NOW
@@ -71,6 +75,7 @@ def test_the_response_says_what_became_of_each_finding() -> None:
             "value": [{"backupInstanceId": str(INSTANCE), "code": "CoolingDown", "reason": "rests"}],
             "byCode": {"CoolingDown": 1},
         },
+        "findings": None,
     }
 
 
@@ -94,3 +99,19 @@ def test_the_silence_of_resource_graph_is_a_503_that_says_when_to_try_again(
     response, _ = post(SweepFailed(ERROR, None, retry_after))
     assert (response.status_code, error(response)["details"]) == (503, [ERROR])
     assert response.headers["Retry-After"] == header
+
+
+def test_the_response_names_the_findings() -> None:
+    found = FindingsResult()
+    stale = Finding(INSTANCE, FindingKind.STALE, NOW, None, timedelta(days=1))
+    found.add([stale, replace(stale, kind=FindingKind.JOB_FAILED, job_id="job-1", error_code="Code")])
+    response, _ = post(SweepResult((), (), 0, found))
+    findings = document(response)["findings"]
+    assert (findings["count"], findings["byKind"], findings["complete"]) == (2, {"Stale": 1, "JobFailed": 1}, True)
+    assert findings["value"][1]["jobId"] == "job-1"
+
+
+def test_a_search_that_did_not_end_says_why() -> None:
+    response, _ = post(SweepResult((), (), 0, FindingsResult(error=ERROR)))
+    findings = document(response)["findings"]
+    assert (findings["complete"], findings["error"]) == (False, ERROR)

@@ -1,0 +1,80 @@
+"""Searches for findings, instances that are well but whose backups are not, page by page of Resource Graph's answer."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from shared import logs
+from shared.clients.resource_graph import QueryFailed
+from shared.domain.arm_results import ArmError
+from shared.domain.backup_results import Schedule
+from shared.domain.finding import Finding, ScheduledJob, WellInstance, assess
+from shared.domain.policy import Policy
+from shared.domain.resource_ids import normalize
+from shared.healing.ports import Inventory
+
+MAX_LISTED = 1000
+"""Findings that a result names; it counts them all."""
+
+
+@dataclass(slots=True)
+class FindingsResult:
+    """What one search found."""
+
+    by_kind: Counter[str] = field(default_factory=Counter)
+    listed: list[Finding] = field(default_factory=list)
+    """The first of them."""
+    error: ArmError | None = None
+    """Why the search did not come to its end; None if it did."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.by_kind.total()
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count these."""
+        for finding in findings:
+            self.by_kind[finding.kind] += 1
+            if len(self.listed) < MAX_LISTED:
+                self.listed.append(finding)
+
+
+@dataclass(frozen=True, slots=True)
+class FindingSearch:
+    """Searches all subscriptions. Of a million instances it keeps those of one page, and of the findings some."""
+
+    inventory: Inventory
+    policy: Policy
+    grace: timedelta
+    now: Callable[[], datetime]
+
+    def run(self, deadline: datetime, act: Callable[[Sequence[Finding]], None]) -> FindingsResult:
+        """Search until the deadline.
+
+        Args:
+            act: gets the findings of each page that are in scope.
+        """
+        result = FindingsResult()
+        try:
+            schedules, jobs = self.inventory.schedules(deadline), self.inventory.jobs(deadline)
+            for page in self.inventory.instances(deadline):
+                findings = self._findings(page, schedules, jobs)
+                if findings:
+                    result.add(findings)
+                    act(findings)
+        except QueryFailed as failed:
+            result.error = failed.result.error
+            logs.error("findings.incomplete", found=result.count, error=result.error)
+        logs.info("findings.searched", byKind=result.by_kind, complete=result.error is None)
+        return result
+
+    def _findings(
+        self, page: Iterable[WellInstance], schedules: Mapping[str, Schedule], jobs: Mapping[str, ScheduledJob]
+    ) -> list[Finding]:
+        now = self.now()
+        assessed = (
+            assess(each, jobs.get(normalize(each.id)), schedules.get(each.policy_id), self.grace, now) for each in page
+        )
+        return [found for found in assessed if found and self.policy.out_of_scope(str(found.instance)) is None]

@@ -1,0 +1,217 @@
+"""Findings of the sweep: what it does about instances that are well, but whose backups are not."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+import pytest
+from msgspec.structs import replace as replace_struct
+
+from shared.clients.resource_graph import QueryFailed, QueryResult, QuerySucceeded, ResourceGraph
+from shared.domain import state_machine
+from shared.domain.arm_results import Refused
+from shared.domain.backup_results import Schedule
+from shared.domain.finding import FindingKind, ScheduledJob, WellInstance
+from shared.domain.recovery_mode import RecoveryMode
+from shared.domain.remediation import Remediation, Status
+from shared.domain.resource_ids import BackupInstanceId, normalize
+from shared.domain.signal import Signal
+from shared.healing import finding_search, sweep
+from shared.healing.finding_search import FindingSearch
+from shared.healing.intake import Intake
+from shared.healing.poll_cache import PollCache
+from shared.healing.sweep import Sweep, SweepResult
+from shared.rate_limits.rate_limiter import Gcra
+from shared.rate_limits.sweep_quota import SweepQuota
+from shared.settings import Settings
+from tests.support.clock import Clock
+from tests.support.memory_queue import MemoryQueue
+from tests.support.memory_store import MemoryStore
+from tests.support.remediations import ERROR, INSTANCE, NOW, instance_named
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+POLICY = "/policies/daily"
+DAILY = Schedule("BackupDaily", "Default", DAY, is_continuous=False)
+JOB = ScheduledJob("job-1", NOW - 2 * HOUR, NOW - HOUR, has_failed=True, error_code="UserErrorSnapshotLimit")
+
+
+@dataclass
+class MemoryInventory:
+    """Knows these backups, and fails after so many pages."""
+
+    pages: list[list[WellInstance]] = field(default_factory=lambda: [[]])
+    failed: dict[str, ScheduledJob] = field(default_factory=dict)
+    good_pages: int | None = None
+
+    def schedules(self, deadline: datetime) -> Mapping[str, Schedule]:
+        return {POLICY: DAILY}
+
+    def jobs(self, deadline: datetime) -> Mapping[str, ScheduledJob]:
+        return self.failed
+
+    def instances(self, deadline: datetime) -> Iterator[list[WellInstance]]:
+        yield from self.pages[: self.good_pages]
+        if self.good_pages is not None:
+            raise QueryFailed(Refused(403, ERROR))
+
+    def add(self, instance: BackupInstanceId, point: datetime | None, job: ScheduledJob | None = None) -> None:
+        self.pages[-1].append(WellInstance(str(instance), POLICY, point))
+        if job:
+            self.failed[normalize(str(instance))] = job
+
+
+class NothingBroken:
+    def broken_instances(self, deadline: datetime) -> QueryResult:
+        return QuerySucceeded([], unreadable=0)
+
+
+class World:
+    def __init__(self, recovery: RecoveryMode = RecoveryMode.WATCH, **changes: object) -> None:
+        settings = replace(Settings(), recovery=recovery, **changes)  # type: ignore[arg-type] # named by each test
+        self.clock, self.store, self.queue, self.inventory = Clock(), MemoryStore(), MemoryQueue(), MemoryInventory()
+        self.intake = Intake(self.store, self.queue, PollCache(), settings.policy(), self.clock)
+        self.sweep = Sweep(
+            cast(ResourceGraph, NothingBroken()),
+            self.intake,
+            SweepQuota(Gcra(40, 4), self.store.buckets, self.clock),
+            self.queue,
+            self.clock,
+            lambda: 0.5,
+            FindingSearch(self.inventory, settings.policy(), 6 * HOUR, self.clock),
+        )
+
+    def opened(self) -> list[Remediation]:
+        return [each for each in self.store.remediations() if each.source == "Sweep"]
+
+    def remediated(self, status: Status, opened_at: datetime, ended_at: datetime | None) -> None:
+        """The instance had a remediation that came to this."""
+        signal = Signal(INSTANCE, "Alert", "backup failed", opened_at, backup_failed=True)
+        sync_type = self.intake.policy.default_sync_type
+        fresh = state_machine.open_remediation(signal, sync_type, opened_at, RecoveryMode.WATCH)
+        stored = self.store.open(fresh, None)
+        assert stored is not None
+        self.store.save(stored, replace_struct(fresh, status=status, ended_at=ended_at))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def kinds(swept: SweepResult) -> Sequence[FindingKind]:
+    assert swept.findings is not None
+    return [finding.kind for finding in swept.findings.listed]
+
+
+def test_given_a_failed_scheduled_job_when_recovery_is_on_then_a_remediation_of_a_failed_backup_is_opened(
+    world: World,
+) -> None:
+    world.inventory.add(INSTANCE, NOW - DAY, JOB)
+    swept = world.sweep.run()
+    [opened] = world.opened()
+    assert opened.reason.startswith("JobFailed: the last scheduled backup failed with UserErrorSnapshotLimit")
+    assert opened.recovery is not None
+    assert (opened.recovery.backup_failed, opened.recovery.failed_at) == (True, JOB.ended_at)
+    assert [each.remediation_id for each in swept.opened] == [opened.id]
+
+
+def test_given_an_old_point_when_recovery_is_on_then_a_remediation_is_opened(world: World) -> None:
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    assert kinds(world.sweep.run()) == [FindingKind.STALE]
+    assert [each.reason.partition(":")[0] for each in world.opened()] == ["Stale"]
+
+
+def test_given_recovery_off_when_it_sweeps_then_findings_are_told_and_nothing_is_opened() -> None:
+    world = World(RecoveryMode.OFF)
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    assert kinds(world.sweep.run()) == [FindingKind.STALE]
+    assert world.store.remediations() == []
+
+
+def test_given_instances_that_are_well_backed_up_when_it_sweeps_then_nothing_is_found(world: World) -> None:
+    world.inventory.add(INSTANCE, NOW - DAY)
+    assert kinds(world.sweep.run()) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "ended_at", "code"),
+    [
+        (Status.RECOVERING, NOW - HOUR, "Recovering"),
+        (Status.RUNNING, None, "AlreadyActive"),
+        (Status.NOT_RECOVERED, NOW - HOUR, "LateDuplicate"),
+        (Status.HEALED, NOW - HOUR, "LateDuplicate"),
+    ],
+)
+def test_what_the_last_remediation_answers_or_answered_is_left_alone(
+    world: World, status: Status, ended_at: datetime | None, code: str
+) -> None:
+    world.remediated(status, JOB.ended_at + timedelta(seconds=1), ended_at)
+    world.inventory.add(INSTANCE, NOW - DAY, JOB)
+    assert world.sweep.run().skipped_by_code == {code: 1}
+    assert world.opened() == []
+
+
+def test_while_it_recovers_not_even_the_next_failed_job_opens_another(world: World) -> None:
+    world.remediated(Status.RECOVERING, JOB.ended_at - HOUR, JOB.ended_at - HOUR)
+    world.inventory.add(INSTANCE, NOW - DAY, JOB)
+    assert world.sweep.run().skipped_by_code == {"Recovering": 1}
+
+
+def test_a_job_that_failed_after_the_last_remediation_is_a_new_failure(world: World) -> None:
+    world.remediated(Status.NOT_RECOVERED, JOB.ended_at - 3 * HOUR, JOB.ended_at - 2 * HOUR)
+    world.inventory.add(INSTANCE, NOW - DAY, JOB)
+    assert len(world.sweep.run().opened) == 1
+
+
+def test_the_same_finding_in_the_next_sweep_opens_nothing_more(world: World) -> None:
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    world.sweep.run()
+    world.clock.advance(hours=1)
+    assert world.sweep.run().skipped_by_code == {"AlreadyActive": 1}
+
+
+def test_what_is_out_of_scope_is_no_finding() -> None:
+    world = World(exclude=("*/testbi",))
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    world.inventory.add(instance_named("other"), NOW - 2 * DAY)
+    swept = world.sweep.run()
+    assert swept.findings is not None
+    assert [each.instance.name for each in swept.findings.listed] == ["other"]
+
+
+def test_a_dry_run_says_what_would_be_opened_and_writes_nothing(world: World) -> None:
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    swept = world.sweep.preview()
+    assert ([each.instance for each in swept.opened], kinds(swept)) == ([INSTANCE], [FindingKind.STALE])
+    assert (world.store.remediations(), world.queue.sent) == ([], [])
+
+
+def test_a_query_that_fails_half_way_leaves_what_was_found(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    world.inventory.pages.append([WellInstance(str(instance_named("unseen")), POLICY, NOW - 2 * DAY)])
+    world.inventory.good_pages = 1
+    swept = world.sweep.run()
+    assert swept.findings is not None
+    assert (len(swept.opened), swept.findings.error) == (1, ERROR)
+    assert "findings.incomplete" in caplog.text
+
+
+def test_of_very_many_findings_the_first_are_kept_and_all_are_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding_search, "MAX_LISTED", 3)
+    monkeypatch.setattr(sweep, "_MAX_SKIPPED", 2)
+    for number in range(10):
+        world.inventory.add(instance_named(f"bi-{number}"), NOW - 2 * DAY)
+    world.sweep.run()
+    swept = world.sweep.run()
+    assert swept.findings is not None
+    assert (len(swept.findings.listed), swept.findings.count) == (3, 10)
+    assert (len(swept.skipped), swept.skipped_count, swept.skipped_by_code) == (2, 10, {"AlreadyActive": 10})
+
+
+def test_without_the_setting_nothing_is_searched(world: World) -> None:
+    world.sweep = replace(world.sweep, findings=None)
+    world.inventory.add(INSTANCE, NOW - 2 * DAY)
+    assert world.sweep.run().findings is None
