@@ -15,8 +15,8 @@ def test_a_skewed_clock_costs_a_delay_only(skew: float) -> None:
     world = new_world(skews=(0.0, skew))
     world.azure.duration = (1.0, 5.0)
     break_many(world, 40)
-    # Once for the job that comes too early, once for the poll.
-    world.run(2 * abs(skew) + _POLLS)
+    # For the job that comes too early, for each of two rate limits whose slots another clock took, and for the poll.
+    world.run(4 * abs(skew) + _POLLS)
     assert ends(world) == {"Healed": 40}
     world.run_until_over(3_600)
     assert len(world.azure.calls) == 40
