@@ -28,7 +28,8 @@ def started(app: App, instances: Sequence[BackupInstanceId], **behaviour: object
     """These instances have failed, and their sync calls have been answered."""
     for instance in instances:
         app.azure.put(str(instance), behaviour={**FAST, **behaviour})
-    opened = [app.open(instance) for instance in instances]
+    # Signals that say the state, so that all reads are the poller's.
+    opened = [app.open(instance, protection_state="ProtectionError") for instance in instances]
     for remediation in opened:
         app.submit(remediation)
     return opened
