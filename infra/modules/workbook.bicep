@@ -29,6 +29,12 @@ var charts = [
     visualization: 'linechart'
   }
   {
+    name: 'stale-instances'
+    title: 'Instances that are well, but whose backups are not'
+    query: loadTextContent('../../docs/kql/stale-instances.kql')
+    visualization: 'table'
+  }
+  {
     name: 'arm-throttling'
     title: 'Throttled, paced and not answered'
     query: loadTextContent('../../docs/kql/arm-throttling.kql')

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -17,6 +18,7 @@ from shared.clock import to_iso
 from shared.domain.arm_results import Reachable, TransientFailure
 from shared.domain.mode import Mode
 from shared.storage.bucket_store import BucketStore
+from shared.storage.finding_store import FindingStore
 from shared.storage.queues import SyncJobQueue
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
@@ -50,6 +52,8 @@ class Health:
     """Asks Resource Manager something small."""
     now: Callable[[], datetime]
     mode: Mode
+    findings: Callable[[], FindingStore] | None = None
+    """None if `STALE_AFTER` is off."""
     _arm: tuple[datetime, Part] | None = None
     """The last result for Resource Manager, after the time until which it is used again."""
     _checks: dict[str, Future[Part]] = field(default_factory=dict)
@@ -73,6 +77,8 @@ class Health:
             "token": self._token,
             "resourceManager": self._resource_manager,
         }
+        if self.findings:
+            checks["findings"] = partial(_findings, self.findings)
         with self._lock:
             for name, check in checks.items():
                 if name not in self._checks or self._checks[name].done():
@@ -122,6 +128,16 @@ class Health:
             part["reason"] = "the identity sees no subscription: it has no role yet"
         self._arm = (self.now() + (_REACHABLE_FOR if part["status"] == _OK else _UNREACHABLE_FOR), part)
         return part
+
+
+def _findings(store: Callable[[], FindingStore]) -> Part:
+    """How many the last search found: they are no reason to take the app for ill."""
+    summary = store().summary()
+    if summary is None:
+        return {"status": _OK, "count": None, "searchedAt": None}
+    searched_at = to_iso(summary.searched_at)
+    counts = {"count": summary.count, "byKind": summary.by_kind, "complete": summary.is_complete}
+    return {"status": _OK, "searchedAt": searched_at, **counts}
 
 
 def _result(check: Future[Part]) -> Part:

@@ -65,7 +65,10 @@ def _document(result: SweepResult, is_dry_run: bool) -> dict[str, Any]:
 
 def _findings(found: FindingsResult) -> dict[str, Any]:
     return {
-        **_list(found.listed, found.count, finding_document),
+        **_list(
+            found.listed, found.count, lambda each: {**finding_document(each), "isNew": each.id in found.listed_new}
+        ),
+        "new": found.new,
         "byKind": dict(found.by_kind),
         "complete": found.error is None,
         "error": found.error,

@@ -1,6 +1,6 @@
-"""Client of the Event Grid topic: CloudEvents for remediations that ended and instances that need a person."""
+"""Client of the Event Grid topic: CloudEvents for remediations that ended, instances that need a person, findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from azure.core.credentials import TokenCredential
@@ -9,6 +9,7 @@ from azure.core.messaging import CloudEvent
 from azure.core.pipeline import PipelineResponse
 from azure.eventgrid import EventGridPublisherClient
 
+from shared.clock import from_iso
 from shared.domain.attention import is_unannounced
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
 from shared.domain.remediation import Remediation
@@ -16,6 +17,7 @@ from shared.domain.remediation_json import Document, shown_document
 from shared.logs import describe_exception
 
 ATTENTION_NEEDED = "BackupAutoheal.Instance.AttentionNeeded"
+FINDING = "BackupAutoheal.Finding.Stale"
 _SOURCE = "/backup-autoheal"
 _CLIENT_OPTIONS: Mapping[str, Any] = {"retry_total": 0, "connection_timeout": 5, "read_timeout": 10}
 """Seconds. No retries of the client's own: an outcome stays due until it is delivered, and no poll run waits for it."""
@@ -46,8 +48,15 @@ class OutcomeTopic:
         Raises:
             PublishFailed: the topic did not take them.
         """
+        self._send(lambda: [event for remediation in news for event in events_of(remediation, self._error_codes)])
+
+    def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Announce findings, given by their documents, in one call; raises as `publish` does."""
+        self._send(lambda: [finding_event(document) for document in documents])
+
+    def _send(self, make: Callable[[], Sequence[CloudEvent[Any]]]) -> None:
         try:
-            events = [event for remediation in news for event in events_of(remediation, self._error_codes)]
+            events = list(make())
             self._client.send(events, **_CLIENT_OPTIONS, raw_response_hook=_refuse_page)
         except HttpResponseError as refusal:
             in_parts = refusal.status_code in _EVENT_STATUSES
@@ -96,5 +105,18 @@ def outcome_event(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) 
         subject=str(remediation.instance),
         time=recovery.ended_at if recovery else remediation.ended_at,
         data=shown_document(remediation, error_codes),
+        datacontenttype="application/json",
+    )
+
+
+def finding_event(document: Mapping[str, Any]) -> CloudEvent[Mapping[str, Any]]:
+    """The event of a finding, given by its document (`domain.finding.finding_document`), whose id it has."""
+    return CloudEvent(
+        source=_SOURCE,
+        type=FINDING,
+        id=document["id"],
+        subject=document["backupInstanceId"],
+        time=from_iso(document["failedAt"]),
+        data=dict(document),
         datacontenttype="application/json",
     )

@@ -1,5 +1,6 @@
 """The functions behind the routes of the HTTP API."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from shared.api.alerts import AlertApi
@@ -13,6 +14,7 @@ from shared.clients.vault_cache import VaultCache
 from shared.composition import healing, settings
 from shared.composition.once import once
 from shared.storage import connection
+from shared.storage.finding_store import FindingStore
 from shared.storage.queues import POISON_JOBS, SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.storage_clock import STORAGE_CLOCK
@@ -61,8 +63,14 @@ def meta() -> MetaApi:
         lambda: healing.arm().check_access(),
         STORAGE_CLOCK,
         settings().mode,
+        findings(),
     )
     return MetaApi(health)
+
+
+def findings() -> Callable[[], FindingStore] | None:
+    """The findings that were reported; None if `STALE_AFTER` is off."""
+    return None if settings().stale_after is None else healing.finding_store
 
 
 @once

@@ -9,4 +9,6 @@ from shared.storage.storage_clock import STORAGE_CLOCK
 @once
 def page() -> Dashboard:
     """`/api/dashboard`."""
-    return Dashboard(healing.intake, healing.cancel, api.reader, healing.store, settings(), STORAGE_CLOCK)
+    return Dashboard(
+        healing.intake, healing.cancel, api.reader, healing.store, settings(), STORAGE_CLOCK, api.findings()
+    )

@@ -20,7 +20,9 @@ from shared.clients.resource_graph import ResourceGraph
 from shared.composition import settings
 from shared.composition.once import once
 from shared.domain.mode import Mode
+from shared.domain.recovery_mode import RecoveryMode
 from shared.healing.cancel import Cancel
+from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
@@ -42,6 +44,7 @@ from shared.sources.operation_filter import OperationFilter
 from shared.storage import connection
 from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
+from shared.storage.finding_store import FindingStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
 from shared.storage.shard_leases import CONTAINER_NAME, ShardLeases
@@ -49,6 +52,9 @@ from shared.storage.storage_clock import STORAGE_CLOCK
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
+
+if TYPE_CHECKING:
+    from shared.clients.outcome_topic import OutcomeTopic
 
 for _chatty in ("azure.core", "azure.identity"):
     # The SDKs log each request at INFO: several lines for each of ours, and more CPU than the request.
@@ -121,7 +127,9 @@ def retention() -> Retention:
 def sweep() -> Sweep:
     """Finds broken instances for which no signal came."""
     quota = SweepQuota(_write_limit(), buckets(), STORAGE_CLOCK)
-    return Sweep(_swept_graph(), intake(), quota, jobs(), STORAGE_CLOCK, random.random, _finding_search())
+    return Sweep(
+        _swept_graph(), intake(), quota, jobs(), STORAGE_CLOCK, random.random, _finding_search(), _finding_reports()
+    )
 
 
 now = STORAGE_CLOCK
@@ -211,6 +219,18 @@ def _finding_search() -> FindingSearch | None:
     return FindingSearch(BackupInventory(_swept_graph()), settings().policy(), grace, STORAGE_CLOCK)
 
 
+def _finding_reports() -> FindingReports:
+    # With a recovery, each finding has a remediation, and that its outcomes.
+    topic = _topic() if settings().recovery is RecoveryMode.OFF else None
+    return FindingReports(finding_store(), topic, STORAGE_CLOCK)
+
+
+@once
+def finding_store() -> FindingStore:
+    """The findings that were reported."""
+    return FindingStore(table())
+
+
 @once
 def _arm_transport() -> ArmTransport:
     return ArmTransport(tokens(), pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency))
@@ -223,16 +243,16 @@ def _lease_container() -> "ContainerClient":
 
 @once
 def _publisher() -> OutcomePublisher | None:
+    topic = _topic()
+    return OutcomePublisher(store(), topic, STORAGE_CLOCK, random.random) if topic else None
+
+
+@once
+def _topic() -> "OutcomeTopic | None":
     from shared.clients.outcome_topic import OutcomeTopic  # its SDK is needed with a topic only
 
     endpoint = settings().outcome_topic_endpoint
-    return (
-        OutcomePublisher(
-            store(), OutcomeTopic(endpoint, _credential(), settings().code_catalogue()), STORAGE_CLOCK, random.random
-        )
-        if endpoint
-        else None
-    )
+    return OutcomeTopic(endpoint, _credential(), settings().code_catalogue()) if endpoint else None
 
 
 @once

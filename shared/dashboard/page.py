@@ -16,6 +16,7 @@ from shared import logs
 from shared.api.errors import ApiError, dropped, storage_unavailable
 from shared.dashboard import charts
 from shared.dashboard.detail import detail_of
+from shared.dashboard.findings import findings_card
 from shared.dashboard.formatting import drop_reason_text
 from shared.dashboard.forms import MAX_REASON_CHARS, invalid_request, read_fields, read_reason, read_sync_form
 from shared.dashboard.html import redirect, render
@@ -30,6 +31,7 @@ from shared.healing.cancel import Cancel
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.settings import Settings
 from shared.storage.conflicts import WriteConflict
+from shared.storage.finding_store import FindingStore
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.summary_cache import MAX_SUMMARIES
@@ -74,6 +76,8 @@ class Dashboard:
     store: Callable[[], RemediationStore]
     settings: Settings
     now: Callable[[], datetime]
+    findings: Callable[[], FindingStore] | None = None
+    """None if `STALE_AFTER` is off."""
 
     def answer(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
@@ -116,6 +120,7 @@ class Dashboard:
             "statistics": statistics,
             "outcome_bars": charts.outcome_bars(statistics.days),
             "heal_bars": charts.heal_bars(statistics.times_to_heal),
+            "findings": findings_card(self.findings()) if self.findings else None,
             "summary_count": len(summaries),
             "is_truncated": len(summaries) >= MAX_SUMMARIES,
             "list_filter": list_filter,

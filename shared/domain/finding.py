@@ -4,6 +4,7 @@
 tells, and the job that should have made a newer one.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -64,9 +65,10 @@ class Finding:
     error_code: str | None = None
 
     @property
-    def failure(self) -> str:
-        """What tells this failure of the instance from its next one."""
-        return self.job_id or f"since {to_iso(self.latest_point) if self.latest_point else 'ever'}"
+    def id(self) -> str:
+        """The same for the same failure of the same instance, whoever finds it: its key and the failure's hash."""
+        failure = self.job_id or f"{self.kind} {self.latest_point and to_iso(self.latest_point)}"
+        return f"{self.instance.key}-{hashlib.sha256(failure.encode()).hexdigest()[:16]}"
 
     @property
     def reason(self) -> str:
@@ -94,6 +96,7 @@ class Finding:
 def finding_document(finding: Finding) -> dict[str, Any]:
     """The finding as API, event and storage show it."""
     return {
+        "id": finding.id,
         "backupInstanceId": str(finding.instance),
         "kind": finding.kind,
         "reason": finding.reason,

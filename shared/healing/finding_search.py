@@ -1,7 +1,7 @@
 """Searches for findings, instances that are well but whose backups are not, page by page of Resource Graph's answer."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -25,6 +25,10 @@ class FindingsResult:
     by_kind: Counter[str] = field(default_factory=Counter)
     listed: list[Finding] = field(default_factory=list)
     """The first of them."""
+    new: int = 0
+    """How many were not reported before."""
+    listed_new: set[str] = field(default_factory=set)
+    """Ids of those that are listed and new."""
     error: ArmError | None = None
     """Why the search did not come to its end; None if it did."""
 
@@ -33,12 +37,14 @@ class FindingsResult:
         """How many there are."""
         return self.by_kind.total()
 
-    def add(self, findings: Iterable[Finding]) -> None:
-        """Count these."""
+    def add(self, findings: Iterable[Finding], news: Collection[str]) -> None:
+        """Count these, of which those with the ids in `news` are new."""
+        self.new += len(news)
         for finding in findings:
             self.by_kind[finding.kind] += 1
             if len(self.listed) < MAX_LISTED:
                 self.listed.append(finding)
+                self.listed_new |= {finding.id} & set(news)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,11 @@ class FindingSearch:
     grace: timedelta
     now: Callable[[], datetime]
 
-    def run(self, deadline: datetime, act: Callable[[Sequence[Finding]], None]) -> FindingsResult:
+    def run(self, deadline: datetime, act: Callable[[Sequence[Finding]], Collection[str]]) -> FindingsResult:
         """Search until the deadline.
 
         Args:
-            act: gets the findings of each page that are in scope.
+            act: gets the findings of each page that are in scope; returns the ids of those that are new.
         """
         result = FindingsResult()
         try:
@@ -62,12 +68,11 @@ class FindingSearch:
             for page in self.inventory.instances(deadline):
                 findings = self._findings(page, schedules, jobs)
                 if findings:
-                    result.add(findings)
-                    act(findings)
+                    result.add(findings, act(findings))
         except QueryFailed as failed:
             result.error = failed.result.error
             logs.error("findings.incomplete", found=result.count, error=result.error)
-        logs.info("findings.searched", byKind=result.by_kind, complete=result.error is None)
+        logs.info("findings.searched", byKind=result.by_kind, new=result.new, complete=result.error is None)
         return result
 
     def _findings(

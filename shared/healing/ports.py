@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls, SyncResult
 from shared.domain.backup_results import BackupResult, JobResult, PointsResult, Schedule, ScheduleResult
@@ -98,6 +98,13 @@ class Slots(Protocol):
 
     def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
         """Whether this remediation may make a backup of the instance."""
+
+
+class FindingTopic(Protocol):
+    """The topic of findings (`clients.outcome_topic.OutcomeTopic`)."""
+
+    def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        """Announce these findings; raises `PublishFailed`."""
 
 
 class Inventory(Protocol):

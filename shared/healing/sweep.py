@@ -9,7 +9,7 @@ With `STALE_AFTER`, it goes on to the instances that are well but whose backups 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SWEEP, Signal
 from shared.domain.state_machine import job_delay
+from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch, FindingsResult
 from shared.healing.intake import Coalesced, Dropped, Intake
 from shared.healing.ports import JobQueue
@@ -183,6 +184,8 @@ class Sweep:
     random: Callable[[], float]
     findings: FindingSearch | None = None
     """None if `STALE_AFTER` is off."""
+    reports: FindingReports | None = None
+    """Likewise."""
 
     def on_schedule(self) -> None:
         """A sweep by the timer: that Resource Graph does not answer is for the log, and for the next sweep.
@@ -230,9 +233,17 @@ class Sweep:
 
             error_codes = self.intake.policy.error_codes
             heal([_signal(instance, self.now(), error_codes) for instance in broken], begun_at + _TIMEOUT)
-            if self.findings:
+            if self.findings and self.reports:
                 deadline = begun_at + timeout
-                findings = self.findings.run(deadline, lambda found: heal(self._signals(found), deadline))
+                is_preview = isinstance(opener, _Preview)
+                report = self.reports.preview() if is_preview else self.reports.begin(deadline)
+
+                def act(found: Sequence[Finding]) -> Collection[str]:
+                    heal(self._signals(found), deadline)
+                    return report.take(found)
+
+                findings = self.findings.run(deadline, act)
+                report.finish(findings)
         return SweepResult(tuple(results.opened), tuple(results.skipped), found.unreadable, findings, results.unlisted)
 
     def _signals(self, findings: Iterable[Finding]) -> list[Signal]:

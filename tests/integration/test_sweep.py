@@ -14,14 +14,18 @@ from shared.clients.arm_transport import ArmTransport
 from shared.clients.backup_inventory import BackupInventory
 from shared.clients.credential import TokenCache, managed_identity
 from shared.clients.resource_graph import QueryResult, QuerySucceeded, ResourceGraph
+from shared.domain.finding import Finding, FindingKind
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Status
+from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
 from shared.healing.sweep import Sweep, SweepFailed
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
 from shared.storage.bucket_store import BucketStore
+from shared.storage.finding_store import FindingStore
 from tests.integration.conftest import FAST, App, AppMaker
 from tests.integration.hosts import KillableHost
 from tests.support.processes import until
@@ -275,9 +279,10 @@ def test_given_a_failed_nightly_job_when_it_sweeps_with_recovery_then_a_remediat
         put(app.azure, name, **properties)
     inventory = BackupInventory(graph_of(app, sleeps))
     search = FindingSearch(inventory, settings.policy(), timedelta(hours=2), app.clock)
+    reports = FindingReports(FindingStore(app.table), None, app.clock)
     intake = replace(app.host.intake, policy=settings.policy())
 
-    swept = replace(sweep_of(app, sleeps), intake=intake, findings=search).run()
+    swept = replace(sweep_of(app, sleeps), intake=intake, findings=search, reports=reports).run()
 
     assert swept.findings is not None
     assert {found.instance.name: found.kind for found in swept.findings.listed} == {
@@ -285,6 +290,26 @@ def test_given_a_failed_nightly_job_when_it_sweeps_with_recovery_then_a_remediat
         "stale": "Stale",
     }
     assert sorted(each.instance.name for each in swept.opened) == ["failed", "stale"]
+    assert len(FindingStore(app.table).reported()) == swept.findings.new == 2
+
+
+def test_on_real_storage_a_finding_changes_and_goes_by_compare_and_swap(app: App) -> None:
+    store, at = FindingStore(app.table), app.clock()
+    instance = BackupInstanceId(SUBSCRIPTION, "rg", "vault", f"bi-{time.time_ns()}")
+    first = Finding(instance, FindingKind.JOB_FAILED, at, None, None, "job-1")
+    reported = store.report(first, None)
+    assert reported is not None
+    assert store.report(first, None) is None
+    newer = store.report(replace(first, job_id="job-2"), reported)
+    assert newer is not None
+    store.mark_announced(reported)
+    store.remove(reported)
+    assert [each for each in store.reported() if each.key == instance.key] == [newer]
+    store.mark_announced(newer)
+    [announced] = [each for each in store.reported() if each.key == instance.key]
+    assert announced.is_announced
+    store.remove(announced)
+    assert not [each for each in store.reported() if each.key == instance.key]
 
 
 def test_the_timer_sweeps(stack: Stack, simulator: Simulator, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import azure.functions as func
+from azure.data.tables import TableClient
 from msgspec import structs
 
 from shared.dashboard.forms import FORM_CONTENT_TYPE
@@ -23,6 +24,7 @@ from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
 from shared.healing.recorder import Recorder
 from shared.settings import Settings
+from shared.storage.finding_store import FindingStore
 from tests.support import remediations as episodes
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -134,6 +136,11 @@ class Page:
         body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
         return ParsedPage(self._answer("POST", {"code": KEY}, body, {"Content-Type": content_type}))
 
+    @property
+    def findings(self) -> FindingStore:
+        """The findings in the same table."""
+        return FindingStore(cast(TableClient, self.store.table))
+
     def keep(self, remediation: Remediation) -> Remediation:
         """The remediation, in the store."""
         self.store.open(remediation, self.store.latest_pointer(remediation.instance))
@@ -143,9 +150,9 @@ class Page:
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
         cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
         reader = Mock(summaries=Mock(return_value=list(self.summaries)))
-        page = Dashboard(
-            lambda: intake, lambda: cancel, lambda: reader, lambda: self.store, self.settings, lambda: self.now
-        )
+        parts = (lambda: intake, lambda: cancel, lambda: reader, lambda: self.store)
+        finds = self.settings.stale_after is not None
+        page = Dashboard(*parts, self.settings, lambda: self.now, (lambda: self.findings) if finds else None)
         url = "https://app.example/api/dashboard"
         return page.answer(
             func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.append)

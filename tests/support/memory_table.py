@@ -61,9 +61,13 @@ class MemoryTable:
     def update_entity(self, entity: Row, mode: UpdateMode = UpdateMode.MERGE, **condition: Any) -> dict[str, str]:
         return self._carry_out("update", entity, {"mode": mode, **condition})
 
-    def delete_entity(self, partition: str, row: str) -> None:
+    def delete_entity(self, partition: str, row: str, **condition: Any) -> None:
         self._boundary()
         before = self._rows.get((partition, row))
+        if condition and before is None:
+            raise failed(ResourceNotFoundError, 404)
+        if condition and self._etags[partition, row] != condition["etag"]:
+            raise failed(ResourceModifiedError, 412)
         if before is not None:
             self._put((partition, row), None, "")
             self.changed({(partition, row): before})

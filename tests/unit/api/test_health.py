@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import azure.functions as func
 import pytest
+from azure.data.tables import TableClient
 
 from shared.api import health
 from shared.api.health import Health
@@ -15,6 +16,7 @@ from shared.api.meta import MetaApi
 from shared.domain.arm_results import Reachable, TransientFailure, new_error
 from shared.domain.mode import Mode
 from shared.storage.bucket_store import BucketStore
+from shared.storage.finding_store import FindingsSummary, FindingStore
 from shared.storage.queues import SyncJob
 from shared.version import VERSION
 from tests.support.api_parts import Json, described, document
@@ -59,6 +61,28 @@ class Parts:
             lambda: self.at,
             Mode.OBSERVE,
         )
+
+
+def findings_in(store: MemoryStore) -> FindingStore:
+    return FindingStore(cast(TableClient, store.table))
+
+
+def test_without_the_setting_health_says_nothing_about_findings() -> None:
+    assert "findings" not in checks(Parts().health())
+
+
+def test_before_the_first_search_no_findings_are_counted() -> None:
+    health = Parts().health()
+    health.findings = lambda: findings_in(MemoryStore())
+    assert checks(health)["findings"] == {"status": "ok", "count": None, "searchedAt": None}
+
+
+def test_the_findings_of_the_last_search_are_counted_and_are_no_reason_to_be_ill() -> None:
+    store, health = findings_in(MemoryStore()), Parts().health()
+    store.put_summary(FindingsSummary(OPENED, {"JobFailed": 2, "Stale": 1}, is_complete=True))
+    health.findings = lambda: store
+    found = checks(health)["findings"]
+    assert (found["status"], found["count"], found["byKind"]) == ("ok", 3, {"JobFailed": 2, "Stale": 1})
 
 
 def store_with_a_due_entry() -> MemoryStore:

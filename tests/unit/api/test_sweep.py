@@ -104,11 +104,13 @@ def test_the_silence_of_resource_graph_is_a_503_that_says_when_to_try_again(
 def test_the_response_names_the_findings() -> None:
     found = FindingsResult()
     stale = Finding(INSTANCE, FindingKind.STALE, NOW, None, timedelta(days=1))
-    found.add([stale, replace(stale, kind=FindingKind.JOB_FAILED, job_id="job-1", error_code="Code")])
+    failed = replace(stale, kind=FindingKind.JOB_FAILED, job_id="job-1", error_code="Code")
+    found.add([stale, failed], {failed.id})
     response, _ = post(SweepResult((), (), 0, found))
     findings = document(response)["findings"]
     assert (findings["count"], findings["byKind"], findings["complete"]) == (2, {"Stale": 1, "JobFailed": 1}, True)
     assert findings["value"][1]["jobId"] == "job-1"
+    assert (findings["new"], [each["isNew"] for each in findings["value"]]) == (1, [False, True])
 
 
 def test_a_search_that_did_not_end_says_why() -> None:

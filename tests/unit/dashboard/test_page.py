@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
 
@@ -10,17 +11,21 @@ from azure.core.exceptions import ServiceRequestError
 
 from shared.api.meta import openapi
 from shared.domain import state_machine
+from shared.domain.finding import Finding, FindingKind
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
+from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
 from shared.settings import MAX_DAYS, Settings
+from shared.storage.finding_store import FindingsSummary
 from tests.support import remediations as episodes
 from tests.support.dashboard_parts import (
     MANY,
     MARKUP,
     REMEDIATION_ID,
     Page,
+    ParsedPage,
     detail_page,
     failed,
     summary,
@@ -199,3 +204,42 @@ def test_the_portal_link_leads_to_the_portal_of_the_cloud(endpoint: str, portal:
 
 def test_a_note_is_one_of_the_pages_own() -> None:
     assert "You were hacked" not in detail_page(episodes.running(), note="You were hacked").text
+
+
+def page_with_findings(*findings: Finding) -> ParsedPage:
+    page = Page(settings=replace(Settings(), stale_after=timedelta(hours=6)))
+    for finding in findings:
+        page.findings.report(finding, None)
+    page.findings.put_summary(FindingsSummary(LATER, {"Stale": len(findings)}, is_complete=True))
+    return page.open()
+
+
+def stale(instance: BackupInstanceId, code: str | None = None) -> Finding:
+    return Finding(instance, FindingKind.JOB_FAILED, LATER, None, None, "job-1", code)
+
+
+def test_without_the_setting_the_page_has_no_findings() -> None:
+    assert "Well, but not backed up" not in Page().open().text
+
+
+def test_the_page_lists_instances_that_are_well_but_whose_backups_are_not() -> None:
+    page = page_with_findings(stale(episodes.INSTANCE, "UserErrorSnapshotLimit"))
+    assert "Well, but not backed up" in page.text
+    assert "testbi" in page.text
+    assert "the last scheduled backup failed with UserErrorSnapshotLimit" in page.text
+
+
+def test_of_very_many_findings_the_page_lists_the_newest() -> None:
+    page = page_with_findings(*(stale(episodes.instance_named(f"tardy-{number}")) for number in range(60)))
+    assert "60 found" in page.text
+    assert page.text.count("tardy-") == 50
+
+
+def test_without_findings_the_page_says_so() -> None:
+    assert "Every instance that is well has the recovery point" in page_with_findings().text
+
+
+def test_a_finding_with_markup_stays_text() -> None:
+    page = page_with_findings(stale(episodes.INSTANCE, MARKUP))
+    assert "script" not in page.tags
+    assert "<script>" in page.text

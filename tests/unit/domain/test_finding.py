@@ -103,8 +103,8 @@ def test_the_next_failed_job_is_another_failure_and_the_same_old_point_is_not() 
     assert first is not None
     assert second is not None
     assert stale is not None
-    assert first.failure != second.failure
-    assert stale.failure == replace(stale, failed_at=NOW).failure
+    assert first.id != second.id
+    assert stale.id == replace(stale, failed_at=NOW, interval=None).id
 
 
 def test_a_hostile_error_code_stays_one_line() -> None:

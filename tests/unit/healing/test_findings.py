@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from azure.data.tables import TableClient
 from msgspec.structs import replace as replace_struct
 
+from shared.clients.outcome_topic import PublishFailed
 from shared.clients.resource_graph import QueryFailed, QueryResult, QuerySucceeded, ResourceGraph
 from shared.domain import state_machine
 from shared.domain.arm_results import Refused
@@ -17,14 +19,16 @@ from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId, normalize
 from shared.domain.signal import Signal
-from shared.healing import finding_search, sweep
-from shared.healing.finding_search import FindingSearch
+from shared.healing import finding_reports, finding_search, sweep
+from shared.healing.finding_reports import FindingReports
+from shared.healing.finding_search import FindingSearch, FindingsResult
 from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
 from shared.healing.sweep import Sweep, SweepResult
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
+from shared.storage.finding_store import FindingStore
 from tests.support.clock import Clock
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -61,6 +65,19 @@ class MemoryInventory:
             self.failed[normalize(str(instance))] = job
 
 
+class MemoryTopic:
+    """Keeps the findings that are announced, unless it is down."""
+
+    def __init__(self) -> None:
+        self.events: list[Mapping[str, Any]] = []
+        self.failure: PublishFailed | None = None
+
+    def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        if self.failure:
+            raise self.failure
+        self.events += documents
+
+
 class NothingBroken:
     def broken_instances(self, deadline: datetime) -> QueryResult:
         return QuerySucceeded([], unreadable=0)
@@ -70,6 +87,7 @@ class World:
     def __init__(self, recovery: RecoveryMode = RecoveryMode.WATCH, **changes: object) -> None:
         settings = replace(Settings(), recovery=recovery, **changes)  # type: ignore[arg-type] # named by each test
         self.clock, self.store, self.queue, self.inventory = Clock(), MemoryStore(), MemoryQueue(), MemoryInventory()
+        self.topic, self.finding_store = MemoryTopic(), FindingStore(cast(TableClient, self.store.table))
         self.intake = Intake(self.store, self.queue, PollCache(), settings.policy(), self.clock)
         self.sweep = Sweep(
             cast(ResourceGraph, NothingBroken()),
@@ -79,6 +97,7 @@ class World:
             self.clock,
             lambda: 0.5,
             FindingSearch(self.inventory, settings.policy(), 6 * HOUR, self.clock),
+            FindingReports(self.finding_store, self.topic if recovery is RecoveryMode.OFF else None, self.clock),
         )
 
     def opened(self) -> list[Remediation]:
@@ -215,3 +234,145 @@ def test_without_the_setting_nothing_is_searched(world: World) -> None:
     world.sweep = replace(world.sweep, findings=None)
     world.inventory.add(INSTANCE, NOW - 2 * DAY)
     assert world.sweep.run().findings is None
+
+
+def stale_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [message for message in caplog.messages if '"finding.stale"' in message]
+
+
+@pytest.fixture
+def off() -> World:
+    """Recovery is off: findings are only reported."""
+    world = World(RecoveryMode.OFF)
+    world.inventory.add(INSTANCE, NOW - DAY, JOB)
+    return world
+
+
+def test_a_finding_is_told_once_however_many_sweeps_find_it(off: World, caplog: pytest.LogCaptureFixture) -> None:
+    results = [off.sweep.run().findings for _ in range(3)]
+    assert [result.new for result in results if result] == [1, 0, 0]
+    assert len(stale_lines(caplog)) == 1
+    [event] = off.topic.events
+    assert (event["backupInstanceId"], event["kind"], event["jobId"]) == (str(INSTANCE), "JobFailed", "job-1")
+
+
+def test_the_next_failure_of_the_same_instance_is_told_again(off: World) -> None:
+    off.sweep.run()
+    off.inventory.failed[normalize(str(INSTANCE))] = replace(JOB, id="job-2")
+    off.sweep.run()
+    assert [event["jobId"] for event in off.topic.events] == ["job-1", "job-2"]
+    assert len({event["id"] for event in off.topic.events}) == 2
+
+
+def test_what_is_over_is_forgotten_and_told_anew_when_it_comes_back(off: World) -> None:
+    off.sweep.run()
+    found, off.inventory.pages = off.inventory.pages, [[]]
+    off.sweep.run()
+    assert off.finding_store.reported() == []
+    off.inventory.pages = found
+    off.sweep.run()
+    assert len(off.topic.events) == 2
+
+
+def test_a_search_that_did_not_end_forgets_nothing(off: World) -> None:
+    off.sweep.run()
+    off.inventory.good_pages = 0
+    off.sweep.run()
+    assert len(off.finding_store.reported()) == 1
+
+
+def test_what_the_topic_does_not_take_the_next_sweep_announces(off: World) -> None:
+    off.topic.failure = PublishFailed("down")
+    off.sweep.run()
+    off.topic.failure = None
+    off.sweep.run()
+    off.sweep.run()
+    assert len(off.topic.events) == 1
+
+
+def test_one_event_that_the_topic_never_takes_keeps_no_other_back(off: World) -> None:
+    off.inventory.add(instance_named("other"), NOW - DAY, JOB)
+
+    class Picky(MemoryTopic):
+        def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
+            if any("other" in document["backupInstanceId"] for document in documents):
+                raise PublishFailed("400", in_parts=True)
+            super().publish_findings(documents)
+
+    topic = Picky()
+    assert off.sweep.reports is not None
+    off.sweep = replace(off.sweep, reports=replace(off.sweep.reports, topic=topic))
+    off.sweep.run()
+    assert [event["backupInstanceId"] for event in topic.events] == [str(INSTANCE)]
+
+
+def test_two_hosts_that_find_the_same_tell_it_once(off: World, caplog: pytest.LogCaptureFixture) -> None:
+    assert off.sweep.reports is not None
+    reports = [off.sweep.reports.begin(NOW + HOUR) for _ in range(2)]
+    search = off.sweep.findings
+    assert search is not None
+    news = [search.run(NOW + HOUR, report.take).new for report in reports]
+    assert (news, len(stale_lines(caplog))) == ([1, 0], 1)
+
+
+def test_a_host_that_is_late_forgets_no_failure_that_another_one_found(off: World) -> None:
+    assert off.sweep.reports is not None
+    off.sweep.run()
+    late = off.sweep.reports.begin(NOW + HOUR)
+    off.inventory.failed[normalize(str(INSTANCE))] = replace(JOB, id="job-2")
+    off.sweep.run()
+    late.finish(FindingsResult())
+    assert [each.document["jobId"] for each in off.finding_store.reported()] == ["job-2"]
+
+
+def test_with_recovery_findings_are_kept_and_logged_but_their_remediations_are_announced(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.inventory.add(INSTANCE, NOW - DAY, JOB)
+    world.sweep.run()
+    assert (len(stale_lines(caplog)), len(world.finding_store.reported()), world.topic.events) == (1, 1, [])
+
+
+def test_a_dry_run_says_what_would_be_reported_and_reports_nothing(
+    off: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    dry = off.sweep.preview().findings
+    assert dry is not None
+    assert (dry.new, stale_lines(caplog), off.finding_store.reported(), off.topic.events) == (1, [], [], [])
+    assert off.finding_store.summary() is None
+    off.sweep.run()
+    again = off.sweep.preview().findings
+    assert again is not None
+    assert (again.new, again.count) == (0, 1)
+
+
+def test_no_more_are_kept_than_there_is_room_for(
+    off: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(finding_reports, "MAX_FINDINGS", 2)
+    for number in range(5):
+        off.inventory.add(instance_named(f"bi-{number}"), NOW - DAY, JOB)
+    result = off.sweep.run().findings
+    assert result is not None
+    assert (result.count, result.new, len(off.finding_store.reported())) == (6, 2, 2)
+    assert "findings.left_out" in caplog.text
+
+
+def test_the_last_search_is_known_in_numbers(off: World) -> None:
+    off.sweep.run()
+    summary = off.finding_store.summary()
+    assert summary is not None
+    assert (summary.count, summary.by_kind, summary.is_complete) == (1, {"JobFailed": 1}, True)
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{", '{"id": "other"}'])
+def test_a_row_that_cannot_be_read_is_reported_anew(off: World, document: str) -> None:
+    off.sweep.run()
+    off.store.table.upsert_entity({"PartitionKey": "findings", "RowKey": INSTANCE.key, "Document": document})
+    off.sweep.run()
+    assert len(off.topic.events) == 2
+
+
+def test_a_summary_that_cannot_be_read_is_none(off: World) -> None:
+    off.store.table.upsert_entity({"PartitionKey": "findings", "RowKey": "~summary", "ByKind": "[]"})
+    assert off.finding_store.summary() is None
