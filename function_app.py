@@ -6,6 +6,7 @@ import azure.functions as func
 
 from shared import composition
 from shared.api.event_binding import RawEvent, event_text, hand_over_text
+from shared.domain.repair import Repair
 from shared.settings import STORAGE_CONNECTION
 from shared.sources.event_grid import read_event
 
@@ -23,9 +24,11 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
 def on_backup_failure(event: RawEvent, jobs: func.Out[str]) -> None:
-    """A backup failed, says an event: open a remediation and queue its sync job."""
-    signal = read_event(event_text(event), composition.healing.now(), composition.healing.operation_filter())
-    if job := composition.healing.intake().accept(signal).job:
+    """A backup failed, says an event: open a remediation, queue its sync job. Or a cause may be repaired: wake."""
+    report = read_event(event_text(event), composition.healing.now(), composition.healing.operation_filter())
+    if isinstance(report, Repair):
+        composition.healing.wake().run(report)
+    elif job := composition.healing.intake().accept(report).job:
         jobs.set(job.to_message())
 
 

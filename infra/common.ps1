@@ -31,7 +31,7 @@ function Load-Installation {
   foreach ($name in 'AZURE_SUBSCRIPTION_ID', 'AZURE_LOCATION', 'FUNCTION_APP_NAME', 'FUNCTION_APP_ID', 'APP_IDENTITY_PRINCIPAL_ID', 'ALERT_ACTION_GROUP_ID') {
     Set-Variable -Scope Script -Name $name -Value (Need $name)
   }
-  foreach ($name in 'DEAD_LETTER_STORAGE_ID', 'DEAD_LETTER_IDENTITY_ID', 'AUTOHEAL_WATCH', 'AUTOHEAL_RECOVERY', 'AUTOHEAL_STALE_AFTER') {
+  foreach ($name in 'DEAD_LETTER_STORAGE_ID', 'DEAD_LETTER_IDENTITY_ID', 'AUTOHEAL_WATCH', 'AUTOHEAL_RECOVERY', 'AUTOHEAL_STALE_AFTER', 'AUTOHEAL_WAKE_ENABLED') {
     Set-Variable -Scope Script -Name $name -Value (Want $name)
   }
   $script:watch_group = "rg-backup-autoheal-watch-$FUNCTION_APP_NAME"

@@ -21,13 +21,13 @@ connect_subscription() {
     storage=
     identity=
   fi
-  az deployment sub create --subscription "$1" --name "backup-autoheal-$FUNCTION_APP_NAME" --location "$AZURE_LOCATION" --template-file "$here/subscription.bicep" --output none --parameters functionAppId="$FUNCTION_APP_ID" appPrincipalId="$APP_IDENTITY_PRINCIPAL_ID" alertActionGroupId="$ALERT_ACTION_GROUP_ID" deadLetterStorageAccountId="$storage" deadLetterIdentityId="$identity" existingSystemTopicId="$topic" recovery="${AUTOHEAL_RECOVERY:-Off}" staleAfter="${AUTOHEAL_STALE_AFTER:-off}" || fail "Subscription $1 is not connected: Azure's reason is above. You need Owner there, and Contributor on the app's resource group."
+  az deployment sub create --subscription "$1" --name "backup-autoheal-$FUNCTION_APP_NAME" --location "$AZURE_LOCATION" --template-file "$here/subscription.bicep" --output none --parameters functionAppId="$FUNCTION_APP_ID" appPrincipalId="$APP_IDENTITY_PRINCIPAL_ID" alertActionGroupId="$ALERT_ACTION_GROUP_ID" deadLetterStorageAccountId="$storage" deadLetterIdentityId="$identity" existingSystemTopicId="$topic" recovery="${AUTOHEAL_RECOVERY:-Off}" staleAfter="${AUTOHEAL_STALE_AFTER:-off}" wakeEnabled="${AUTOHEAL_WAKE_ENABLED:-false}" || fail "Subscription $1 is not connected: Azure's reason is above. You need Owner there, and Contributor on the app's resource group."
   say "Subscription $1: connected"
 }
 
 connect_management_group() {
   say "Management group $1: assigning the policy"
-  az deployment mg create --management-group-id "$1" --name "backup-autoheal-$FUNCTION_APP_NAME" --location "$AZURE_LOCATION" --template-file "$here/management-group.bicep" --output none --parameters functionAppId="$FUNCTION_APP_ID" appPrincipalId="$APP_IDENTITY_PRINCIPAL_ID" alertActionGroupId="$ALERT_ACTION_GROUP_ID" deadLetterStorageAccountId="$DEAD_LETTER_STORAGE_ID" deadLetterIdentityId="$DEAD_LETTER_IDENTITY_ID" recovery="${AUTOHEAL_RECOVERY:-Off}" staleAfter="${AUTOHEAL_STALE_AFTER:-off}" || fail "Management group $1 is not connected: Azure's reason is above. You need Owner there and on the app's resource group."
+  az deployment mg create --management-group-id "$1" --name "backup-autoheal-$FUNCTION_APP_NAME" --location "$AZURE_LOCATION" --template-file "$here/management-group.bicep" --output none --parameters functionAppId="$FUNCTION_APP_ID" appPrincipalId="$APP_IDENTITY_PRINCIPAL_ID" alertActionGroupId="$ALERT_ACTION_GROUP_ID" deadLetterStorageAccountId="$DEAD_LETTER_STORAGE_ID" deadLetterIdentityId="$DEAD_LETTER_IDENTITY_ID" recovery="${AUTOHEAL_RECOVERY:-Off}" staleAfter="${AUTOHEAL_STALE_AFTER:-off}" wakeEnabled="${AUTOHEAL_WAKE_ENABLED:-false}" || fail "Management group $1 is not connected: Azure's reason is above. You need Owner there and on the app's resource group."
   say "Management group $1: assigned. Azure Policy looks at its subscriptions within half an hour; connect it again then, which starts the task that connects them. New subscriptions are connected by themselves."
 }
 

@@ -28,6 +28,9 @@ param recovery string = 'Off'
 @description('The setting STALE_AFTER of the app (AUTOHEAL_STALE_AFTER): unless it is off, policies and jobs are read in Resource Graph.')
 param staleAfter string = 'off'
 
+@description('Whether role assignments, lock deletions and writes that may have mended a failure go to the app as well, so that what waits for them is tried at once.')
+param wakeEnabled bool = false
+
 @description('Resource group for what the policy makes, in each subscription.')
 param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
@@ -175,7 +178,7 @@ resource definition 'Microsoft.Authorization/policyDefinitions@2025-03-01' = {
                                   preferredBatchSizeInKilobytes: 64
                                 }
                               }
-                              filter: loadJsonContent('modules/failure-filter.json')
+                              filter: wakeEnabled ? loadJsonContent('modules/failure-and-repair-filter.json') : loadJsonContent('modules/failure-filter.json')
                               retryPolicy: {
                                 eventTimeToLiveInMinutes: 1440
                                 maxDeliveryAttempts: 30

@@ -29,6 +29,9 @@ param recovery string = 'Off'
 @description('The setting STALE_AFTER of the app (AUTOHEAL_STALE_AFTER): unless it is off, policies and jobs are read in Resource Graph.')
 param staleAfter string = 'off'
 
+@description('Whether role assignments, lock deletions and writes that may have mended a failure go to the app as well, so that what waits for them is tried at once.')
+param wakeEnabled bool = false
+
 @description('Resource group in this subscription for what this template makes. Its name and all others end with the app\'s, so that two installations can watch one subscription.')
 param resourceGroupName string = 'rg-backup-autoheal-watch-${last(split(functionAppId, '/'))}'
 
@@ -100,6 +103,7 @@ module events 'modules/event-subscription.bicep' = {
     name: 'backup-autoheal-${installation}'
     systemTopicName: empty(existingSystemTopicId) ? systemTopic!.outputs.name : last(split(existingSystemTopicId, '/'))
     functionAppId: functionAppId
+    wakeEnabled: wakeEnabled
     deadLetterStorageAccountId: deadLetterStorageAccountId
     deadLetterIdentityId: deadLetterIdentityId
   }

@@ -235,6 +235,12 @@ class Settings:
         _positive_duration,
         "Counted from when Azure accepts a sync: what lasts longer ends as TimedOut, unless the instance is healed.",
     )
+    wake_delay: timedelta = _setting(
+        "WAKE_DELAY",
+        timedelta(minutes=2),
+        _duration,
+        "Counted from the event of a repair, such as a role that was assigned: when what waited for it is tried again.",
+    )
     recovery: RecoveryMode = _setting(
         "RECOVERY",
         RecoveryMode.OFF,

@@ -9,7 +9,7 @@ $parameters = Get-Content -Raw "$here/../main.parameters.json"
 foreach ($variable in Get-ChildItem env: | Where-Object { $_.Name -cmatch '^AUTOHEAL_[A-Z0-9_]*$' }) {
   $name = $variable.Name
   if ($variable.Value -match '["\\\p{Cc}]') { Fail "$name has a quotation mark, a backslash or a line break. azd puts values into JSON as they are, so none may have one." }
-  if ($name -ne 'AUTOHEAL_WATCH' -and $parameters -cnotmatch "\`$\{$name[=}]") { Fail "$name is no setting. docs/deployment.md and docs/settings.md list them." }
+  if ($name -notin 'AUTOHEAL_WATCH', 'AUTOHEAL_WAKE_ENABLED' -and $parameters -cnotmatch "\`$\{$name[=}]") { Fail "$name is no setting. docs/deployment.md and docs/settings.md list them." }
 }
 $AUTOHEAL_WATCH = Want AUTOHEAL_WATCH
 $AUTOHEAL_VNET_ENABLED = Want AUTOHEAL_VNET_ENABLED

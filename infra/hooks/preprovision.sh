@@ -10,7 +10,7 @@ for name in $(env | sed -n 's/^\(AUTOHEAL_[A-Z0-9_]*\)=.*/\1/p'); do
   case "$value" in
     *[\"\\]* | *[[:cntrl:]]*) fail "$name has a quotation mark, a backslash or a line break. azd puts values into JSON as they are, so none may have one." ;;
   esac
-  [ "$name" = AUTOHEAL_WATCH ] || grep -q "\${${name}[=}]" "$here/../main.parameters.json" || fail "$name is no setting. docs/deployment.md and docs/settings.md list them."
+  [ "$name" = AUTOHEAL_WATCH ] || [ "$name" = AUTOHEAL_WAKE_ENABLED ] || grep -q "\${${name}[=}]" "$here/../main.parameters.json" || fail "$name is no setting. docs/deployment.md and docs/settings.md list them."
 done
 want AUTOHEAL_WATCH AUTOHEAL_VNET_ENABLED
 check_targets $(printf '%s' "$AUTOHEAL_WATCH" | tr ',' ' ')

@@ -1,7 +1,10 @@
-// Failed operations on backup instances, on their way to the function on_backup_failure.
+// Failed operations on backup instances, and where wanted repairs, on their way to the function on_backup_failure.
 param name string
 param systemTopicName string
 param functionAppId string
+
+@description('Whether the events of repairs come along: roles, locks, and writes that may have mended a failure.')
+param wakeEnabled bool
 
 @description('The account that takes undeliverable events, and the identity that writes them. Empty: they are dropped.')
 param deadLetterStorageAccountId string
@@ -26,7 +29,7 @@ resource failures 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-1
       }
     }
     // Filters compare without case. The app's own sync that fails is no new failure.
-    filter: loadJsonContent('failure-filter.json')
+    filter: wakeEnabled ? loadJsonContent('failure-and-repair-filter.json') : loadJsonContent('failure-filter.json')
     // As long and as often as Event Grid can: a host that is down for a day loses nothing.
     retryPolicy: {
       eventTimeToLiveInMinutes: 1440

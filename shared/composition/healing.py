@@ -37,6 +37,7 @@ from shared.healing.recovery_step import RecoveryStep
 from shared.healing.retention import Retention
 from shared.healing.submit import Submit
 from shared.healing.sweep import Sweep
+from shared.healing.wake import Wake
 from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.rate_limits.sweep_quota import SweepQuota
@@ -115,6 +116,12 @@ def poller() -> Poller:
         now=STORAGE_CLOCK,
         concurrency=settings().poll_concurrency,
     )
+
+
+@once
+def wake() -> Wake:
+    """Brings forward what waits for a repair."""
+    return Wake(store(), settings().wake_delay, STORAGE_CLOCK)
 
 
 @once

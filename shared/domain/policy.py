@@ -108,6 +108,21 @@ class Policy:
             return None
         return self.retry_delays[min(attempt, len(self.retry_delays)) - 1]
 
+    def retry_in(self, remediation: Remediation, now: datetime) -> timedelta | None:
+        """How long to wait should the newest attempt fail; None if it was the last.
+
+        One that a wake brought forward does not count: the ladder's own is still to come.
+        """
+        return _until_ladder(remediation, now) or self.retry_delay(_rung(remediation))
+
+    def early_retry_in(self, remediation: Remediation, now: datetime) -> timedelta | None:
+        """As `retry_in`, should it fail with an error that a sync alone may mend."""
+        return _until_ladder(remediation, now) or self.early_retry_delay(_rung(remediation))
+
+    def next_sync_type(self, remediation: Remediation) -> SyncType:
+        """The sync of the attempt after the newest."""
+        return self.sync_type(_rung(remediation) + 1, remediation.attempts[0].sync_type)
+
     def early_retry_delay(self, attempt: int) -> timedelta | None:
         """As `retry_delay`, after an error that a sync alone may mend: two attempts more than the ladder has, soon."""
         if self.max_attempts == 1:
@@ -141,3 +156,14 @@ class Policy:
             if fnmatchcase(path, glob):
                 return f"EXCLUDE has {glob}"
         return None
+
+
+def _rung(remediation: Remediation) -> int:
+    """The number of the newest attempt among those of the ladder."""
+    return remediation.attempt.number - remediation.wakes
+
+
+def _until_ladder(remediation: Remediation, now: datetime) -> timedelta | None:
+    """Until the ladder's own attempt, where the newest was brought forward and fails before that."""
+    ladder_at = remediation.ladder_at
+    return ladder_at - now if ladder_at and ladder_at > now else None

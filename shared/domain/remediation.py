@@ -174,6 +174,17 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
         Meta(description="While it is queued or waits to retry: from when on its next sync call may be made."),
     ] = None
     due_at: Annotated[Time | None, Meta(description="When it is polled next; null once all is done.")] = None
+    ladder_at: Annotated[
+        Time | None,
+        Meta(
+            description="Where the newest attempt is brought forward: when the retry delays alone would have made one;"
+            " if it fails before then, that is when the next one is made."
+        ),
+    ] = None
+    wakes: Annotated[
+        int,
+        Meta(ge=0, description="Attempts that a repair in Azure brought forward, besides those of the delays."),
+    ] = 0
     ended_at: Time | None = None
     published_at: Annotated[Time | None, Meta(description="When the outcome event was taken by the topic.")] = None
     slot_at: Annotated[

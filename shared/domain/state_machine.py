@@ -182,8 +182,20 @@ def expects_job(remediation: Remediation, attempt: int) -> bool:
 def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
     """The next attempt begins; its sync job is to be queued."""
     attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
-    begun = replace(remediation, attempts=(*remediation.attempts, attempt))
+    ladder_at = remediation.ladder_at if remediation.ladder_at and remediation.ladder_at > now else None
+    begun = replace(remediation, attempts=(*remediation.attempts, attempt), ladder_at=ladder_at)
     return _await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
+
+
+def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, reason: str) -> Remediation:
+    """What waits for its next attempt makes it sooner; the ladder's own stays where it was, should that fail."""
+    # An announcement may be due before that.
+    due_at = min(retry_at, remediation.due_at or retry_at)
+    moved = move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=due_at)
+    ladder_at = retry_at_of(remediation)
+    return replace(
+        moved, error=remediation.error, not_before=retry_at, ladder_at=ladder_at, wakes=remediation.wakes + 1
+    )
 
 
 def job_lost(remediation: Remediation, now: datetime) -> Remediation:
@@ -423,6 +435,11 @@ def has_news(remediation: Remediation) -> bool:
     """Whether its due time is that of an announcement: of its end, or that its instance needs a person."""
     waits = remediation.status is Status.WAITING_TO_RETRY and is_unannounced(remediation)
     return remediation.status.is_terminal or waits
+
+
+def retry_at_of(waiting: Remediation) -> datetime | None:
+    """When what waits for its next attempt makes it."""
+    return waiting.not_before or waiting.due_at
 
 
 def may_retry(remediation: Remediation, now: datetime) -> bool:

@@ -44,8 +44,7 @@ class NextStep:
         if current.status is Status.WAITING_TO_RETRY:
             if not state_machine.may_retry(current, self.now()):
                 return current  # due for an announcement only
-            sync_type = self.policy.sync_type(current.attempt.number + 1, current.attempts[0].sync_type)
-            return state_machine.start_next_attempt(current, sync_type, self.now())
+            return state_machine.start_next_attempt(current, self.policy.next_sync_type(current), self.now())
         if current.status is Status.QUEUED:
             return self._look_after_job(current)
         if current.status is Status.RUNNING:
@@ -107,12 +106,11 @@ class NextStep:
 
     def _moment(self, current: Remediation) -> Moment:
         now = self.now()
-        attempt = current.attempt.number
         return Moment(
             now,
             self.random(),
-            self.policy.retry_delay(attempt),
+            self.policy.retry_in(current, now),
             state_machine.is_expired(current, self.operation_timeout, now),
-            self.policy.early_retry_delay(attempt),
+            self.policy.early_retry_in(current, now),
             self.policy.error_codes.class_of,
         )

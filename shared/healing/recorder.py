@@ -7,6 +7,7 @@ from shared.domain import state_machine
 from shared.domain.remediation import Remediation
 from shared.healing.poll_cache import PollCache
 from shared.healing.transition_log import log_transitions
+from shared.healing.wake import note_waiting
 from shared.storage.conflicts import WriteConflict
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import Stored
@@ -29,6 +30,7 @@ class Recorder:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
         step = after if self.announces else state_machine.skip_announcement(after)
+        note_waiting(self.store, [(stored.remediation, step)])
         try:
             saved = self.store.save(stored, step)
         except WriteConflict:

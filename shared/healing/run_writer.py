@@ -17,6 +17,7 @@ from shared.healing.ports import JobQueue
 from shared.healing.set_aside import set_aside
 from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
+from shared.healing.wake import note_waiting
 from shared.logs import LogRelay
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_store import MAX_CHANGES_PER_TRANSACTION, RemediationStore
@@ -124,6 +125,7 @@ class RunResults:
         if shard in self._failures:
             return
         news: list[Stored] = []
+        note_waiting(self._writer.store, [(change.stored.remediation, change.after) for change in changes])
         try:
             for saved in self._writer.store.save_all(changes):
                 if isinstance(saved, Unsaved):

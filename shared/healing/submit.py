@@ -135,8 +135,8 @@ class Submit:
         return SyncResponse(attempt.number, result, self._moment(remediation), before)
 
     def _moment(self, remediation: Remediation) -> Moment:
-        retry_in, class_of = self.policy.retry_delay(remediation.attempt.number), self.policy.error_codes.class_of
-        return Moment(self.now(), self.random(), retry_in, class_of=class_of)
+        now, class_of = self.now(), self.policy.error_codes.class_of
+        return Moment(now, self.random(), self.policy.retry_in(remediation, now), class_of=class_of)
 
     def _record(self, stored: Stored, submitted: SubmitResult) -> Remediation | None:
         """Store the result, even if the row changed during the call: what ARM has answered is still true.

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from shared.clock import foreign_time
+from shared.domain.repair import Repair
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 from shared.domain.signal import NoSignal, Signal, one_line, read_sync_type
 from shared.sources.json_text import parse_object
 from shared.sources.operation_filter import OperationFilter
+from shared.sources.repair_event import is_success, read_repair
 from shared.sources.row_verdict import field_name, judge
 
 _ALL_OPERATIONS = OperationFilter()
@@ -32,7 +34,9 @@ _OWN_OUTCOMES = "backupautoheal."
 """How the types of this app's own events begin, in lower case."""
 
 
-def read_event(text: str, now: datetime, operation_filter: OperationFilter = _ALL_OPERATIONS) -> Signal | NoSignal:
+def read_event(
+    text: str, now: datetime, operation_filter: OperationFilter = _ALL_OPERATIONS
+) -> Signal | NoSignal | Repair:
     """Read the JSON of one event, in the Event Grid schema or as a CloudEvent 1.0.
 
     Args:
@@ -57,12 +61,13 @@ def read_event_fields(
     data: object,
     occurred_at: datetime,
     operation_filter: OperationFilter = _ALL_OPERATIONS,
-) -> Signal | NoSignal:
+) -> Signal | NoSignal | Repair:
     """Read an event of either schema (Event Grid or CloudEvents 1.0).
 
     Two kinds are signals: those of Resource Manager that an operation on a backup instance failed or was canceled,
     where the filter counts that operation; and any other event whose data carries `backupInstanceId` (with
     optional `syncType` and `reason`). Neither is one where the data says that nothing failed (`status` is `Succeeded`).
+    Of the operations that succeeded, some are repairs (`repair_event`).
     """
     if not isinstance(event_type, str) or not event_type:
         return NoSignal("the event has no type")
@@ -74,6 +79,8 @@ def read_event_fields(
     outcome = _OUTCOMES.get(event_type.lower())
     if outcome:
         return _read_resource_failure(outcome, subject, data, occurred_at, operation_filter)
+    if is_success(event_type):
+        return read_repair(subject, data, occurred_at, operation_filter)
     if "backupInstanceId" in data:
         return _read_custom_event(event_type, data, occurred_at, operation_filter)
     name = one_line(event_type)

@@ -58,9 +58,13 @@ class OperationFilter:
             return f"{quoted} says nothing about the protection of the instance"
         if not any(fnmatchcase(name, glob) for glob in self.names):
             return f"no glob of EVENT_OPERATIONS matches {quoted}"
-        if self.own_client_id and _has_claim(parse_object(data.get("claims")), self.own_client_id):
+        if self.is_own(data):
             return f"{quoted} was this app's own doing"
         return None
+
+    def is_own(self, data: Mapping[str, Any]) -> bool:
+        """Whether the app's identity carried out the operation of this event or alert context."""
+        return self.own_client_id is not None and _has_claim(parse_object(data.get("claims")), self.own_client_id)
 
 
 def _has_claim(claims: Mapping[str, Any], client_id: str) -> bool:

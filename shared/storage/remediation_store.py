@@ -55,6 +55,7 @@ from shared.storage.table_rows import (
     shard_of_instance,
     stored_in,
 )
+from shared.storage.waiting_groups import WaitingGroups
 
 TABLE_NAME = "remediations"
 BATCH_SIZE = 200
@@ -88,6 +89,8 @@ class RemediationStore:
         self._table = table
         self.corrupt_rows = CorruptRows(table, now)
         """Where this store, and whoever reads its rows, reports those that cannot be read."""
+        self.waiting_groups = WaitingGroups(table, now)
+        """Where something waits for its next attempt, so that an event about something else costs one read."""
 
     def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored | None:
         """Begin a remediation: claim its instance, then write its due entry and its row.
@@ -205,6 +208,10 @@ class RemediationStore:
         """The entries of a shard up to now, soonest first, no more than asked for."""
         # ";" follows ":" in ASCII: it ends the range behind every key that begins like this.
         return list(islice(self._entries(shard, f"d:{to_millis(now):013d};", min(limit, _PAGE_SIZE)), limit))
+
+    def entries(self, shard: str, limit: int) -> list[DueEntry]:
+        """The first entries of a shard, due or not, soonest first, no more than asked for."""
+        return list(islice(self._entries(shard, "d;", min(limit, _PAGE_SIZE)), limit))
 
     def soonest(self, shard: str) -> DueEntry | None:
         """The first entry of a shard, due or not."""

@@ -12,6 +12,7 @@ import pytest
 
 from shared.settings import Settings
 from shared.sources.event_grid import RESOURCE_FAILURES
+from shared.sources.repair_event import GRANTS, RESOURCE_SUCCESSES, WRITES
 from tests.infra.bicep import INFRA, PROJECT, TEMPLATES, body, parsed, resource, resources, values, variable
 
 STORAGE = "Microsoft.Storage/storageAccounts"
@@ -140,13 +141,30 @@ def test_people_get_nothing_but_to_read_dead_letters() -> None:
 
 def test_the_event_subscription_takes_the_events_that_the_app_reads_but_not_its_own() -> None:
     properties = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]
-    assert set(properties["filter"]["includedEventTypes"]) == set(RESOURCE_FAILURES)
-    begins, begins_not = properties["filter"]["advancedFilters"]
+    alone = properties["filter"]["operator"]["operands"]["false_value"]
+    assert set(alone["includedEventTypes"]) == set(RESOURCE_FAILURES)
+    begins, begins_not = alone["advancedFilters"]
     instances = "Microsoft.DataProtection/backupVaults/backupInstances"
     assert (begins["operatorType"], begins_not["operatorType"]) == ("StringBeginsWith", "StringNotBeginsWith")
     assert begins["key"] == begins_not["key"] == "data.operationName"
     assert begins["values"] == [f"{instances}/"]
     assert begins_not["values"] == [f"{instances}/sync/"]
+
+
+def test_with_the_wake_the_event_subscription_takes_repairs_too() -> None:
+    properties = resource("Microsoft.EventGrid/systemTopics/eventSubscriptions")["properties"]
+    both = properties["filter"]["operator"]["operands"]["true_value"]
+    alone = properties["filter"]["operator"]["operands"]["false_value"]
+    assert both["includedEventTypes"] == [*RESOURCE_FAILURES, *RESOURCE_SUCCESSES]
+    begins, begins_not = both["advancedFilters"]
+    assert begins["values"] == [*alone["advancedFilters"][0]["values"], *GRANTS, *WRITES]
+    assert begins_not == alone["advancedFilters"][1]
+    assert len(begins["values"]) + len(begins_not["values"]) <= 25, "Event Grid's limit"
+
+
+@pytest.mark.parametrize("file", ["subscription.bicep", "management-group.bicep"])
+def test_the_wake_is_off_unless_it_is_asked_for(file: str) -> None:
+    assert parsed(INFRA / file)["parameters"]["wakeEnabled"]["default"] is False
 
 
 def parameters_of(file: str, module: str) -> Mapping[str, Any]:

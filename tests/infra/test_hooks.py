@@ -193,6 +193,7 @@ def test_a_subscription_gets_what_main_put_out(run: Any) -> None:
         "existingSystemTopicId": "",
         "recovery": "Off",
         "staleAfter": "off",
+        "wakeEnabled": "false",
     }
 
 

@@ -18,6 +18,7 @@ from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.recovery_step import RecoveryStep
 from shared.healing.submit import Submit
+from shared.healing.wake import Wake
 from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
 from shared.storage.remediation_store import RemediationStore
@@ -76,6 +77,7 @@ class Host:
         recorder = Recorder(self.store, self.cache, announces=self.topic is not None)
         publisher = OutcomePublisher(self.store, self.topic, self.clock, self._random) if self.topic else None
         self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock)
+        self.wake = Wake(self.store, self.settings.wake_delay, self.clock)
         self.cancel = Cancel(self.store, recorder, self.clock)
         self.submit = Submit(
             store=self.store,

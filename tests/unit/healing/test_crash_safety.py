@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
+from shared.domain.arm_scope import read_scope
 from shared.domain.backup_results import (
     BackupAccepted,
     BackupResult,
@@ -34,6 +35,7 @@ from shared.domain.backup_results import (
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Resolution, Status
+from shared.domain.repair import Repair
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Dropped
@@ -302,6 +304,15 @@ class CrashSafety(RuleBasedStateMachine):
     def a_signal_comes(self, instance: BackupInstanceId) -> None:
         self.take_signal(self.host, instance)
 
+    def repair(self, host: Host) -> None:
+        scope = read_scope(f"/subscriptions/{SUBSCRIPTION}")
+        assert scope is not None
+        host.wake.run(Repair(scope, True, "roleAssignments/write", self.world.clock()))
+
+    @rule()
+    def a_role_is_assigned(self) -> None:
+        self.repair(self.host)
+
     @rule(pick=picks, repeated=st.booleans())
     def a_job_is_delivered(self, pick: int, repeated: bool) -> None:
         self.take_job(self.host, pick, repeated)
@@ -400,7 +411,8 @@ class CrashSafety(RuleBasedStateMachine):
         shards: st.SearchStrategy[Callable[[], None]] = st.builds(
             lambda pick, repeated: lambda: self.take_shard(host, pick, repeated), picks, st.booleans()
         )
-        return st.one_of(signals, jobs, shards, st.just(host.poller.run))
+        repairs: st.SearchStrategy[Callable[[], None]] = st.just(lambda: self.repair(host))
+        return st.one_of(signals, jobs, shards, repairs, st.just(host.poller.run))
 
     @invariant()
     def nothing_to_repair_is_said_only_where_no_sync_call_was_made(self) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.clock import to_iso
+from shared.domain.repair import Repair
 from shared.domain.resource_ids import fold
 from shared.domain.signal import Signal
 from shared.sources.event_grid import read_event
@@ -20,6 +21,7 @@ OPERATIONS = OperationFilter(own_client_id="5a7a1b26-0000-4000-8000-000000000000
 def test_an_event_is_a_signal_exactly_if_it_says_what_failed(case: Case) -> None:
     text = case.input["text"] if "text" in case.input else json.dumps(case.input)
     result = read_event(text, NOW, OPERATIONS)
+    assert not isinstance(result, Repair)
     if not isinstance(result, Signal):
         assert case.verdict.get("ignored", "an instance") in result.reason
         return
