@@ -43,11 +43,8 @@ def wake(remediation: Remediation, repair: Repair, delay: timedelta, now: dateti
         None if it waits for nothing that this repair could have mended, would be tried as soon anyhow, was tried after
         the repair already, or was woken too often today.
     """
-    if (
-        remediation.status is not Status.WAITING_TO_RETRY
-        or remediation.due_at is None
-        or now + delay >= remediation.due_at
-    ):
+    retry_at = state_machine.retry_at_of(remediation)
+    if remediation.status is not Status.WAITING_TO_RETRY or retry_at is None or now + delay >= retry_at:
         return None
     submitted_at = remediation.attempt.submitted_at or remediation.opened_at
     was_tried_since = repair.occurred_at + delay <= submitted_at

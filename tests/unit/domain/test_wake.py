@@ -77,6 +77,14 @@ def test_who_is_tried_as_soon_anyhow_is_left_alone() -> None:
     assert woken(waiting(DELAY)) is None
 
 
+def test_an_announcement_that_is_due_first_stays_due() -> None:
+    announcing = replace(waiting(), due_at=LATER)
+    result = woken(announcing)
+    assert result is not None
+    assert (result.due_at, result.not_before) == (LATER, LATER + DELAY)
+    assert result.ladder_at == LATER + HOUR
+
+
 @pytest.mark.parametrize("other", [queued(), running()], ids=["queued", "running"])
 def test_who_waits_for_no_attempt_is_left_alone(other: Remediation) -> None:
     assert woken(other) is None
