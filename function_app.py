@@ -109,6 +109,12 @@ def cancel_remediation(req: func.HttpRequest) -> func.HttpResponse:
     return composition.api.remediations().cancel(req)
 
 
+@app.route("instances/acknowledge", methods=["POST"])
+def acknowledge_instance(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/instances/acknowledge`: somebody knows that this instance needs a person."""
+    return composition.api.instances().acknowledge(req)
+
+
 @app.route("error-codes", methods=READ)
 def get_error_codes(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/error-codes`: what is known of Azure's error codes, and how often a sync helped."""

@@ -1,24 +1,31 @@
 """`POST /api/sync`: heal this instance, or these; with `?dryRun=true`, only say what would happen."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator
 
 from shared import logs
 from shared.api.errors import ApiError, dropped, storage_unavailable
-from shared.api.requests import CLIENT_REQUEST_ID, DryRunQuery, client_request_id, read_object, read_query, validated
+from shared.api.instance_reference import InstanceReference
+from shared.api.requests import (
+    CLIENT_REQUEST_ID,
+    DryRunQuery,
+    client_request_id,
+    operator_name,
+    read_object,
+    read_query,
+    validated,
+)
 from shared.api.responses import api_errors, json_response, log_error
 from shared.domain.policy import Coalesce, Drop, Open
 from shared.domain.remediation_json import Document, shown_document
-from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.signal import REQUEST, Signal, SyncType, read_sync_type
+from shared.domain.signal import REQUEST, Signal, SyncType, forced_reason, read_sync_type
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.storage.conflicts import WriteConflict
@@ -29,43 +36,17 @@ Result = tuple[int, Document]
 """The HTTP status of a request that comes alone, and its document."""
 
 
-class SyncRequest(BaseModel):
+class SyncRequest(InstanceReference):
     """The body of `POST /api/sync`: the instance by its id or by the four parts of it."""
 
-    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore")
-
-    backup_instance_id: str | None = None
-    subscription_id: str | None = None
-    resource_group_name: str | None = None
-    vault_name: str | None = None
-    backup_instance_name: str | None = None
     sync_type: SyncType | None = None
     reason: str = Field("requested over HTTP", min_length=1, max_length=500)
+    force: bool = False
 
     @field_validator("sync_type", mode="before")
     @classmethod
     def _in_any_casing(cls, value: object) -> SyncType | None:
         return read_sync_type(value)
-
-    @model_validator(mode="after")
-    def _names_an_instance(self) -> "SyncRequest":
-        self.instance()
-        return self
-
-    def instance(self) -> BackupInstanceId:
-        """The instance that the body names.
-
-        Raises:
-            ValueError: it names none, or none that could exist.
-        """
-        if self.backup_instance_id is not None:
-            return BackupInstanceId.parse(self.backup_instance_id)
-        parts = (self.subscription_id, self.resource_group_name, self.vault_name, self.backup_instance_name)
-        if any(part is None for part in parts):
-            raise ValueError(
-                "give backupInstanceId, or subscriptionId, resourceGroupName, vaultName and backupInstanceName"
-            )
-        return BackupInstanceId(*(part or "" for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +110,9 @@ class SyncApi:
     def _signal(self, request: func.HttpRequest, item: object) -> Signal:
         wanted = validated(item, SyncRequest, "backupInstanceId")
         request_id = client_request_id(request)
-        return Signal(wanted.instance(), REQUEST, wanted.reason, self.now(), wanted.sync_type, request_id)
+        reason = forced_reason(wanted.reason, operator_name(request)) if wanted.force else wanted.reason
+        signal = Signal(wanted.instance(), REQUEST, reason, self.now(), wanted.sync_type, request_id)
+        return replace(signal, is_forced=wanted.force)
 
     def _accept(self, signal: Signal, opened: list[str]) -> Result:
         match self.intake().accept(signal):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from shared.api.alerts import AlertApi
 from shared.api.error_codes import ErrorCodesApi
 from shared.api.health import Health
+from shared.api.instances import InstancesApi
 from shared.api.meta import MetaApi
 from shared.api.remediations import RemediationsApi
 from shared.api.sweep import SweepApi
@@ -42,6 +43,12 @@ def sweep() -> SweepApi:
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
     return RemediationsApi(healing.cancel, healing.store, reader, settings().code_catalogue())
+
+
+@once
+def instances() -> InstancesApi:
+    """`/api/instances`."""
+    return InstancesApi(healing.acknowledge, settings().code_catalogue(), STORAGE_CLOCK)
 
 
 @once

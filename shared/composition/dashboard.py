@@ -10,5 +10,12 @@ from shared.storage.storage_clock import STORAGE_CLOCK
 def page() -> Dashboard:
     """`/api/dashboard`."""
     return Dashboard(
-        healing.intake, healing.cancel, api.reader, healing.store, settings(), STORAGE_CLOCK, api.findings()
+        healing.intake,
+        healing.cancel,
+        healing.acknowledge,
+        api.reader,
+        healing.store,
+        settings(),
+        STORAGE_CLOCK,
+        api.findings(),
     )

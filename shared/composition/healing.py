@@ -21,6 +21,7 @@ from shared.composition import settings
 from shared.composition.once import once
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
+from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
@@ -91,6 +92,12 @@ def submit() -> Submit:
 def cancel() -> Cancel:
     """Cancels remediations."""
     return Cancel(store(), _recorder(), STORAGE_CLOCK)
+
+
+@once
+def acknowledge() -> Acknowledge:
+    """Acknowledges instances that need a person."""
+    return Acknowledge(store(), _recorder(), STORAGE_CLOCK)
 
 
 @once

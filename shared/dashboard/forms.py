@@ -13,6 +13,7 @@ _MAX_BYTES = 16 * 1024
 """A form has a few hundred."""
 _MAX_FIELDS = 50
 MAX_REASON_CHARS = 500
+ACKNOWLEDGED_DAYS = (1, 7, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class SyncForm:
     sync_type: SyncType | None
     """None for the app's setting."""
     reason: str
+    is_forced: bool
+    """Whether it is to begin whatever the cool-down and the daily cap say."""
 
 
 def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
@@ -61,7 +64,8 @@ def read_sync_form(fields: Mapping[str, str]) -> SyncForm:
         sync_type = read_sync_type(fields.get("syncType") or None)
     except ValueError as invalid:
         raise invalid_request(f"Sync type: {invalid}") from invalid
-    return SyncForm(instance, sync_type, read_reason(fields, "requested on the dashboard"))
+    reason = read_reason(fields, "requested on the dashboard")
+    return SyncForm(instance, sync_type, reason, is_forced=fields.get("force") == "true")
 
 
 def read_reason(fields: Mapping[str, str], default: str) -> str:
@@ -74,6 +78,18 @@ def read_reason(fields: Mapping[str, str], default: str) -> str:
     if len(reason) > MAX_REASON_CHARS:
         raise invalid_request(f"Reason: it has {len(reason)} characters, at most {MAX_REASON_CHARS} are allowed")
     return reason
+
+
+def read_days(fields: Mapping[str, str]) -> int:
+    """The field "For", in days.
+
+    Raises:
+        ApiError: 400, it is none of `ACKNOWLEDGED_DAYS`.
+    """
+    for days in ACKNOWLEDGED_DAYS:
+        if fields.get("days") == str(days):
+            return days
+    raise invalid_request(f"For: {ascii(fields.get('days'))[:100]} is none of the choices")
 
 
 def invalid_request(message: str) -> ApiError:

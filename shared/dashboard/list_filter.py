@@ -6,9 +6,8 @@ from datetime import datetime
 
 from shared.clock import from_iso
 from shared.dashboard.forms import invalid_request
-from shared.dashboard.statistics import needs_attention
 from shared.domain.remediation import Resolution, Status, is_remediation_id
-from shared.domain.summary import Summary
+from shared.domain.summary import Summary, needs_attention
 
 ACTIVE = "Active"
 NEEDS_ATTENTION = "NeedsAPerson"
@@ -88,23 +87,26 @@ def read_filter(query: Mapping[str, str]) -> ListFilter:
 
 
 def select(
-    summaries: Sequence[Summary], list_filter: ListFilter, in_scope: Callable[[str], bool] = lambda _: True
+    summaries: Sequence[Summary],
+    list_filter: ListFilter,
+    now: datetime,
+    in_scope: Callable[[str], bool] = lambda _: True,
 ) -> ListPage:
     """The page that the filter asks for, of these remediations, newest first as given; `in_scope` as for the count."""
-    matching = _matching(summaries, list_filter, in_scope)
+    matching = _matching(summaries, list_filter, now, in_scope)
     # Ids count down with time: what is older has a greater one. A place that was removed meanwhile is still a place.
     offset = sum(summary.id <= list_filter.after for summary in matching) if list_filter.after else 0
     return ListPage(matching[offset : offset + PAGE_SIZE], offset, len(matching))
 
 
 def _matching(
-    summaries: Sequence[Summary], list_filter: ListFilter, in_scope: Callable[[str], bool]
+    summaries: Sequence[Summary], list_filter: ListFilter, now: datetime, in_scope: Callable[[str], bool]
 ) -> Sequence[Summary]:
     matching = summaries
     if list_filter.status == ACTIVE:
         matching = [summary for summary in matching if not summary.status.is_terminal]
     elif list_filter.status == NEEDS_ATTENTION:
-        matching = needs_attention(matching, in_scope)
+        matching = needs_attention(matching, now, in_scope)
     elif list_filter.status in tuple(Resolution):
         matching = [summary for summary in matching if summary.resolution == list_filter.status]
     elif list_filter.status:

@@ -14,11 +14,20 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.api.errors import ApiError, dropped, storage_unavailable
+from shared.api.requests import operator_name
 from shared.dashboard import charts
 from shared.dashboard.detail import detail_of
 from shared.dashboard.findings import findings_card
 from shared.dashboard.formatting import drop_reason_text
-from shared.dashboard.forms import MAX_REASON_CHARS, invalid_request, read_fields, read_reason, read_sync_form
+from shared.dashboard.forms import (
+    ACKNOWLEDGED_DAYS,
+    MAX_REASON_CHARS,
+    invalid_request,
+    read_days,
+    read_fields,
+    read_reason,
+    read_sync_form,
+)
 from shared.dashboard.html import redirect, render
 from shared.dashboard.links import Links
 from shared.dashboard.list_filter import STATUS_GROUPS, ListFilter, read_filter, select
@@ -26,7 +35,8 @@ from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
-from shared.domain.signal import REQUEST, Signal, SyncType
+from shared.domain.signal import REQUEST, Signal, SyncType, forced_reason
+from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.settings import Settings
@@ -40,6 +50,8 @@ _NOTES = {
     "opened": "The sync is queued. Refresh to see its progress.",
     "joined": "This instance is already being healed; your request was added to this remediation.",
     "cancelled": "Cancelled. An operation that is already running in Azure continues, but is no longer polled.",
+    "acknowledged": "Acknowledged. The instance needs no attention until then; healing goes on.",
+    "unneeded": "This instance needs nobody now; there was nothing to acknowledge.",
     "ended": "This remediation had already ended; there was nothing to cancel.",
 }
 """By the query parameter `note` of a redirect: a code, so that nobody can make the page show a text of theirs."""
@@ -52,6 +64,7 @@ _TEMPLATE_CONSTANTS = {
     "statuses": tuple(Status),
     "sync_types": tuple(SyncType),
     "max_reason_chars": MAX_REASON_CHARS,
+    "acknowledged_days": ACKNOWLEDGED_DAYS,
 }
 
 
@@ -72,6 +85,7 @@ class Dashboard:
 
     intake: Callable[[], Intake]
     cancellation: Callable[[], Cancel]
+    acknowledgement: Callable[[], Acknowledge]
     reader: Callable[[], RemediationReader]
     store: Callable[[], RemediationStore]
     settings: Settings
@@ -124,7 +138,7 @@ class Dashboard:
             "summary_count": len(summaries),
             "is_truncated": len(summaries) >= MAX_SUMMARIES,
             "list_filter": list_filter,
-            "list_page": select(summaries, list_filter, self._in_scope),
+            "list_page": select(summaries, list_filter, context.now, self._in_scope),
             "form_values": form_values or {},
             "form_error": form_error,
         }
@@ -154,19 +168,24 @@ class Dashboard:
         fields = read_fields(request.headers.get("content-type", ""), request.get_body())
         match fields.get("do"):
             case "sync":
-                return self._sync(context, fields, jobs)
+                return self._sync(context, fields, jobs, operator_name(request))
             case "cancel":
                 return self._cancel(context, fields)
+            case "acknowledge":
+                return self._acknowledge(context, fields, operator_name(request))
         raise invalid_request(f"unknown form {ascii(fields.get('do'))[:100]}")
 
-    def _sync(self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[str]) -> func.HttpResponse:
+    def _sync(
+        self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[str], by: str
+    ) -> func.HttpResponse:
         """The same intake as `POST /api/sync`, with the same policy."""
         try:
             form = read_sync_form(fields)
         except ApiError as error:
             error_texts = ("The form is not valid.", error.message)
             return self._overview(context, ListFilter(), error.status, fields, error_texts)
-        signal = Signal(form.instance, REQUEST, form.reason, context.now, form.sync_type)
+        reason = forced_reason(form.reason, by) if form.is_forced else form.reason
+        signal = Signal(form.instance, REQUEST, reason, context.now, form.sync_type, is_forced=form.is_forced)
         match self.intake().accept(signal):
             case Dropped(code, reason):
                 error_texts = (drop_reason_text(code), reason)
@@ -182,6 +201,14 @@ class Dashboard:
         cancelled = self.cancellation().run(remediation_id, read_reason(fields, "cancelled on the dashboard"))
         note = "cancelled" if cancelled and cancelled.status is Status.CANCELLED else "ended"
         return redirect(context.links.url(id=remediation_id, note=note))
+
+    def _acknowledge(self, context: RequestContext, fields: Mapping[str, str], by: str) -> func.HttpResponse:
+        remediation_id, days = fields.get("id", ""), read_days(fields)
+        instance, until = self._load(remediation_id).instance, context.now + timedelta(days=days)
+        latest = self.acknowledgement().run(instance, by, read_reason(fields, "acknowledged on the dashboard"), until)
+        if latest is None:
+            raise ApiError(404, "RemediationNotFound", f"There is no remediation of {instance}.")
+        return redirect(context.links.url(id=latest.id, note="acknowledged" if latest.attention else "unneeded"))
 
 
 def _error_page(context: RequestContext, error: ApiError) -> func.HttpResponse:

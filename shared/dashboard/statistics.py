@@ -1,13 +1,13 @@
 """The page's tiles and charts in numbers, counted from summaries. Pure; days are days in UTC."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import median
 
 from shared.domain.remediation import Resolution, Status
-from shared.domain.summary import Summary
+from shared.domain.summary import Summary, latest_of_each, needs_attention
 
 DAYS = 14
 """Length of the charts and of most statistics, today included."""
@@ -99,34 +99,16 @@ def count_statistics(
         instances=len(results),
         would_heal=total[Status.WOULD_HEAL],
         median_time_to_heal=timedelta(seconds=median(t.total_seconds() for t in heal_times)) if heal_times else None,
-        needing_attention=len(needs_attention(summaries, in_scope)),
+        needing_attention=len(needs_attention(summaries, now, in_scope)),
         days=tuple(Day(day, outcomes) for day, outcomes in ended.items()),
         times_to_heal=_times_to_heal(heal_times),
     )
 
 
-def needs_attention(summaries: Iterable[Summary], in_scope: Callable[[str], bool] = lambda _: True) -> list[Summary]:
-    """The remediations, newest first as given, that are the latest of an instance that needs a person.
-
-    Args:
-        in_scope: whether the app is to heal the instance with this ARM id; nobody is asked to mend another.
-    """
-    return [each for each in _latest(summaries) if each.attention_since is not None and in_scope(each.instance)]
-
-
-def _latest(summaries: Iterable[Summary]) -> Iterator[Summary]:
-    """The first of each instance."""
-    seen: set[str] = set()
-    for summary in summaries:
-        if (instance := summary.instance.lower()) not in seen:
-            seen.add(instance)
-            yield summary
-
-
 def _latest_results(summaries: Iterable[Summary], days: Collection[date]) -> list[Summary]:
     """How each instance stood at its latest end of these days; what ended unhealed and needs nobody is no result."""
     ended = (each for each in summaries if each.ended_at and each.ended_at.date() in days and each.status.is_result)
-    return [each for each in _latest(ended) if each.status.is_healed or each.attention_since is not None]
+    return [each for each in latest_of_each(ended) if each.status.is_healed or each.attention_from is not None]
 
 
 def _times_to_heal(heal_times: Iterable[timedelta]) -> tuple[TimeToHeal, ...]:

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from shared.domain.remediation import Remediation
 
 
+class Acknowledgement(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Somebody knows, and is not to be reminded for a while."""
+
+    at: Time
+    by: Annotated[str, Meta(description="Who, as App Service signed them in; `an operator` where it does not say.")]
+    reason: str
+    until: Annotated[Time, Meta(description="From then on the instance needs attention again, if it is not healed.")]
+    unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
+
+
 class Attention(Struct, frozen=True, kw_only=True, rename="camel"):
     """The instance needs a person."""
 
@@ -26,7 +36,15 @@ class Attention(Struct, frozen=True, kw_only=True, rename="camel"):
     announced_at: Annotated[
         Time | None, Meta(description="When the topic took `BackupAutoheal.Instance.AttentionNeeded`.")
     ] = None
+    acknowledgement: Annotated[
+        Acknowledgement | None, Meta(description="The latest one; it is carried on with the need, and ends with it.")
+    ] = None
     unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
+
+    @property
+    def calls_from(self) -> datetime:
+        """From when on somebody is called for: since it began, or once it is acknowledged no more."""
+        return max(self.since, self.acknowledgement.until) if self.acknowledgement else self.since
 
 
 def with_attention(remediation: "Remediation", now: datetime, reason: str) -> "Remediation":
@@ -39,6 +57,14 @@ def with_attention(remediation: "Remediation", now: datetime, reason: str) -> "R
 def without_attention(remediation: "Remediation") -> "Remediation":
     """The instance needs nobody."""
     return replace(remediation, attention=None)
+
+
+def acknowledged(remediation: "Remediation", acknowledgement: Acknowledgement) -> "Remediation":
+    """Somebody knows that the instance needs a person; what needs nobody stays as it is."""
+    attention = remediation.attention
+    if attention is None:
+        return remediation
+    return replace(remediation, attention=replace(attention, acknowledgement=acknowledgement))
 
 
 def is_unannounced(remediation: "Remediation") -> bool:

@@ -10,7 +10,7 @@ from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import fold
-from shared.domain.signal import SWEEP, Signal, SyncType
+from shared.domain.signal import REQUEST, SWEEP, Signal, SyncType
 
 _DAY = timedelta(hours=24)
 _EARLY_DELAYS = (timedelta(minutes=1), timedelta(minutes=2))
@@ -74,9 +74,12 @@ class Policy:
         out_of_scope = self.out_of_scope(str(signal.instance))
         if out_of_scope:
             return Drop("OutOfScope", out_of_scope)
+        if latest is not None and latest.status.is_healing:
+            return Coalesce(latest)
+        if signal.is_forced:
+            # Cool-down and cap keep signals from repeating what was just tried: who asks has changed something.
+            return Open()
         if latest is not None:
-            if latest.status.is_healing:
-                return Coalesce(latest)
             if latest.status is Status.WOULD_HEAL and self.mode is Mode.HEAL:
                 # It was only observed: nothing was done that a signal could repeat, or that needs time to act.
                 return Open(resets_daily_cap=True)
@@ -87,15 +90,17 @@ class Policy:
                 reason = f"older than the start of remediation {latest.id}, which is {latest.status}"
                 return Drop("LateDuplicate", reason)
             since = now - (latest.ended_at or now)
-            if since < self.cooldown:
+            is_change_of_mind = signal.source == REQUEST and latest.status is Status.CANCELLED
+            if since < self.cooldown and not is_change_of_mind:
                 rest = self.cooldown - since
                 return Drop("CoolingDown", f"remediation {latest.id} ended {latest.status}; cooling down for {rest}")
             if signal.source == SWEEP and latest.status is Status.CANCELLED and since < _DAY:
                 # The instance is as broken as it was when an operator said no; a sweep brings no news about it.
                 return Drop("CancelledToday", f"an operator cancelled remediation {latest.id} less than a day ago")
-            if signal.source == SWEEP and self._is_rejected_for_its_code(latest) and since < _DAY:
+            is_rejected = self._is_rejected_for_its_code(latest) and not signal.seems_mended
+            if signal.source == SWEEP and is_rejected and since < _DAY:
                 return Drop("RejectedToday", f"less than a day ago remediation {latest.id} met what no sync mends")
-            if signal.source == SWEEP and since < (wait := self._wait_for_person(latest)):
+            if signal.source == SWEEP and not signal.seems_mended and since < (wait := self._wait_for_person(latest)):
                 rest = timedelta(seconds=round((wait - since).total_seconds()))
                 return Drop("NeedsAttention", f"a person must mend what remediation {latest.id} met; again in {rest}")
         if sum(now - opened < _DAY for opened in recent) >= self.daily_cap:

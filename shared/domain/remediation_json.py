@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from shared.domain.arm_error import with_advice
-from shared.domain.attention import Attention
+from shared.domain.attention import Acknowledgement, Attention
 from shared.domain.document_fields import UNKNOWN
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.recovery import BackupRun, Recovery
@@ -21,9 +21,9 @@ from shared.domain.remedy import next_step_of
 from shared.domain.resource_ids import BackupInstanceId
 
 Document = dict[str, Any]
-Struct = Remediation | Attempt | Transition | Recovery | BackupRun | Attention
+Struct = Remediation | Attempt | Transition | Recovery | BackupRun | Attention | Acknowledgement
 Part = TypeVar("Part", bound=Struct)
-_KINDS: tuple[type, ...] = (Remediation, Attempt, Transition, Recovery, BackupRun, Attention)
+_KINDS: tuple[type, ...] = (Remediation, Attempt, Transition, Recovery, BackupRun, Attention, Acknowledgement)
 _NAMES = {kind: {field.name: field.encode_name for field in msgspec.structs.fields(kind)} for kind in _KINDS}
 _TIME_FIELDS = {
     kind: [name for name, hint in get_type_hints(kind).items() if hint in (datetime, datetime | None)]
@@ -95,6 +95,8 @@ def _parts(document: Document) -> Iterator[tuple[type, Document]]:
             yield BackupRun, backup
     if attention := document["attention"]:
         yield Attention, attention
+        if acknowledgement := attention["acknowledgement"]:
+            yield Acknowledgement, acknowledgement
 
 
 def _read_recovery(recovery: Recovery | None, document: Mapping[str, Any]) -> Recovery | None:
@@ -106,7 +108,11 @@ def _read_recovery(recovery: Recovery | None, document: Mapping[str, Any]) -> Re
 
 
 def _read_attention(attention: Attention | None, document: Mapping[str, Any]) -> Attention | None:
-    return _with_unknown_fields(attention, document["attention"]) if attention else None
+    if attention is None:
+        return None
+    found, known = document["attention"], attention.acknowledgement
+    acknowledgement = _with_unknown_fields(known, found["acknowledgement"]) if known else None
+    return msgspec.structs.replace(_with_unknown_fields(attention, found), acknowledgement=acknowledgement)
 
 
 def _finish(kind: type, part: Document) -> None:
@@ -130,7 +136,9 @@ def _check(remediation: Remediation) -> None:
         ValueError: it does not hold.
     """
     recovery = remediation.recovery
-    others = (recovery, recovery.backup if recovery else None, remediation.attention)
+    attention = remediation.attention
+    acknowledgement = attention.acknowledgement if attention else None
+    others = (recovery, recovery.backup if recovery else None, attention, acknowledgement)
     parts: tuple[Struct | None, ...] = (remediation, *remediation.attempts, *remediation.history, *others)
     for part in filter(None, parts):
         for name in _TIME_FIELDS[type(part)]:

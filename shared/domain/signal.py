@@ -35,6 +35,10 @@ class Signal:
     """`x-ms-client-request-id` of the caller; printable ASCII."""
     backup_failed: bool = False
     """Whether it tells of a failed backup, which a sync does not make up for."""
+    is_forced: bool = False
+    """Whether a person wants it whatever was tried lately: no cool-down, no daily cap."""
+    seems_mended: bool = False
+    """Whether a sweep looks for an instance that needed a person, and is no longer among the broken ones."""
     not_before: datetime | None = None
     """When its heal may begin; None for at once."""
     protection_state: str | None = None
@@ -62,6 +66,11 @@ def read_sync_type(value: object) -> SyncType | None:
         if isinstance(value, str) and value.lower() == sync_type.lower():
             return sync_type
     raise ValueError(f"syncType must be one of {', '.join(SyncType)}, got {ascii(value)[:100]}")
+
+
+def forced_reason(reason: str, by: str) -> str:
+    """The reason of a signal that overrides cool-down and daily cap, which says who wanted it."""
+    return one_line(f"{reason} (at once, by {by})")
 
 
 def one_line(text: str) -> str:

@@ -4,6 +4,7 @@ Storage keeps it as one text beside the document: one property costs a reader ha
 """
 
 import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,8 +43,8 @@ class Summary:
     """The newest code of Azure's that it met, also if it healed all the same; None in what older versions stored."""
     resolution: Resolution | None = None
     """What a heal was, where that is known."""
-    attention_since: datetime | None = None
-    """Since when the instance needs a person; None if it needs nobody."""
+    attention_from: datetime | None = None
+    """From when on somebody is called for, which may be in the future; None if the instance needs nobody."""
 
 
 class _Columns(msgspec.Struct, array_like=True):
@@ -59,8 +60,32 @@ class _Columns(msgspec.Struct, array_like=True):
     error_code: str | None
     azure_code: str | None = None
     resolution: Resolution | None = None
-    attention_since: int | None = _UNKNOWN
+    attention_from: int | None = _UNKNOWN
     """Milliseconds since 1970."""
+
+
+def needs_attention(
+    summaries: Iterable[Summary], now: datetime, in_scope: Callable[[str], bool] = lambda _: True
+) -> list[Summary]:
+    """The remediations, newest first as given, that are the latest of an instance that needs a person.
+
+    Args:
+        in_scope: whether the app is to heal the instance with this ARM id; nobody is asked to mend another.
+    """
+    return [
+        each
+        for each in latest_of_each(summaries)
+        if each.attention_from is not None and each.attention_from <= now and in_scope(each.instance)
+    ]
+
+
+def latest_of_each(summaries: Iterable[Summary]) -> Iterator[Summary]:
+    """The first summary of each instance."""
+    seen: set[str] = set()
+    for summary in summaries:
+        if (instance := summary.instance.lower()) not in seen:
+            seen.add(instance)
+            yield summary
 
 
 def summarize(remediation: Remediation) -> Summary:
@@ -81,7 +106,7 @@ def summary_to_text(remediation: Remediation) -> str:
         None if code is None else str(code),
         _azure_code(remediation),
         remediation.resolution,
-        to_millis(remediation.attention.since) if remediation.attention else None,
+        to_millis(remediation.attention.calls_from) if remediation.attention else None,
     ]
     return json.dumps(columns, separators=(",", ":"))
 
@@ -110,14 +135,14 @@ def summary_from_text(remediation_id: str, text: str) -> Summary:
             error_code=stored.error_code,
             azure_code=stored.azure_code,
             resolution=stored.resolution,
-            attention_since=_attention_since(stored),
+            attention_from=_attention_from(stored),
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise ValueError(f"not a summary: {cause}") from cause
 
 
-def _attention_since(stored: _Columns) -> datetime | None:
-    since = stored.attention_since
+def _attention_from(stored: _Columns) -> datetime | None:
+    since = stored.attention_from
     if since == _UNKNOWN:
         since = stored.ended_at if stored.status.is_unhealed else None
     return None if since is None else from_millis(since)

@@ -136,6 +136,16 @@ class RemediationStore:
         """The latest pointer of the instance to which this remediation belongs, or would."""
         return self._pointer(shard_of(remediation_id), instance_key_of(remediation_id))
 
+    def touch(self, pointer: LatestPointer) -> None:
+        """Have whoever is about to open the instance's next remediation read its latest one again.
+
+        Raises:
+            WriteConflict: somebody has opened it already.
+        """
+        key = instance_key_of(pointer.remediation_id)
+        row = {"PartitionKey": shard_of(pointer.remediation_id), "RowKey": pointer_key(key)}
+        self._commit([("update", row, {**only_if(pointer.etag), "mode": UpdateMode.MERGE})])
+
     def load(self, remediation_id: str) -> Stored | None:
         """A remediation by its id: one point read.
 

@@ -14,6 +14,7 @@ from shared.api.meta import MetaApi, openapi
 from shared.api.remediations import RemediationsApi
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation
+from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
@@ -63,6 +64,10 @@ def error(response: func.HttpResponse) -> Json:
 
 def intake(store: MemoryStore, settings: Settings = DEFAULTS) -> Intake:
     return Intake(store, MemoryQueue(), PollCache(), settings.policy(), lambda: NOW)
+
+
+def acknowledge(store: MemoryStore) -> Acknowledge:
+    return Acknowledge(store, Recorder(store, PollCache(), announces=True), lambda: LATER)
 
 
 def cancel(store: MemoryStore) -> Cancel:

@@ -100,6 +100,7 @@ class Callers:
         page = Dashboard(
             lambda: self.host.intake,
             lambda: self.host.cancel,
+            lambda: self.host.acknowledge,
             lambda: reader,
             lambda: self.store,
             self.settings,

@@ -19,6 +19,7 @@ from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import Moment
 from shared.domain.summary import Summary
+from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.poll_cache import PollCache
@@ -42,12 +43,12 @@ def summary(
     took: timedelta = timedelta(minutes=4),
     instance: BackupInstanceId | None = None,
     error_code: str | None = None,
-    attention_since: datetime | None = None,
+    attention_from: datetime | None = None,
 ) -> Summary:
     """A remediation in short."""
     of = instance or BackupInstanceId(INSTANCE.subscription_id, INSTANCE.resource_group, INSTANCE.vault, name)
     ended_at = opened_at + took if status.is_terminal else None
-    since = attention_since or (ended_at if status.is_unhealed else None)
+    since = attention_from or (ended_at if status.is_unhealed else None)
     return Summary(
         new_id(of, opened_at),
         status,
@@ -58,7 +59,7 @@ def summary(
         1,
         None,
         error_code,
-        attention_since=since,
+        attention_from=since,
     )
 
 
@@ -150,7 +151,8 @@ class Page:
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
         cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
         reader = Mock(summaries=Mock(return_value=list(self.summaries)))
-        parts = (lambda: intake, lambda: cancel, lambda: reader, lambda: self.store)
+        acknowledge = Acknowledge(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
+        parts = (lambda: intake, lambda: cancel, lambda: acknowledge, lambda: reader, lambda: self.store)
         finds = self.settings.stale_after is not None
         page = Dashboard(*parts, self.settings, lambda: self.now, (lambda: self.findings) if finds else None)
         url = "https://app.example/api/dashboard"

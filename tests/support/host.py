@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared.domain.backup_results import BackupResult, JobResult, PointsResult, ScheduleResult
 from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
@@ -79,6 +80,7 @@ class Host:
         self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock)
         self.wake = Wake(self.store, self.settings.wake_delay, self.clock)
         self.cancel = Cancel(self.store, recorder, self.clock)
+        self.acknowledge = Acknowledge(self.store, recorder, self.clock)
         self.submit = Submit(
             store=self.store,
             arm=arm,

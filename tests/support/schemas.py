@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.attention import Attention
+from shared.domain.attention import Acknowledgement, Attention
 from shared.domain.document_fields import UNKNOWN
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
@@ -21,6 +21,7 @@ _STRUCTS = {
     "BackupRunResource": BackupRun,
     "AttentionResource": Attention,
     "NextStepResource": NextStep,
+    "AcknowledgementResource": Acknowledgement,
 }
 """By the names that they have in generated clients."""
 _ENUMS = {"Status": Status, "SyncType": SyncType, "Resolution": Resolution, "RecoveryMode": RecoveryMode}

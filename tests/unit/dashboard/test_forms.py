@@ -48,6 +48,27 @@ def test_a_sync_that_the_policy_drops_is_explained(settings: Settings, status: i
     assert "please" in response.values, "what was typed is still there"
 
 
+def test_a_ticked_sync_begins_within_the_cooldown_and_says_who_wanted_it() -> None:
+    page = Page(settings=Settings(cooldown=timedelta(hours=1)), now=LATER)
+    page.keep(episodes.healed())
+    assert page.post({**SYNC, "reason": "repaired", "force": "true"}).redirect["note"] == "opened"
+    assert "repaired (at once, by an operator)" in {each.reason for each in page.store.remediations()}
+
+
+def test_an_instance_that_needs_attention_can_be_acknowledged() -> None:
+    page = Page(now=LATER)
+    kept = page.keep(episodes.rejected())
+    redirect = page.post({"do": "acknowledge", "id": kept.id, "days": "7", "reason": "known"}).redirect
+    assert (redirect["note"], redirect["id"]) == ("acknowledged", kept.id)
+    assert "Acknowledged by an operator" in page.open(id=kept.id).text
+
+
+def test_there_is_nothing_to_acknowledge_of_a_healed_instance() -> None:
+    page = Page(now=LATER)
+    kept = page.keep(episodes.healed())
+    assert page.post({"do": "acknowledge", "id": kept.id, "days": "7"}).redirect["note"] == "unneeded"
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -56,6 +77,7 @@ def test_a_sync_that_the_policy_drops_is_explained(settings: Settings, status: i
         ({**SYNC, "syncType": "Maybe"}, "Sync type: "),
         ({**SYNC, "reason": "x" * 501}, "Reason: it has 501"),
         ({"do": "cancel", "id": REMEDIATION_ID, "reason": "x" * 501}, "Reason: it has 501"),
+        ({"do": "acknowledge", "id": REMEDIATION_ID, "days": "8"}, "is none of the choices"),
         ({"do": "dance"}, "unknown form"),
         ({}, "unknown form"),
         (b"do=%FF", "cannot be read"),

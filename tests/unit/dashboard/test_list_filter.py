@@ -25,44 +25,44 @@ def summaries(count: int) -> list[Summary]:
 
 
 def test_active_is_a_group_of_statuses() -> None:
-    rows = select([summary(status) for status in Status], ListFilter(status="Active")).rows
+    rows = select([summary(status) for status in Status], ListFilter(status="Active"), NOW).rows
     assert {row.status for row in rows} == {status for status in Status if not status.is_terminal}
 
 
 @pytest.mark.parametrize("text", ["ledger", "LEDG", "vaultnorth", "paym", "11111111-2222", str(OTHER), "north/backup"])
 def test_a_text_in_any_name_of_the_id_is_found_in_any_casing(text: str) -> None:
-    rows = select([summary(), summary(instance=OTHER)], ListFilter(text=text)).rows
+    rows = select([summary(), summary(instance=OTHER)], ListFilter(text=text), NOW).rows
     assert [row.instance for row in rows] == [str(OTHER)]
 
 
 @pytest.mark.parametrize("text", ["backup", "subscriptions", "microsoft"])
 def test_the_fixed_words_of_an_id_are_not_searched(text: str) -> None:
-    assert not select([summary()], ListFilter(text=text)).rows
+    assert not select([summary()], ListFilter(text=text), NOW).rows
 
 
 def test_since_a_day_is_since_its_midnight() -> None:
     opened = [summary(opened_at=datetime.fromisoformat(f"2026-01-0{day}T00:00Z")) for day in (2, 1)]
-    assert len(select(opened, ListFilter(since="2026-01-02")).rows) == 1
+    assert len(select(opened, ListFilter(since="2026-01-02"), NOW).rows) == 1
 
 
 def test_pages_follow_each_other_without_gap_or_repeat() -> None:
     known = summaries(120)
-    page = select(known, ListFilter())
+    page = select(known, ListFilter(), NOW)
     seen = [*page.rows]
     while page.next_after:
-        page = select(known, ListFilter(after=page.next_after))
+        page = select(known, ListFilter(after=page.next_after), NOW)
         seen += page.rows
     assert seen == known
 
 
 def test_a_full_last_page_has_none_after_it() -> None:
-    assert select(summaries(PAGE_SIZE), ListFilter()).next_after == ""
+    assert select(summaries(PAGE_SIZE), ListFilter(), NOW).next_after == ""
 
 
 def test_a_page_keeps_its_place_when_newer_remediations_come() -> None:
     known = summaries(60)
-    after = select(known, ListFilter()).next_after
-    assert select([summary(name="new", opened_at=NOW), *known], ListFilter(after=after)).rows == known[PAGE_SIZE:]
+    after = select(known, ListFilter(), NOW).next_after
+    assert select([summary(name="new", opened_at=NOW), *known], ListFilter(after=after), NOW).rows == known[PAGE_SIZE:]
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_an_invalid_parameter_is_named(name: str, value: str) -> None:
 @given(st.dictionaries(st.sampled_from(["status", "since", "after", "text"]), st.text()))
 def test_any_query_selects_or_is_refused(query: dict[str, str]) -> None:
     with suppress(ApiError):
-        select([summary()], read_filter(query))
+        select([summary()], read_filter(query), NOW)

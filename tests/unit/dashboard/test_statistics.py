@@ -6,10 +6,10 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from shared.dashboard.list_filter import ListFilter, select
-from shared.dashboard.statistics import DAYS, count_statistics, needs_attention
+from shared.dashboard.statistics import DAYS, count_statistics
 from shared.domain.remediation import Status
 from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.summary import Summary
+from shared.domain.summary import Summary, needs_attention
 from tests.support.dashboard_parts import summary
 from tests.support.remediations import INSTANCE, NOW
 
@@ -65,7 +65,7 @@ def test_the_success_rate_counts_instances_and_not_their_rounds() -> None:
 
 
 def test_an_instance_that_needs_nobody_is_no_failure_in_the_success_rate() -> None:
-    stopped = replace(summary(Status.UNHEALTHY, "stopped"), attention_since=None)
+    stopped = replace(summary(Status.UNHEALTHY, "stopped"), attention_from=None)
     assert count_statistics([summary(), stopped], NOW).success_rate == 1
 
 
@@ -96,12 +96,12 @@ def test_each_heal_is_counted_in_one_time_range(minutes: float, label: str) -> N
 
 def test_an_instance_that_was_taken_up_again_still_needs_attention() -> None:
     failed = summary(Status.FAILED, opened_at=NOW - 2 * DAY)
-    taken_up = summary(Status.RUNNING, attention_since=failed.ended_at)
-    assert needs_attention([taken_up, failed]) == [taken_up]
+    taken_up = summary(Status.RUNNING, attention_from=failed.ended_at)
+    assert needs_attention([taken_up, failed], NOW) == [taken_up]
 
 
 def test_an_instance_that_was_healed_since_it_failed_needs_no_attention() -> None:
-    assert needs_attention([summary(), summary(Status.FAILED, "TESTBI", NOW - 2 * DAY)]) == []
+    assert needs_attention([summary(), summary(Status.FAILED, "TESTBI", NOW - 2 * DAY)], NOW) == []
 
 
 def test_nobody_is_asked_to_mend_an_instance_out_of_scope() -> None:
@@ -114,14 +114,14 @@ def test_nobody_is_asked_to_mend_an_instance_out_of_scope() -> None:
 
 def test_an_instance_id_in_another_casing_is_the_same_instance() -> None:
     upper = BackupInstanceId(INSTANCE.subscription_id, INSTANCE.resource_group.upper(), INSTANCE.vault, INSTANCE.name)
-    assert needs_attention([summary(), summary(Status.FAILED, opened_at=NOW - DAY, instance=upper)]) == []
+    assert needs_attention([summary(), summary(Status.FAILED, opened_at=NOW - DAY, instance=upper)], NOW) == []
 
 
 def test_an_instance_that_failed_twice_is_counted_once() -> None:
-    assert len(needs_attention([summary(Status.FAILED), summary(Status.FAILED, opened_at=NOW - DAY)])) == 1
+    assert len(needs_attention([summary(Status.FAILED), summary(Status.FAILED, opened_at=NOW - DAY)], NOW)) == 1
 
 
 def test_the_attention_tile_and_the_list_behind_it_agree() -> None:
     failed = [summary(Status.FAILED, f"bi{number}") for number in range(3)]
-    matching = select(failed, ListFilter(status="NeedsAPerson")).matching
+    matching = select(failed, ListFilter(status="NeedsAPerson"), NOW).matching
     assert matching == count_statistics(failed, NOW).needing_attention == 3

@@ -1,11 +1,11 @@
 """Which instances need a person, hour by hour: one host on storage and Azure in memory, with a clock to be set."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
-from shared.dashboard.statistics import needs_attention
 from shared.domain.arm_results import (
     ArmError,
     InstanceRead,
@@ -22,11 +22,12 @@ from shared.domain.protection_state import BROKEN, VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
-from shared.domain.summary import summarize
+from shared.domain.summary import needs_attention, summarize
+from shared.healing.intake import Dropped, Opened
 from shared.healing.sweep import Sweep
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
-from shared.storage.table_rows import SHARDS, shard_of
+from shared.storage.table_rows import SHARDS, LatestPointer, Stored, shard_of
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_table import damage
 from tests.support.remediations import instance_named
@@ -100,7 +101,9 @@ class Week:
     def needing_a_person(self) -> set[str]:
         """By name, as the page counts them."""
         newest_first = sorted(self.app.store.remediations(), key=lambda remediation: remediation.id)
-        return {each.instance.rpartition("/")[2] for each in needs_attention(map(summarize, newest_first))}
+        return {
+            each.instance.rpartition("/")[2] for each in needs_attention(map(summarize, newest_first), self.app.clock())
+        }
 
     def rounds(self, name: str) -> list[Remediation]:
         """The instance's remediations, newest first."""
@@ -190,6 +193,65 @@ def test_sweeps_try_ever_more_rarely_what_a_person_must_mend() -> None:
     gaps = [later - earlier for earlier, later in pairwise(opened)]
     assert gaps == sorted(gaps)
     assert gaps[-1] > timedelta(days=1)
+
+
+def test_an_acknowledged_instance_needs_attention_again_once_that_is_over() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(1)
+    until = week.app.clock() + timedelta(days=3)
+    week.app.host.acknowledge.run(instance_named("role"), "ada@example.com", "order 4711", until)
+    for hour in range(2, 5 * 24):
+        week.run_to(hour)
+        assert (hour, week.needing_a_person()) == (hour, set() if hour < 73 else {"role"})
+    assert len(attention_of(week)) == 1
+    assert len(week.rounds("role")) > 2
+
+
+def test_an_acknowledgement_outlives_an_opening_that_is_on_its_way() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(30)
+    week.app.clock.advance(hours=30)
+    store, open_one = week.app.store, type(week.app.store).open
+    until = week.app.clock() + timedelta(days=3)
+    acknowledged: list[Remediation | None] = []
+
+    def open_late(remediation: Remediation, pointer: LatestPointer | None) -> Stored | None:
+        """Somebody acknowledges between the reading of the latest remediation and the opening of the next."""
+        if pointer and not acknowledged:
+            acknowledged.append(week.app.host.acknowledge.run(remediation.instance, "ada", "known", until))
+        return open_one(store, remediation, pointer)
+
+    store.open = open_late  # type: ignore[method-assign] # the moment that matters
+    attention = week.app.open("role").attention
+    assert acknowledged
+    assert attention is not None
+    assert attention.acknowledgement is not None
+
+
+def test_a_forced_request_begins_within_the_cool_down_and_beyond_the_daily_cap() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(9)
+    attention = week.rounds("role")[0].attention
+    for _ in range(8):
+        wanted = replace(week.app.signal("role"), source="Request")
+        opened = week.app.host.intake.accept(replace(wanted, is_forced=True))
+        assert isinstance(opened, Opened)
+        assert opened.remediation.attention == attention
+        week.app.host.cancel.run(opened.remediation.id, "enough")
+        week.app.clock.advance(seconds=1)
+    assert isinstance(week.app.accept("role"), Dropped)
+
+
+def test_a_request_after_a_cancel_begins_at_once() -> None:
+    week = Week()
+    opened = week.app.open("changed-my-mind")
+    week.app.host.cancel.run(opened.id, "no")
+    assert isinstance(week.app.accept("changed-my-mind"), Dropped)
+    wanted = replace(week.app.signal("changed-my-mind"), source="Request")
+    assert isinstance(week.app.host.intake.accept(wanted), Opened)
 
 
 def test_attention_that_cannot_be_read_is_found_in_the_latest_pointer() -> None:
