@@ -17,7 +17,6 @@ from shared.composition.once import once
 from shared.storage import connection
 from shared.storage.finding_store import FindingStore
 from shared.storage.queues import POISON_JOBS, SyncJobQueue
-from shared.storage.remediation_list import RemediationReader
 from shared.storage.storage_clock import STORAGE_CLOCK
 
 
@@ -42,7 +41,7 @@ def sweep() -> SweepApi:
 @once
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
-    return RemediationsApi(healing.cancel, healing.store, reader, settings().code_catalogue())
+    return RemediationsApi(healing.cancel, healing.store, healing.reader, settings().code_catalogue())
 
 
 @once
@@ -55,7 +54,7 @@ def instances() -> InstancesApi:
 def error_codes() -> ErrorCodesApi:
     """`/api/error-codes`."""
     retention = timedelta(days=settings().retention_days)
-    return ErrorCodesApi(reader, settings().code_catalogue(), retention, STORAGE_CLOCK)
+    return ErrorCodesApi(healing.reader, settings().code_catalogue(), retention, STORAGE_CLOCK)
 
 
 @once
@@ -78,12 +77,6 @@ def meta() -> MetaApi:
 def findings() -> Callable[[], FindingStore] | None:
     """The findings that were reported; None if `STALE_AFTER` is off."""
     return None if settings().stale_after is None else healing.finding_store
-
-
-@once
-def reader() -> RemediationReader:
-    """Lists of remediations."""
-    return RemediationReader(healing.table(), healing.store(), STORAGE_CLOCK)
 
 
 @once

@@ -13,7 +13,7 @@ def page() -> Dashboard:
         healing.intake,
         healing.cancel,
         healing.acknowledge,
-        api.reader,
+        healing.reader,
         healing.store,
         settings(),
         STORAGE_CLOCK,

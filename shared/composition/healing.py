@@ -26,6 +26,7 @@ from shared.healing.cancel import Cancel
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
 from shared.healing.intake import Intake
+from shared.healing.needing_person import NeedingPerson
 from shared.healing.next_step import NextStep
 from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
@@ -48,6 +49,7 @@ from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
+from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
 from shared.storage.shard_leases import CONTAINER_NAME, ShardLeases
 from shared.storage.storage_clock import STORAGE_CLOCK
@@ -141,9 +143,24 @@ def retention() -> Retention:
 def sweep() -> Sweep:
     """Finds broken instances for which no signal came."""
     quota = SweepQuota(_write_limit(), buckets(), STORAGE_CLOCK)
+    needing_person = NeedingPerson(reader, settings().retention_days, settings().sweep_subscriptions, STORAGE_CLOCK)
     return Sweep(
-        _swept_graph(), intake(), quota, jobs(), STORAGE_CLOCK, random.random, _finding_search(), _finding_reports()
+        _swept_graph(),
+        intake(),
+        quota,
+        jobs(),
+        STORAGE_CLOCK,
+        random.random,
+        _finding_search(),
+        _finding_reports(),
+        needing_person,
     )
+
+
+@once
+def reader() -> RemediationReader:
+    """Lists of remediations."""
+    return RemediationReader(table(), store(), STORAGE_CLOCK)
 
 
 now = STORAGE_CLOCK

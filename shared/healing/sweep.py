@@ -186,6 +186,8 @@ class Sweep:
     """None if `STALE_AFTER` is off."""
     reports: FindingReports | None = None
     """Likewise."""
+    needing_person: Callable[[], Sequence[BackupInstanceId]] = tuple
+    """Instances of the swept subscriptions that need a person and are not being healed."""
 
     def on_schedule(self) -> None:
         """A sweep by the timer: that Resource Graph does not answer is for the log, and for the next sweep.
@@ -233,6 +235,9 @@ class Sweep:
 
             error_codes = self.intake.policy.error_codes
             heal([_signal(instance, self.now(), error_codes) for instance in broken], begun_at + _TIMEOUT)
+            known = {each.id.key for each in broken}
+            mended = [_look_again(each, self.now()) for each in self.needing_person() if each.key not in known]
+            heal(mended, begun_at + _TIMEOUT)
             if self.findings and self.reports:
                 deadline = begun_at + timeout
                 is_preview = isinstance(opener, _Preview)
@@ -306,6 +311,11 @@ def _open_at_slot(opener: _Opener | _Preview, signal_and_slot: tuple[Signal, dat
 
 def _no_time(signal: Signal) -> Skipped:
     return Skipped(signal.instance, "NoTime", f"the sweep ended after {_TIMEOUT}; the next one finds it again")
+
+
+def _look_again(instance: BackupInstanceId, now: datetime) -> Signal:
+    """The signal for an instance that needed a person: its remediation begins with a read, which says how it is."""
+    return Signal(instance, SWEEP, "needed a person, and is broken no more: looking", now, seems_mended=True)
 
 
 def _signal(broken: BrokenInstance, now: datetime, error_codes: ErrorCodes) -> Signal:

@@ -22,11 +22,13 @@ from shared.domain.protection_state import BROKEN, VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
-from shared.domain.summary import needs_attention, summarize
+from shared.domain.summary import Summary, needs_attention, summarize
 from shared.healing.intake import Dropped, Opened
+from shared.healing.needing_person import NeedingPerson
 from shared.healing.sweep import Sweep
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
+from shared.storage.remediation_list import RemediationReader
 from shared.storage.table_rows import SHARDS, LatestPointer, Stored, shard_of
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_table import damage
@@ -79,7 +81,10 @@ class Week:
         self.app.host.__post_init__()
         quota = SweepQuota(Gcra(burst=200, rate=10), self.app.store.buckets, self.app.clock)
         graph = cast(ResourceGraph, self.azure)
-        self.sweep = Sweep(graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5)
+        needing = NeedingPerson(lambda: cast(RemediationReader, self), 90, (), self.app.clock)
+        self.sweep = Sweep(
+            graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5, needing_person=needing
+        )
         self._began = self.app.clock()
 
     def fail(self, name: str, state: str | None = "ProtectionError", error: ArmError | None = None) -> None:
@@ -98,12 +103,14 @@ class Week:
             self._run_until(min(self.app.clock() + HOUR, end))
             self.sweep.run()
 
+    def summaries(self, opened_since: datetime) -> list[Summary]:
+        """All remediations in short, newest first."""
+        return sorted(map(summarize, self.app.store.remediations()), key=lambda summary: summary.id)
+
     def needing_a_person(self) -> set[str]:
         """By name, as the page counts them."""
-        newest_first = sorted(self.app.store.remediations(), key=lambda remediation: remediation.id)
-        return {
-            each.instance.rpartition("/")[2] for each in needs_attention(map(summarize, newest_first), self.app.clock())
-        }
+        needing = needs_attention(self.summaries(self._began), self.app.clock())
+        return {each.instance.rpartition("/")[2] for each in needing}
 
     def rounds(self, name: str) -> list[Remediation]:
         """The instance's remediations, newest first."""
@@ -140,6 +147,27 @@ def test_attention_is_right_at_every_hour_of_a_week_and_told_once() -> None:
         week.run_to(hour)
         assert (hour, week.needing_a_person()) == (hour, {"role"})
     assert attention_of(week) == [week.rounds("role")[-1].id]
+
+
+def test_an_instance_that_somebody_has_repaired_needs_nobody_from_the_next_sweep_on() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(60)
+    week.azure.states["role"] = VALID
+    week.azure.errors.clear()
+    syncs = len(week.azure.syncs)
+    week.run_to(62)
+    assert (week.needing_a_person(), week.rounds("role")[0].status) == (set(), Status.HEALED)
+    assert len(week.azure.syncs) == syncs
+
+
+def test_an_instance_that_was_deleted_needs_nobody_from_the_next_sweep_on() -> None:
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(60)
+    del week.azure.states["role"]
+    week.run_to(62)
+    assert (week.needing_a_person(), week.rounds("role")[0].status) == (set(), Status.REJECTED)
 
 
 def test_an_instance_that_heals_by_itself_never_needs_a_person() -> None:
