@@ -322,3 +322,29 @@ def test_the_timer_sweeps(stack: Stack, simulator: Simulator, tmp_path: Path) ->
     finally:
         host.service.stop()
     assert simulator.events()[0]["type"] == "BackupAutoheal.Remediation.Healed"
+
+
+def test_given_recovery_off_when_a_real_host_sweeps_each_second_then_a_failed_nightly_job_is_announced_once(
+    stack: Stack, simulator: Simulator, tmp_path: Path
+) -> None:
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    [instance] = put(
+        simulator,
+        "bi",
+        vault=f"{VAULT}-{time.time_ns()}",
+        protectionState="ProtectionConfigured",
+        recoveryPoints=[(hour_ago - timedelta(days=1)).isoformat()],
+        jobs=[{"started": hour_ago.isoformat()}],
+    )
+    settings = {**stack.app_settings(), "SWEEP_SCHEDULE": "* * * * * *", "STALE_AFTER": "PT6H"}
+    host = KillableHost("finder", tmp_path, settings)
+    host.start()
+    try:
+        host.wait()
+        # Six searches, of which the first tells it.
+        until(lambda: len([each for each in queries(simulator) if "backupjobs" in each["query"]]) >= 6, "searches", 60)
+    finally:
+        host.service.stop()
+    [event] = [each for each in simulator.events() if each["subject"] == instance]
+    assert (event["type"], event["data"]["kind"]) == ("BackupAutoheal.Finding.Stale", "JobFailed")
+    assert not simulator.journal("sync")
