@@ -241,6 +241,12 @@ class Settings:
         _duration,
         "Counted from the event of a repair, such as a role that was assigned: when what waited for it is tried again.",
     )
+    canary_timeout: timedelta = _setting(
+        "CANARY_TIMEOUT",
+        timedelta(minutes=30),
+        _duration,
+        "Counted from when an incident is opened: how long its members hold an attempt back for its canaries.",
+    )
     recovery: RecoveryMode = _setting(
         "RECOVERY",
         RecoveryMode.OFF,

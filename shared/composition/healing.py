@@ -25,6 +25,7 @@ from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
+from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.needing_person import NeedingPerson
 from shared.healing.next_step import NextStep
@@ -114,10 +115,12 @@ def poller() -> Poller:
             read_limit=_read_limiter(),
             policy=settings().policy(),
             operation_timeout=settings().operation_timeout,
+            canary_timeout=settings().canary_timeout,
             now=STORAGE_CLOCK,
             random=random.random,
         ),
         cache=_cache(),
+        incidents=Incidents(store(), settings().code_catalogue(), STORAGE_CLOCK),
         jobs=jobs(),
         shards=ShardQueue(connection.open_queue(DUE_SHARDS)),
         leases=ShardLeases(lambda shard: _lease_container().get_blob_client(shard)),

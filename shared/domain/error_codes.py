@@ -177,6 +177,11 @@ def azure_code(error: ArmError | None) -> str | None:
     return code if isinstance(code, str) and code and not is_own_code(code) else None
 
 
+def same_code(code: str) -> str:
+    """The form in which two spellings of a code are the same text."""
+    return _fold(code)
+
+
 @cache
 def _built_in() -> tuple[CodeEntry, ...]:
     return read_entries(_TABLE_FILE.read_text(encoding="utf-8"))

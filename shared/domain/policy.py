@@ -124,6 +124,10 @@ class Policy:
         """As `retry_in`, should it fail with an error that a sync alone may mend."""
         return _until_ladder(remediation, now) or self.early_retry_delay(_rung(remediation))
 
+    def delay_after_next(self, remediation: Remediation) -> timedelta | None:
+        """How long to wait after the attempt that follows the newest, should it fail; None if it is the last."""
+        return self.retry_delay(_rung(remediation) + 1)
+
     def next_sync_type(self, remediation: Remediation) -> SyncType:
         """The sync of the attempt after the newest."""
         return self.sync_type(_rung(remediation) + 1, remediation.attempts[0].sync_type)

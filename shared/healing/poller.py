@@ -19,6 +19,7 @@ from shared.domain import state_machine
 from shared.domain.remediation import Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.healing.due_reader import Due, DueReader, DueRow, may_wait_in_cache
+from shared.healing.incidents import Incidents
 from shared.healing.next_step import NextStep
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.poll_cache import PollCache
@@ -57,6 +58,7 @@ class Poller:
         store: RemediationStore,
         next_step: NextStep,
         cache: PollCache,
+        incidents: Incidents,
         jobs: JobQueue,
         shards: Shards,
         leases: Leases,
@@ -84,7 +86,7 @@ class Poller:
         self._max_due_without_lease = max_due_per_host // 20
         self._max_read_ahead = _READ_AHEAD * concurrency
         self._due = DueReader(store, cache, now)
-        self._writer = RunWriter(store, jobs, publisher, now)
+        self._writer = RunWriter(store, incidents, jobs, publisher, now)
         self._poll_threads = ThreadPoolExecutor(concurrency)
 
     def run(self) -> None:

@@ -12,6 +12,7 @@ from azure.core.exceptions import AzureError
 from shared import logs
 from shared.domain import state_machine
 from shared.domain.remediation import Remediation, Status
+from shared.healing.incidents import Incidents
 from shared.healing.outcome_publisher import PUBLISH_BATCH_SIZE, OutcomePublisher
 from shared.healing.ports import JobQueue
 from shared.healing.set_aside import set_aside
@@ -33,12 +34,14 @@ class RunWriter:
     def __init__(
         self,
         store: RemediationStore,
+        incidents: Incidents,
         jobs: JobQueue,
         publisher: OutcomePublisher | None,
         now: Callable[[], datetime],
     ) -> None:
         """`publisher`: None without a topic for outcomes."""
         self.store = store
+        self.incidents = incidents
         self.jobs = jobs
         self.publisher = publisher
         self.now = now
@@ -125,6 +128,8 @@ class RunResults:
         if shard in self._failures:
             return
         news: list[Stored] = []
+        steps: list[tuple[Remediation, Remediation]] = []
+        changes = self._writer.incidents.join(changes)
         note_waiting(self._writer.store, [(change.stored.remediation, change.after) for change in changes])
         try:
             for saved in self._writer.store.save_all(changes):
@@ -132,11 +137,13 @@ class RunResults:
                     set_aside(self._writer.store, saved, self._writer.now())
                     continue
                 _log(saved)
+                steps.append((saved.before, saved.stored.remediation))
                 self._enqueue(saved.before, saved.stored.remediation)
                 if state_machine.has_news(saved.stored.remediation):
                     news.append(saved.stored)
         except AzureError as failure:
             self._failures.add("shard.not_stored", shard, failure)
+        self._writer.incidents.release(steps)
         self._announce(news)
 
     def _announce(self, news: Sequence[Stored]) -> None:

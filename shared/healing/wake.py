@@ -1,6 +1,6 @@
 """Wake: a repair in Azure brings forward the next attempts of those remediations that may have waited for it."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,17 +8,12 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.domain import state_machine, wake
+from shared.domain.incident import canaries_first
 from shared.domain.remediation import Remediation, Status
 from shared.domain.repair import Repair
-from shared.healing.transition_log import log_transitions
+from shared.healing.early_attempts import bring_forward, waiting
 from shared.storage.conflicts import WriteConflict
-from shared.storage.remediation_store import BATCH_SIZE, RemediationStore
-from shared.storage.table_rows import SHARDS, Change, Saved, Stored
-
-_MAX_DUE_PER_SHARD = 4_000
-"""Due entries that are looked through, soonest first; who waits behind them is left to the retry delays."""
-_MAX_TRIES = 3
-"""Of a remediation that others keep changing; left to the retry delays after that."""
+from shared.storage.remediation_store import RemediationStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,36 +33,20 @@ class Wake:
         """
         if not self.store.waiting_groups.concerns(repair):
             return 0
-        woken = sum(self._wake_shard(shard, repair) for shard in SHARDS)
-        logs.info("wake.done", operation=repair.operation, scope=repair.scope, woken=woken)
+        about = [stored for stored in waiting(self.store) if wake.is_about(repair, stored.remediation)]
+        first = canaries_first(
+            stored.remediation for stored in about if self._is_tried_soon(stored.remediation, repair)
+        )
+        chosen = [stored for stored in about if stored.remediation.id in first]
+        woken = bring_forward(self.store, chosen, lambda each: wake.wake(each, repair, self.delay, self.now()))
+        logs.info("wake.done", operation=repair.operation, scope=repair.scope, woken=woken, waiting=len(about))
         return woken
 
-    def _wake_shard(self, shard: str, repair: Repair) -> int:
-        entries = self.store.entries(shard, _MAX_DUE_PER_SHARD)
-        woken = 0
-        for start in range(0, len(entries), BATCH_SIZE):
-            found = self.store.load_due(entries[start : start + BATCH_SIZE])
-            for _ in range(_MAX_TRIES):
-                changes = list(self._changes(found.values(), repair))
-                if not changes:
-                    break
-                woken += self._save(changes)
-                # Those that are stored are not woken again, so that only who lost against another writer is left.
-                found = self.store.load_all([change.after.id for change in changes])
-        return woken
-
-    def _changes(self, found: Iterable[object], repair: Repair) -> Iterator[Change]:
-        for stored in found:
-            if isinstance(stored, Stored):
-                woken = wake.wake(stored.remediation, repair, self.delay, self.now())
-                if woken is not None:
-                    yield Change(stored, woken)
-
-    def _save(self, changes: Sequence[Change]) -> int:
-        saved = [each for each in self.store.save_all(changes) if isinstance(each, Saved)]
-        for each in saved:
-            log_transitions(each.before, each.stored.remediation)
-        return len(saved)
+    def _is_tried_soon(self, remediation: Remediation, repair: Repair) -> bool:
+        """Whether it is to be woken, or will be tried by then anyhow."""
+        retry_at = state_machine.retry_at_of(remediation)
+        is_due = retry_at is not None and retry_at <= self.now() + self.delay
+        return is_due or wake.wake(remediation, repair, self.delay, self.now()) is not None
 
 
 def note_waiting(store: RemediationStore, steps: Iterable[tuple[Remediation, Remediation]]) -> None:

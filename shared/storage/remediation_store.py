@@ -33,6 +33,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.logs import describe_exception
 from shared.storage.conflicts import WriteConflict
 from shared.storage.corrupt_rows import CorruptRows
+from shared.storage.incident_store import IncidentStore
 from shared.storage.table_rows import (
     Change,
     CorruptRow,
@@ -89,6 +90,8 @@ class RemediationStore:
         self._table = table
         self.corrupt_rows = CorruptRows(table, now)
         """Where this store, and whoever reads its rows, reports those that cannot be read."""
+        self.incidents = IncidentStore(table, now)
+        """Failures with the same code in the same vault."""
         self.waiting_groups = WaitingGroups(table, now)
         """Where something waits for its next attempt, so that an event about something else costs one read."""
 

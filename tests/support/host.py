@@ -8,6 +8,7 @@ from shared.domain.backup_results import BackupResult, JobResult, PointsResult, 
 from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
+from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
 from shared.healing.observing_arm import arm_in_mode
@@ -112,10 +113,12 @@ class Host:
                 read_limit=self.read_limit,
                 policy=policy,
                 operation_timeout=timeout,
+                canary_timeout=self.settings.canary_timeout,
                 now=self.clock,
                 random=self._random,
             ),
             cache=self.cache,
+            incidents=Incidents(self.store, policy.error_codes, self.clock),
             jobs=self.jobs,
             shards=self.shards,
             leases=self.leases,

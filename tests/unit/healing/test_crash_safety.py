@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from azure.core.exceptions import AzureError, ServiceResponseError
 from hypothesis import settings as hypothesis_settings
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from shared.clients.outcome_topic import PublishFailed
-from shared.domain import arm_results
+from shared.domain import arm_results, incident
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.arm_scope import read_scope
 from shared.domain.backup_results import (
@@ -88,6 +89,7 @@ class World:
         self.conflicts = 0
         self.changing_reads = 0
         self.refuses = False
+        self.error = ERROR
         self.accepted: set[str] = set()
         self.points: dict[BackupInstanceId, list[datetime]] = {}
         self.backups: Counter[str] = Counter()
@@ -190,7 +192,11 @@ class MemoryArm:
             self._world.running_polls -= 1
             return arm_results.OperationRunning("Inprogress", 1.0)
         succeeds = self._world.outcomes.pop() if self._world.outcomes else True
-        return arm_results.OperationSucceeded("job") if succeeds else arm_results.OperationFailed("Failed", ERROR)
+        return (
+            arm_results.OperationSucceeded("job")
+            if succeeds
+            else arm_results.OperationFailed("Failed", self._world.error)
+        )
 
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         self._world.boundary()
@@ -478,6 +484,26 @@ class CrashSafetyBesideAnObservingHost(CrashSafety):
     other_mode = Mode.OBSERVE
 
 
+class CrashSafetyWithIncidents(CrashSafety):
+    """All fail for one cause, two are an incident, and who is not its canary holds an attempt back."""
+
+    def __init__(self) -> None:
+        self.patches: list[Any] = [
+            patch.object(incident, "MIN_MEMBERS", 2),
+            patch.object(incident, "MAX_CANARIES", 1),
+            patch(f"{__name__}.SETTINGS", replace(SETTINGS, max_attempts=3)),
+        ]
+        for each in self.patches:
+            each.start()
+        super().__init__()
+        self.world.error = new_error("UserErrorMissingRequiredPermissions", "the vault lacks a role")
+
+    def teardown(self) -> None:
+        super().teardown()
+        for each in self.patches:
+            each.stop()
+
+
 class CrashSafetyWithRecovery(CrashSafety):
     """After the heal a recovery point is awaited, and a backup made: one for each remediation and each disturbance."""
 
@@ -488,5 +514,7 @@ TestCrashSafety = CrashSafety.TestCase
 TestCrashSafety.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
 TestCrashSafetyBesideAnObservingHost = CrashSafetyBesideAnObservingHost.TestCase
 TestCrashSafetyBesideAnObservingHost.settings = hypothesis_settings(TestCrashSafety.settings, max_examples=100)
+TestCrashSafetyWithIncidents = CrashSafetyWithIncidents.TestCase
+TestCrashSafetyWithIncidents.settings = hypothesis_settings(TestCrashSafety.settings, max_examples=100)
 TestCrashSafetyWithRecovery = CrashSafetyWithRecovery.TestCase
 TestCrashSafetyWithRecovery.settings = hypothesis_settings(TestCrashSafety.settings, max_examples=100)
