@@ -77,7 +77,8 @@ class Finding:
         if self.kind is FindingKind.JOB_FAILED:
             code = f" with {one_line(self.error_code)}" if self.error_code else ""
             return f"JobFailed: the last scheduled backup failed{code}, {point}"
-        return f"Stale: {point}, the policy's interval is {self.interval}"
+        hours = self.interval.total_seconds() / 3600 if self.interval else 0
+        return f"Stale: {point}, the policy's interval is {hours:g} h"
 
     @property
     def signal(self) -> Signal:

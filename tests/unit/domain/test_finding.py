@@ -96,6 +96,15 @@ def test_the_signal_of_a_finding_tells_of_a_failed_backup_at_the_time_of_the_fai
     assert signal.reason.startswith("JobFailed: the last scheduled backup failed with UserErrorSnapshotLimit")
 
 
+def test_the_reason_of_a_stale_one_names_point_and_interval() -> None:
+    finding = found(NOW - 3 * DAY)
+    assert finding is not None
+    assert (
+        finding.reason
+        == "Stale: the newest recovery point is of 2025-12-30T03:04:05.678Z, the policy's interval is 24 h"
+    )
+
+
 def test_the_next_failed_job_is_another_failure_and_the_same_old_point_is_not() -> None:
     point = NOW - 3 * DAY
     first, second = found(point, FAILED), found(point, replace(FAILED, id="job-2"))
