@@ -35,6 +35,12 @@ var charts = [
     visualization: 'table'
   }
   {
+    name: 'incidents'
+    title: 'Incidents: instances of a vault that failed with one code'
+    query: loadTextContent('../../docs/kql/incidents.kql')
+    visualization: 'table'
+  }
+  {
     name: 'arm-throttling'
     title: 'Throttled, paced and not answered'
     query: loadTextContent('../../docs/kql/arm-throttling.kql')

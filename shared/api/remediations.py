@@ -17,7 +17,7 @@ from shared.api.requests import KEY_PARAMETERS, read_body, read_query
 from shared.api.responses import api_errors, conditional_response, json_response
 from shared.clock import from_iso
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
-from shared.domain.remediation import Resolution, Status, is_remediation_id, opened_at_of
+from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
@@ -95,12 +95,15 @@ class RemediationsQuery(BaseModel):
     subscription_id: Annotated[str | None, Field(pattern=_UUID)] = None
     since: Annotated[datetime | None, BeforeValidator(_moment)] = None
     resolution: Annotated[Resolution | None, BeforeValidator(_resolution)] = None
+    incident: Annotated[str | None, Field(pattern=ID_PATTERN)] = None
     top: Annotated[int, Field(ge=1, le=_MAX_TOP), BeforeValidator(_whole_number)] = 50
     continuation: Annotated[str | None, BeforeValidator(_place)] = None
 
     def filters(self) -> Filters:
         """The filters of the list."""
-        return Filters(self.status, self.backup_instance_id, self.subscription_id, self.since, self.resolution)
+        return Filters(
+            self.status, self.backup_instance_id, self.subscription_id, self.since, self.resolution, self.incident
+        )
 
 
 class CancelRequest(BaseModel):

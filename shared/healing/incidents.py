@@ -80,8 +80,10 @@ class Incidents:
         closed = self.store.incidents.close(incident_id.rpartition("-")[2], incident_id)
         members = [each for each in waiting(self.store) if each.remediation.incident_id == incident_id]
         released = bring_forward(self.store, members, self._released)
-        if closed or released:
-            logs.info("incident.closed" if closed else "incident.released", incidentId=incident_id, released=released)
+        if closed is not None:
+            logs.info("incident.closed", incidentId=incident_id, members=closed.members, released=released)
+        elif released:
+            logs.info("incident.released", incidentId=incident_id, released=released)
 
     def _released(self, member: Remediation) -> Remediation | None:
         # Spread by what is as good as random, and the same on each host.

@@ -43,11 +43,13 @@ class Filters:
     """Opened then or later."""
     resolution: Resolution | None = None
     """Only heals have one."""
+    incident_id: str | None = None
+    """Only members of it."""
 
     @property
     def by_time_only(self) -> bool:
         """Whether nothing but a time is filtered for."""
-        return not (self.statuses or self.instance or self.subscription_id or self.resolution)
+        return not (self.statuses or self.instance or self.subscription_id or self.resolution or self.incident_id)
 
     @property
     def excludes_all(self) -> bool:
@@ -136,7 +138,7 @@ class _Query:
 
 
 def _conditions(filters: Filters) -> list[str]:
-    """At most 11 comparisons besides the range's three: a filter may hold 15. All values have a fixed alphabet."""
+    """At most 12 comparisons besides the range's three: a filter may hold 15. All values have a fixed alphabet."""
     conditions = []
     if filters.resolution:
         conditions.append(f"Resolution eq '{filters.resolution}'")
@@ -147,6 +149,8 @@ def _conditions(filters: Filters) -> list[str]:
         conditions.append(f"InstanceKey eq '{filters.instance.key}'")
     if filters.subscription_id:
         conditions.append(f"Subscription eq '{filters.subscription_id.lower()}'")
+    if filters.incident_id:
+        conditions.append(f"Incident eq '{filters.incident_id}'")
     return conditions
 
 

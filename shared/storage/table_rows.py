@@ -147,6 +147,7 @@ def remediation_row(remediation: Remediation, entry: DueEntry) -> dict[str, Any]
         "Subscription": remediation.instance.subscription_id.lower(),
         "InstanceKey": remediation.instance.key,
         "Summary": summary_to_text(remediation),
+        **({"Incident": remediation.incident_id} if remediation.incident_id else {}),
         **({"Resolution": remediation.resolution.value} if remediation.resolution else {}),
         **over,
         **_document_columns(remediation),

@@ -95,7 +95,7 @@ def test_the_query_begins_with_what_it_tells(path: Path) -> None:
 @each_query
 def test_the_query_reads_lines_that_the_app_writes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     query = path.read_text()
-    events = set(re.findall(r'"((?:remediation|tick|job|outcome|signal|finding)\.\w+)"', query))
+    events = set(re.findall(r'"((?:remediation|tick|job|outcome|signal|finding|incident)\.\w+)"', query))
     fields = set(re.findall(r'Line(?:\.(\w+)|\["(\w+)"\])', query))
     assert events
     known = {**logged_fields(), "remediation.transition": set().union(*transition_lines(caplog))}

@@ -141,7 +141,7 @@ def test_a_wrong_parameter_is_named(name: str, value: str) -> None:
 
 def test_an_unknown_parameter_is_answered_with_those_that_there_are() -> None:
     assert (
-        "status, backupInstanceId, subscriptionId, since, resolution, top, continuation"
+        "status, backupInstanceId, subscriptionId, since, resolution, incident, top, continuation"
         in refused(state="x")["message"]
     )
 

@@ -14,6 +14,7 @@ from shared.domain.repair import Repair
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
 from shared.storage.queues import SyncJob
+from shared.storage.remediation_list import Filters, RemediationReader
 from tests.support.memory_azure import HealingArm, MemoryApp
 from tests.support.remediations import INSTANCE
 
@@ -142,6 +143,16 @@ def test_a_damaged_row_counts_anew(row: dict[str, str]) -> None:
         storm.store.table._put(key, {"PartitionKey": key[0], "RowKey": key[1], **row}, "damaged")
     storm.go_on(minutes=33)
     assert min(storm.guarded.syncs.values()) >= 2
+
+
+def test_the_members_of_an_incident_can_be_listed() -> None:
+    storm = Storm(8)
+    storm.go_on(minutes=1)
+    members = [each for each in storm.all() if each.incident_id]
+    (incident_id,) = {each.incident_id for each in members}
+    reader = RemediationReader(storm.store._table, storm.store, storm.clock)
+    page = reader.page(Filters(incident_id=incident_id), 50)
+    assert {each.remediation.id for each in page.items} == {each.id for each in members}
 
 
 def test_a_heal_closes_the_incident_once(caplog: pytest.LogCaptureFixture) -> None:
