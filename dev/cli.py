@@ -61,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="the last line of stdout is the result as JSON")
     demo.add_argument(
         "--story",
-        choices=("heal", "job"),
+        choices=("heal", "job", "permission"),
         default="heal",
-        help="heal (the default): an instance in error; job: a failed nightly backup, made up for",
+        help="heal (the default): an instance in error; job: a failed nightly backup; permission: a missing role",
     )
     demo.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
     commands.add_parser("up", parents=[host], help="the same stack, to be tried by hand, until Ctrl-C")

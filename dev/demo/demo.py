@@ -95,6 +95,7 @@ def _tell(story: Story, stack: Stack, view: TimelineView) -> Timeline:
             requests = stack.simulator.request_log(seen + len(timeline.requests))
             timeline.read_azure(requests, stack.simulator.events())
             view.update(timeline)
+            story.act(stack, timeline)
             _check(stack)
             time.sleep(_POLL_INTERVAL)  # the state of another process can only be polled
     return timeline
