@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from shared import logs
 
@@ -23,6 +23,7 @@ _LEASE_SECONDS = 30
 """So long a shard waits after its host died; a lease may last 15 to 60."""
 _RENEWAL_INTERVAL = 10.0
 """Seconds."""
+_HELD = 409
 
 
 class ShardLease:
@@ -69,17 +70,20 @@ class ShardLeases:
         """
         blob = self._blob(shard)
         try:
-            return ShardLease(shard, _acquire(blob))
-        except HttpResponseError as refusal:
-            if refusal.status_code == 409:
-                return None
-            if refusal.status_code != 404:
-                raise
-        with suppress(ResourceExistsError):
-            blob.upload_blob(b"", overwrite=False)
-        return self.take(shard)
+            lease = _acquire(blob)
+        except ResourceNotFoundError:
+            with suppress(ResourceExistsError):
+                blob.upload_blob(b"", overwrite=False)
+            lease = _acquire(blob)
+        return ShardLease(shard, lease) if lease else None
 
 
-def _acquire(blob: "BlobClient") -> "BlobLeaseClient":
-    # With an id of our own a request that is repeated, because its answer was lost, gets the same lease.
-    return blob.acquire_lease(_LEASE_SECONDS, lease_id=str(uuid4()))
+def _acquire(blob: "BlobClient") -> "BlobLeaseClient | None":
+    """The lease; None if somebody has it."""
+    try:
+        # With an id of our own a request that is repeated, because its answer was lost, gets the same lease.
+        return blob.acquire_lease(_LEASE_SECONDS, lease_id=str(uuid4()))
+    except HttpResponseError as refusal:
+        if refusal.status_code == _HELD:
+            return None
+        raise
