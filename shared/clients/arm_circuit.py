@@ -7,8 +7,8 @@ from typing import Any
 import requests
 
 from shared import logs
-from shared.clients.arm_transport import NO_RESPONSE, ArmTransport, is_verdict
-from shared.domain.arm_results import TransientFailure, new_error
+from shared.clients.arm_transport import ArmTransport, is_verdict
+from shared.domain.arm_results import NO_RESPONSE, TransientFailure, new_error
 from shared.rate_limits.circuit_breaker import CircuitBreaker
 
 CIRCUIT_OPEN = "CircuitOpen"

@@ -14,7 +14,7 @@ from urllib3.util import Retry
 
 from shared.clients.credential import TokenCache
 from shared.domain.arm_error import advice_of
-from shared.domain.arm_results import ArmError, TransientFailure, new_error
+from shared.domain.arm_results import NO_RESPONSE, ArmError, TransientFailure, new_error
 from shared.logs import describe_exception
 
 TIMEOUTS = (5.0, 30.0)
@@ -27,8 +27,6 @@ _MAX_CODE_CHARS = 200
 _NOT_JSON = object()
 _MAX_QUOTED_BYTES = 500
 
-NO_RESPONSE = "NoResponse"
-"""The code of the error when there was no connection, no answer in time, or no whole one."""
 NO_TOKEN = "TokenUnavailable"
 """The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
 

@@ -13,7 +13,6 @@ import requests
 
 from shared import logs
 from shared.clients.arm_transport import (
-    NO_RESPONSE,
     NO_TOKEN,
     ArmTransport,
     is_transient,
@@ -23,7 +22,7 @@ from shared.clients.arm_transport import (
     transient_failure,
 )
 from shared.clock import from_iso
-from shared.domain.arm_results import Refused, TransientFailure, new_error
+from shared.domain.arm_results import NO_RESPONSE, Refused, TransientFailure, new_error
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
 
 API_VERSION = "2022-10-01"

@@ -19,6 +19,10 @@ _OWN_CODE = re.compile(
 )
 
 
+NO_RESPONSE = "NoResponse"
+"""The code of the error where there was no connection, no answer in time, or no whole one: the call may have acted."""
+
+
 def new_error(code: str, message: str) -> ArmError:
     """An error of our own in ARM's shape; its code is to be known by `is_own_code`."""
     return {"code": code, "message": message}

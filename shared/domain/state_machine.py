@@ -287,6 +287,12 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
             conflicting = move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
             return _defer(replace(conflicting, deferrals=remediation.deferrals), error, at)
+        case arm_results.TransientFailure(error, retry_after) if error["code"] == arm_results.NO_RESPONSE:
+            # Perhaps the call was taken, and only its answer lost: then the instance shows it.
+            reason = "no answer to the sync call: asking the instance"
+            delay = call_delay(retry_after, remediation.deferrals, at.jitter)
+            asking = move(remediation, Status.VERIFYING, now, reason, due_at=now + delay)
+            return _defer(replace(asking, deferrals=remediation.deferrals), error, at)
         case arm_results.TransientFailure(error, retry_after):
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)

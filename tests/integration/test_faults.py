@@ -43,7 +43,6 @@ def test_a_topic_that_is_down_gets_the_outcome_later(app: App) -> None:
         {"status": 502, "body": "<html>bad gateway</html>"},
         {"status": 503, "headers": {"Retry-After": "7"}},
         {"status": 504},
-        {"kind": "reset"},
     ],
 )
 def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: dict[str, object]) -> None:
@@ -51,6 +50,18 @@ def test_a_sync_call_without_a_verdict_goes_back_to_the_queue(app: App, fault: d
     assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
     app.clock.advance(**LATER)
     app.submit(opened)
+    app.host.poller.run()
+    assert app.now(opened).status is Status.HEALED
+
+
+def test_after_a_sync_call_whose_answer_is_lost_the_instance_is_read_before_another_one(app: App) -> None:
+    opened = app.started(syncFaults=[{"kind": "reset"}])
+    assert (app.now(opened).status, app.all_jobs()) == (Status.VERIFYING, 0)
+    app.clock.advance(**LATER)
+    app.host.poller.run()
+    assert (app.now(opened).status, app.all_jobs()) == (Status.QUEUED, 1)
+    app.submit(opened)
+    app.clock.advance(**LATER)
     app.host.poller.run()
     assert app.now(opened).status is Status.HEALED
 

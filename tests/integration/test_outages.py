@@ -61,8 +61,10 @@ def test_a_sync_call_that_gets_no_connection_or_no_answer_in_time_is_made_later(
 ) -> None:
     with azure() as port:
         with_azure_at(app, port).submit(opened)
-    assert app.now(opened).status is Status.QUEUED
+    assert app.now(opened).status is Status.VERIFYING
     assert re.search(f"NoResponse: .*{said}", error_of(app, opened))
+    app.clock.advance(**LATER)
+    app.host.poller.run()
     assert_heals_later(app, opened)
 
 

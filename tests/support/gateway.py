@@ -5,7 +5,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 from typing import BinaryIO, Literal, NamedTuple
@@ -127,11 +127,9 @@ class Gateway:
                 connection = self.context.wrap_socket(connection, server_side=True)
             with self._lock:
                 self._connections.add(connection)
-            behind = self._connect()
-            with connection, connection.makefile("rb") as stream:
+            with closing(self._connect()) as behind, connection, connection.makefile("rb") as stream:
                 while (request := _read(stream)) and self._answer(request, connection, behind):
                     pass
-            behind.close()
         with self._lock:
             self._connections.discard(connection)
 

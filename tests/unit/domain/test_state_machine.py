@@ -172,6 +172,14 @@ def test_an_instance_that_the_other_operation_did_not_heal_gets_its_attempt() ->
     assert state_machine.expects_job(after(after(queued(), CONFLICT), read("ProtectionError")), 1)
 
 
+def test_after_a_sync_call_without_an_answer_the_instance_is_asked() -> None:
+    unanswered = arm_results.TransientFailure(arm_results.new_error(arm_results.NO_RESPONSE, "reset"))
+    asking = after(queued(), unanswered)
+    assert (asking.status, asking.deferrals, asking.attempt.submitted_at) == (Status.VERIFYING, 1, None)
+    assert after(asking, read("ProtectionConfigured")).status is Status.HEALED
+    assert state_machine.expects_job(after(asking, read("ProtectionError")), 1)
+
+
 @pytest.mark.parametrize("retry_after", [7.0, 0.0])
 def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_after: float) -> None:
     deferred = after(queued(), arm_results.TransientFailure(ERROR, retry_after))
