@@ -11,7 +11,7 @@ class PermissionTimeline(Timeline):
     """One attempt fails, somebody assigns the role, and the next attempt does not wait for hours."""
 
     next_step: str = ""
-    """What the app says is to be done, once it is known."""
+    """The app's advice, once it is known."""
     repaired_at: datetime | None = None
 
     @property
@@ -41,6 +41,12 @@ class PermissionTimeline(Timeline):
         detail = f"{waiting['reason']}\n{self.next_step}" if waiting and self.next_step else ""
         return self._milestone("attempt failed", waiting if detail else None, detail)
 
+    def _published(self) -> Milestone:
+        # An event that a person is needed came before the outcome.
+        published = [entry for entry in self.requests if entry["kind"] == "topic" and entry["status"] == 200]
+        last = published[-1] if self.events and published else None
+        return self._milestone("outcome event", last, str(self.events[0].get("type")) if self.events else "")
+
     def _repaired(self) -> Milestone:
         if self.repaired_at is None:
             return Milestone("repaired", None)
@@ -48,7 +54,9 @@ class PermissionTimeline(Timeline):
 
     def _woken(self) -> Milestone:
         again = [entry for entry in self.transitions if entry["to"] == "Queued"][1:]
-        return self._milestone("next attempt", again[0] if again else None, "woken by the event, hours before its turn")
+        return self._milestone(
+            "next attempt", again[0] if again else None, "woken by the event, minutes before its turn"
+        )
 
     def _since(self, at: datetime) -> float:
         return (at - self.signalled_at).total_seconds()

@@ -1,4 +1,4 @@
-"""What the demo can show: each story has an instance, settings of the app, a signal, and a timeline."""
+"""The stories of the demo: each has an instance, settings of the app, a signal, and a timeline."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Story:
     """Tells the app that it failed."""
     timeline: Callable[[str, datetime], Timeline] = Timeline
     act: Callable[[Stack, Timeline], None] = lambda stack, timeline: None
-    """What a person does while it goes on; called again and again."""
+    """Acts as a person would while it goes on; called again and again."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Of the app, besides those of the stack."""
 
@@ -66,13 +66,13 @@ def _post_alert(stack: Stack) -> requests.Response:
 
 def _without_role(stack: Stack) -> None:
     """An instance whose vault lacks a role, so that its sync fails."""
-    error = {"code": "UserErrorMissingRequiredPermissions", "message": "The vault lacks a role on the disk."}
+    error = {"code": "UserErrorDiskOrMSIPermissionsNotPresent", "message": "The vault lacks a role on the disk."}
     behaviour = {**BEHAVIOUR, "finalStatus": "Failed", "finalError": error}
     stack.simulator.put_instance(INSTANCE, behaviour=behaviour, dataSourceId=_DISK)
 
 
 def _assign_role(stack: Stack, timeline: Timeline) -> None:
-    """What the app says is to be done: from then on a sync succeeds, and Azure tells of the role."""
+    """Does as the app says: from then on a sync succeeds, and Azure tells of the role."""
     if not isinstance(timeline, PermissionTimeline) or not timeline.waits_for_repair:
         return
     shown = stack.host.call("GET", f"/api/remediations/{timeline.remediation_id}").json()

@@ -12,6 +12,8 @@ Json = dict[str, Any]
 _TERMINAL = frozenset(
     {"Healed", "Unhealthy", "Failed", "Rejected", "TimedOut", "Cancelled", "WouldHeal", "Recovered", "NotRecovered"}
 )
+_OUTCOME = "BackupAutoheal.Remediation."
+"""Of events about instances, findings and incidents the type begins otherwise."""
 _POLLS = ("operationStatus", "operationResults")
 _NOT_ARM = frozenset({"token", "topic"})
 
@@ -48,7 +50,8 @@ class Timeline:
     def read_azure(self, requests: Sequence[Json], events: Sequence[Json]) -> None:
         """Add new entries of the request log; `events` are all that are on the topic."""
         self.requests += requests
-        self.events = [event for event in events if self._is_mine(event.get("subject"))]
+        mine = [event for event in events if self._is_mine(event.get("subject"))]
+        self.events = [event for event in mine if str(event.get("type")).startswith(_OUTCOME)]
 
     @property
     def remediation_id(self) -> str | None:

@@ -163,3 +163,15 @@ def test_a_service_that_dies_ends_the_command_with_the_reason() -> None:
         assert left_behind(process) == []
     assert process.returncode == 1
     assert "The Functions host has ended by itself (exit code -9). The end of its log" in errors
+
+
+@pytest.mark.once
+def test_the_story_of_a_missing_role_says_what_to_do_and_heals_once_it_is_done() -> None:
+    with command("demo", "--story", "permission", "--json") as process:
+        output, errors = process.communicate(timeout=110)
+        left = left_behind(process)
+    assert process.returncode == 0, errors
+    assert "az role assignment create" in errors
+    result = json.loads(output.splitlines()[-1])
+    assert (result["status"], result["armCallsByKind"]["sync"]) == ("Healed", 2)
+    assert left == []
