@@ -115,6 +115,24 @@ def acknowledge_instance(req: func.HttpRequest) -> func.HttpResponse:
     return composition.api.instances().acknowledge(req)
 
 
+@app.route("pauses", methods=READ)
+def get_pauses(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/pauses`: which instances are paused."""
+    return composition.api.pauses().list(req)
+
+
+@app.route("pauses/begin", methods=["POST"])
+def begin_pause(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/pauses/begin`: pause the instances of a scope."""
+    return composition.api.pauses().begin(req)
+
+
+@app.route("pauses/end", methods=["POST"])
+def end_pause(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/pauses/end`: end the pause of a scope."""
+    return composition.api.pauses().end(req)
+
+
 @app.route("error-codes", methods=READ)
 def get_error_codes(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/error-codes`: what is known of Azure's error codes, and how often a sync helped."""

@@ -162,7 +162,8 @@ class Settings:
         "MODE",
         Mode.HEAL,
         read_mode,
-        "Heal, or Observe: judge and record what fails, make no call that changes anything, and say what it would be.",
+        "Heal; or Observe: judge and record what fails, make no call that changes anything, and say what it would be; "
+        "or Paused: take up nothing, and let the next attempts wait.",
     )
     arm_endpoint: str = _setting(
         "ARM_ENDPOINT", "https://management.azure.com", _https_url, "URL of Azure Resource Manager."

@@ -8,6 +8,7 @@ from shared.api.error_codes import ErrorCodesApi
 from shared.api.health import Health
 from shared.api.instances import InstancesApi
 from shared.api.meta import MetaApi
+from shared.api.pauses import PausesApi
 from shared.api.remediations import RemediationsApi
 from shared.api.sweep import SweepApi
 from shared.api.sync import SyncApi
@@ -42,6 +43,12 @@ def sweep() -> SweepApi:
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
     return RemediationsApi(healing.cancel, healing.store, healing.reader, settings().code_catalogue())
+
+
+@once
+def pauses() -> PausesApi:
+    """`/api/pauses`."""
+    return PausesApi(healing.pausing, STORAGE_CLOCK)
 
 
 @once

@@ -13,6 +13,7 @@ def page() -> Dashboard:
         healing.intake,
         healing.cancel,
         healing.acknowledge,
+        healing.pausing,
         healing.reader,
         healing.store,
         settings(),

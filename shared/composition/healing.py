@@ -31,6 +31,7 @@ from shared.healing.needing_person import NeedingPerson
 from shared.healing.next_step import NextStep
 from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
+from shared.healing.pausing import Pausing, SlotsOutsidePauses
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
 from shared.healing.ports import Arm
@@ -49,6 +50,7 @@ from shared.storage import connection
 from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
+from shared.storage.pause_store import PauseStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
@@ -71,7 +73,7 @@ logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
 @once
 def intake() -> Intake:
     """Takes signals in."""
-    return Intake(store(), jobs(), _cache(), settings().policy(), STORAGE_CLOCK)
+    return Intake(store(), jobs(), _cache(), settings().policy(), STORAGE_CLOCK, pausing())
 
 
 @once
@@ -88,7 +90,14 @@ def submit() -> Submit:
         policy=settings().policy(),
         now=STORAGE_CLOCK,
         random=random.random,
+        pause_of=pausing(),
     )
+
+
+@once
+def pausing() -> Pausing:
+    """Which instances are paused."""
+    return Pausing(settings().mode, PauseStore(table(), STORAGE_CLOCK), STORAGE_CLOCK)
 
 
 @once
@@ -231,7 +240,10 @@ def _recovery_step() -> RecoveryStep:
         backups=ArmBackups(endpoint, arm(), STORAGE_CLOCK),
         latest_points=LatestPointCache(graph, STORAGE_CLOCK),
         # Who observes makes no backup.
-        slots=BackupSlots(table(), settings().backup_daily_cap if settings().mode is Mode.HEAL else 0, STORAGE_CLOCK),
+        slots=SlotsOutsidePauses(
+            BackupSlots(table(), settings().backup_daily_cap if settings().mode is Mode.HEAL else 0, STORAGE_CLOCK),
+            pausing(),
+        ),
         write_limit=_write_limiter(),
         read_limit=_read_limiter(),
         timeout=settings().recovery_timeout,

@@ -31,6 +31,7 @@ _DROP_REASONS = {
     "OutOfScope": "The settings INCLUDE and EXCLUDE leave this instance out.",
     "CoolingDown": "The last remediation of this instance ended recently; its cooldown (COOLDOWN) has not passed yet.",
     "CancelledToday": "An operator cancelled a remediation of this instance less than 24 hours ago.",
+    "Paused": "This instance is paused: nothing is begun until the pause ends.",
     "NeedsAttention": "A person must mend what keeps this instance from being healed; sweeps try it ever more rarely.",
     "RejectedToday": "Less than 24 hours ago this instance had an error that no sync can mend.",
     "DailyCapReached": "This instance has reached its limit of remediations within 24 hours (DAILY_CAP).",

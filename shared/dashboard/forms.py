@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from shared.api.errors import ApiError
+from shared.domain.pause import MAX_SCOPE_CHARS
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType, read_sync_type
 
@@ -13,7 +14,7 @@ _MAX_BYTES = 16 * 1024
 """A form has a few hundred."""
 _MAX_FIELDS = 50
 MAX_REASON_CHARS = 500
-ACKNOWLEDGED_DAYS = (1, 7, 30)
+DAYS_CHOICES = (1, 7, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,24 @@ def read_days(fields: Mapping[str, str]) -> int:
     """The field "For", in days.
 
     Raises:
-        ApiError: 400, it is none of `ACKNOWLEDGED_DAYS`.
+        ApiError: 400, it is none of `DAYS_CHOICES`.
     """
-    for days in ACKNOWLEDGED_DAYS:
+    for days in DAYS_CHOICES:
         if fields.get("days") == str(days):
             return days
     raise invalid_request(f"For: {ascii(fields.get('days'))[:100]} is none of the choices")
+
+
+def read_scope(fields: Mapping[str, str]) -> str:
+    """The field "Instances", a glob on ARM ids.
+
+    Raises:
+        ApiError: 400, it is empty, too long, or has characters that no id has.
+    """
+    scope = fields.get("scope", "").strip()
+    if not scope or len(scope) > MAX_SCOPE_CHARS or not (scope.isascii() and scope.isprintable()):
+        raise invalid_request(f"Instances: enter a glob on resource ids of at most {MAX_SCOPE_CHARS} characters")
+    return scope
 
 
 def invalid_request(message: str) -> ApiError:

@@ -14,18 +14,20 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.api.errors import ApiError, dropped, storage_unavailable
+from shared.api.pauses import begin_pause, end_pause
 from shared.api.requests import operator_name
 from shared.dashboard import charts
 from shared.dashboard.detail import detail_of
 from shared.dashboard.findings import findings_card
 from shared.dashboard.formatting import drop_reason_text
 from shared.dashboard.forms import (
-    ACKNOWLEDGED_DAYS,
+    DAYS_CHOICES,
     MAX_REASON_CHARS,
     invalid_request,
     read_days,
     read_fields,
     read_reason,
+    read_scope,
     read_sync_form,
 )
 from shared.dashboard.html import redirect, render
@@ -33,12 +35,14 @@ from shared.dashboard.links import Links
 from shared.dashboard.list_filter import STATUS_GROUPS, ListFilter, read_filter, select
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.domain.mode import Mode
+from shared.domain.pause import Pause
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import REQUEST, Signal, SyncType, forced_reason
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
+from shared.healing.pausing import Pausing
 from shared.settings import Settings
 from shared.storage.conflicts import WriteConflict
 from shared.storage.finding_store import FindingStore
@@ -64,7 +68,7 @@ _TEMPLATE_CONSTANTS = {
     "statuses": tuple(Status),
     "sync_types": tuple(SyncType),
     "max_reason_chars": MAX_REASON_CHARS,
-    "acknowledged_days": ACKNOWLEDGED_DAYS,
+    "days_choices": DAYS_CHOICES,
 }
 
 
@@ -86,6 +90,7 @@ class Dashboard:
     intake: Callable[[], Intake]
     cancellation: Callable[[], Cancel]
     acknowledgement: Callable[[], Acknowledge]
+    pausing: Callable[[], Pausing]
     reader: Callable[[], RemediationReader]
     store: Callable[[], RemediationStore]
     settings: Settings
@@ -132,6 +137,7 @@ class Dashboard:
         statistics = count_statistics(summaries, context.now, self._in_scope)
         values = {
             "statistics": statistics,
+            "pauses": self.pausing().pauses(),
             "outcome_bars": charts.outcome_bars(statistics.days),
             "heal_bars": charts.heal_bars(statistics.times_to_heal),
             "findings": findings_card(self.findings()) if self.findings else None,
@@ -173,6 +179,14 @@ class Dashboard:
                 return self._cancel(context, fields)
             case "acknowledge":
                 return self._acknowledge(context, fields, operator_name(request))
+            case "pause":
+                until = context.now + timedelta(days=read_days(fields))
+                reason = read_reason(fields, "paused on the dashboard")
+                begin_pause(self.pausing(), Pause(read_scope(fields), operator_name(request), reason, until))
+                return redirect(context.links.url())
+            case "resume":
+                end_pause(self.pausing(), read_scope(fields), operator_name(request))
+                return redirect(context.links.url())
         raise invalid_request(f"unknown form {ascii(fields.get('do'))[:100]}")
 
     def _sync(

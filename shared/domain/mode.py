@@ -9,6 +9,8 @@ class Mode(StrEnum):
     HEAL = "Heal"
     OBSERVE = "Observe"
     """It reads, judges and records, and makes no call that changes anything."""
+    PAUSED = "Paused"
+    """It takes up no signal; what runs is polled to its end, and the next attempts wait."""
 
 
 def read_mode(text: str) -> Mode:

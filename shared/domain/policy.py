@@ -38,7 +38,7 @@ class Drop:
 
     code: str
     """`OutOfScope`, `Recovering`, `LateDuplicate`, `CoolingDown`, `CancelledToday`, `RejectedToday`, `NeedsAttention`
-    or `DailyCapReached`."""
+    `DailyCapReached` or `Paused`."""
     reason: str
 
 

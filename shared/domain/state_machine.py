@@ -226,6 +226,11 @@ def wait_for_write_slot(remediation: Remediation, slot_at: datetime) -> Remediat
     return _await_job(replace(remediation, slot_at=slot_at), slot_at)
 
 
+def hold(remediation: Remediation, until: datetime) -> Remediation:
+    """Its instance is paused: the job goes back to the queue until then, and a slot that it had is given up."""
+    return _await_job(replace(remediation, slot_at=None), until)
+
+
 def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
     """The read limit has no slot before then: it is polled again when it has."""
     return replace(remediation, slot_at=slot_at, due_at=slot_at)

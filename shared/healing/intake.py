@@ -15,6 +15,7 @@ from shared.domain.policy import Coalesce, Decision, Drop, Open, Policy
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import NoSignal, Signal, SyncType
+from shared.healing.pausing import PauseOf, never_paused
 from shared.healing.poll_cache import PollCache
 from shared.healing.ports import JobQueue
 from shared.healing.transition_log import log_transitions
@@ -74,6 +75,7 @@ class Intake:
     cache: PollCache
     policy: Policy
     now: Callable[[], datetime]
+    pause_of: PauseOf = never_paused
 
     def accept(self, signal: Signal | NoSignal) -> Opened | Coalesced | Dropped:
         """Open a remediation for a signal, or find the one to which it belongs.
@@ -134,7 +136,9 @@ class Intake:
 
     def _decide(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Decision:
         remediation = latest.remediation if isinstance(latest, Stored) else None
-        return self.policy.decide(signal, remediation, pointer.opened if pointer else (), self.now())
+        decision = self.policy.decide(signal, remediation, pointer.opened if pointer else (), self.now())
+        pause = self.pause_of(signal.instance) if isinstance(decision, Open) else None
+        return Drop("Paused", str(pause)) if pause else decision
 
     def _drop(self, signal: Signal, code: str, reason: str) -> Dropped:
         logs.info(

@@ -33,7 +33,7 @@ class ObservingArm:
 def arm_in_mode(mode: Mode, arm: Arm) -> Arm:
     """Resource Manager as the use cases may reach it in this mode."""
     match mode:
-        case Mode.HEAL:
+        case Mode.HEAL | Mode.PAUSED:  # what is paused never comes to a call
             return arm
         case Mode.OBSERVE:
             return ObservingArm(arm)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from azure.core.exceptions import AzureError
@@ -11,12 +11,14 @@ from shared import logs
 from shared.domain import first_read, state_machine
 from shared.domain.arm_results import InstanceRead, InstanceResult, TransientFailure
 from shared.domain.first_read import NoSync
+from shared.domain.pause import Pause
 from shared.domain.policy import Policy
 from shared.domain.protection_state import VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.state_machine import Moment, SlotAhead, SubmitResult, SyncResponse
 from shared.healing.instance_read import read_instance
+from shared.healing.pausing import PauseOf, never_paused
 from shared.healing.poll_cache import PollCache, TakeOnceCache
 from shared.healing.ports import Arm, JobQueue
 from shared.healing.recorder import Recorder
@@ -26,6 +28,8 @@ from shared.storage.queues import InvalidJob, SyncJob
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import Stored, shard_of
 
+_PAUSE_INTERVAL = timedelta(minutes=5)
+"""Between two looks whether a pause is over."""
 _MAX_LOGGED_CHARS = 2_000
 """Of a foreign message, in logs and as evidence."""
 
@@ -44,6 +48,7 @@ class Submit:
     policy: Policy
     now: Callable[[], datetime]
     random: Callable[[], float]
+    pause_of: PauseOf = never_paused
     _unrecorded: TakeOnceCache[tuple[SyncJob, str], SubmitResult] = field(default_factory=TakeOnceCache, init=False)
     """Results that storage was not there to record, by job and ETag of the row that they are about."""
 
@@ -69,6 +74,9 @@ class Submit:
         if state_machine.is_too_early(stored.remediation, self.now()):
             self._put_back(job, stored.remediation)
             return
+        if pause := self.pause_of(stored.remediation.instance):
+            self._hold(job, stored, pause)
+            return
         submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation, is_repeat)
         try:
             after = self._record(stored, submitted)
@@ -80,6 +88,13 @@ class Submit:
             event = "remediation.deferred" if after.error else "remediation.paced"
             logs.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
             self.jobs.send(job, state_machine.job_delay(after, self.now()))
+
+    def _hold(self, job: SyncJob, stored: Stored, pause: Pause) -> None:
+        """Come back when the pause is over, or soon, as it may be ended before."""
+        later = self.now() + _PAUSE_INTERVAL
+        held = self.recorder.save(stored, state_machine.hold(stored.remediation, min(pause.until or later, later)))
+        logs.info("job.paused", remediationId=held.id, attempt=job.attempt, notBefore=held.not_before, pause=str(pause))
+        self.jobs.send(job, state_machine.job_delay(held, self.now()))
 
     def _put_back(self, job: SyncJob, remediation: Remediation) -> None:
         """A repeat of a job that still waits, or the job itself on a host whose clock is behind: it costs a delay."""

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import azure.functions as func
 from azure.core.exceptions import ServiceRequestError
+from azure.data.tables import TableClient
 from jsonschema import Draft202012Validator
 
 from shared.api.health import Health
@@ -17,9 +18,11 @@ from shared.domain.remediation import Remediation
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
+from shared.healing.pausing import Pausing
 from shared.healing.poll_cache import PollCache
 from shared.healing.recorder import Recorder
 from shared.settings import Settings
+from shared.storage.pause_store import PauseStore
 from shared.storage.table_rows import LatestPointer, Stored
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -68,6 +71,10 @@ def intake(store: MemoryStore, settings: Settings = DEFAULTS) -> Intake:
 
 def acknowledge(store: MemoryStore) -> Acknowledge:
     return Acknowledge(store, Recorder(store, PollCache(), announces=True), lambda: LATER)
+
+
+def pausing(store: MemoryStore, mode: Mode = Mode.HEAL) -> Pausing:
+    return Pausing(mode, PauseStore(cast(TableClient, store.table), lambda: LATER), lambda: LATER)
 
 
 def cancel(store: MemoryStore) -> Cancel:

@@ -19,11 +19,13 @@ from shared.clients.vault_cache import VaultCache
 from shared.dashboard.page import Dashboard
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.pausing import Pausing
 from shared.healing.retention import Retention
 from shared.healing.sweep import Sweep
 from shared.settings import Settings
 from shared.sources.operation_filter import OperationFilter
 from shared.storage.bucket_store import BucketStore
+from shared.storage.pause_store import PauseStore
 from shared.storage.queues import SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import RemediationStore
@@ -97,10 +99,12 @@ class Callers:
         assert self.table
         reader = RemediationReader(self.table, self.store, self.clock)
         api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader)
+        pausing = Pausing(self.settings.mode, PauseStore(self.table, self.clock), self.clock)
         page = Dashboard(
             lambda: self.host.intake,
             lambda: self.host.cancel,
             lambda: self.host.acknowledge,
+            lambda: pausing,
             lambda: reader,
             lambda: self.store,
             self.settings,

@@ -22,10 +22,12 @@ from shared.domain.summary import Summary
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
+from shared.healing.pausing import Pausing
 from shared.healing.poll_cache import PollCache
 from shared.healing.recorder import Recorder
 from shared.settings import Settings
 from shared.storage.finding_store import FindingStore
+from shared.storage.pause_store import PauseStore
 from tests.support import remediations as episodes
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -147,12 +149,23 @@ class Page:
         self.store.open(remediation, self.store.latest_pointer(remediation.instance))
         return remediation
 
+    def _now(self) -> datetime:
+        return self.now
+
     def _answer(self, method: str, query: Mapping[str, str], body: bytes, headers: dict[str, str]) -> func.HttpResponse:
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
         cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
         reader = Mock(summaries=Mock(return_value=list(self.summaries)))
         acknowledge = Acknowledge(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
-        parts = (lambda: intake, lambda: cancel, lambda: acknowledge, lambda: reader, lambda: self.store)
+        pauses = Pausing(self.settings.mode, PauseStore(cast(TableClient, self.store.table), self._now), self._now)
+        parts = (
+            lambda: intake,
+            lambda: cancel,
+            lambda: acknowledge,
+            lambda: pauses,
+            lambda: reader,
+            lambda: self.store,
+        )
         finds = self.settings.stale_after is not None
         page = Dashboard(*parts, self.settings, lambda: self.now, (lambda: self.findings) if finds else None)
         url = "https://app.example/api/dashboard"

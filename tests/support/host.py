@@ -13,6 +13,7 @@ from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
 from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
+from shared.healing.pausing import PauseOf, never_paused
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
 from shared.healing.ports import Arm, Backups, JobQueue, LatestPoints, Leases, Shards, Slots, Topic
@@ -67,6 +68,7 @@ class Host:
     backups: Backups = field(default_factory=NoBackups)
     latest_points: LatestPoints = field(default_factory=NoBackups)
     slots: Slots = field(default_factory=NoBackups)
+    pause_of: PauseOf = never_paused
     jitter: float = 0.0
     concurrency: int = 1
     max_due_per_host: int = 10_000
@@ -78,7 +80,7 @@ class Host:
         policy, timeout = self.settings.policy(), self.settings.operation_timeout
         recorder = Recorder(self.store, self.cache, announces=self.topic is not None)
         publisher = OutcomePublisher(self.store, self.topic, self.clock, self._random) if self.topic else None
-        self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock)
+        self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock, self.pause_of)
         self.wake = Wake(self.store, self.settings.wake_delay, self.clock)
         self.cancel = Cancel(self.store, recorder, self.clock)
         self.acknowledge = Acknowledge(self.store, recorder, self.clock)
@@ -93,6 +95,7 @@ class Host:
             policy=policy,
             now=self.clock,
             random=self._random,
+            pause_of=self.pause_of,
         )
         self.poller = Poller(
             store=self.store,

@@ -20,6 +20,7 @@ import function_app
 import shared.api
 from shared.api.instances import AcknowledgeRequest
 from shared.api.meta import openapi
+from shared.api.pauses import PauseReference, PauseRequest
 from shared.api.remediations import CancelRequest, RemediationsQuery
 from shared.api.requests import DryRunQuery
 from shared.api.sync import MAX_ITEMS, SyncRequest
@@ -31,7 +32,7 @@ from shared.settings import Settings
 from shared.storage.remediation_list import RemediationReader
 from shared.version import VERSION
 from tests.docs.written import assert_is_written
-from tests.support.api_parts import Json, acknowledge, cancel, described, http_request, intake, store_with
+from tests.support.api_parts import Json, acknowledge, cancel, described, http_request, intake, pausing, store_with
 from tests.support.bindings import OutputBinding
 from tests.support.memory_store import MemoryStore
 from tests.support.remediations import INSTANCE, NOW, queued
@@ -143,7 +144,11 @@ def test_a_list_can_be_filtered_by_each_status() -> None:
     assert query_parameters(openapi()["paths"]["/remediations"]["get"])["status"]["items"]["enum"] == [*Status]
 
 
-@pytest.mark.parametrize("model", [SyncRequest, CancelRequest, AcknowledgeRequest], ids=lambda model: model.__name__)
+@pytest.mark.parametrize(
+    "model",
+    [SyncRequest, CancelRequest, AcknowledgeRequest, PauseRequest, PauseReference],
+    ids=lambda model: model.__name__,
+)
 def test_the_body_of_a_request_is_that_of_the_model_that_reads_it(model: type[BaseModel]) -> None:
     described = schema_of(model.__name__)["properties"]
     assert list(described) == list(properties(model))
@@ -176,6 +181,7 @@ def dashboard(method: str, query: Mapping[str, str], form: Mapping[str, str] | N
         lambda: fresh,
         lambda: cancel(store),
         lambda: acknowledge(store),
+        lambda: pausing(store),
         NoRemediations,
         lambda: store,
         Settings(),
@@ -201,7 +207,7 @@ def test_the_page_searches_for_a_text_as_long_as_is_described(excess: int, statu
     assert dashboard("GET", {"text": text}) == status
 
 
-SYNC_FORM, CANCEL_FORM, ACKNOWLEDGE_FORM = (
+SYNC_FORM, CANCEL_FORM, ACKNOWLEDGE_FORM, PAUSE_FORM, RESUME_FORM = (
     schema["properties"]
     for schema in openapi()["paths"]["/dashboard"]["post"]["requestBody"]["content"][FORM]["schema"]["oneOf"]
 )
@@ -214,7 +220,15 @@ def test_the_page_takes_each_sync_type_that_is_described(sync_type: str) -> None
 
 
 @pytest.mark.parametrize(("excess", "status"), [(0, 303), (1, 400)])
-@pytest.mark.parametrize("form", [SYNC_FORM, CANCEL_FORM, ACKNOWLEDGE_FORM], ids=["sync", "cancel", "acknowledge"])
+@pytest.mark.parametrize(
+    "form", [SYNC_FORM, CANCEL_FORM, ACKNOWLEDGE_FORM, PAUSE_FORM], ids=["sync", "cancel", "acknowledge", "pause"]
+)
 def test_the_page_takes_a_reason_as_long_as_is_described(form: Mapping[str, Json], excess: int, status: int) -> None:
-    values = {"do": form["do"]["const"], "backupInstanceId": str(INSTANCE), "id": queued().id, "days": "1"}
+    values = {
+        "do": form["do"]["const"],
+        "backupInstanceId": str(INSTANCE),
+        "id": queued().id,
+        "days": "1",
+        "scope": "*",
+    }
     assert dashboard("POST", {}, {**values, "reason": "x" * (form["reason"]["maxLength"] + excess)}) == status

@@ -63,6 +63,16 @@ def test_an_instance_that_needs_attention_can_be_acknowledged() -> None:
     assert "Acknowledged by an operator" in page.open(id=kept.id).text
 
 
+def test_a_scope_is_paused_and_resumed_on_the_page() -> None:
+    page = Page(now=LATER)
+    page.post({"do": "pause", "scope": "*/vault-1/*", "days": "1", "reason": "<b>move</b>"})
+    shown = page.open().text
+    assert "*/vault-1/*, by an operator until" in shown
+    assert "<b>move</b>" in shown
+    page.post({"do": "resume", "scope": "*/vault-1/*"})
+    assert "by an operator until" not in page.open().text
+
+
 def test_there_is_nothing_to_acknowledge_of_a_healed_instance() -> None:
     page = Page(now=LATER)
     kept = page.keep(episodes.healed())
@@ -78,6 +88,7 @@ def test_there_is_nothing_to_acknowledge_of_a_healed_instance() -> None:
         ({**SYNC, "reason": "x" * 501}, "Reason: it has 501"),
         ({"do": "cancel", "id": REMEDIATION_ID, "reason": "x" * 501}, "Reason: it has 501"),
         ({"do": "acknowledge", "id": REMEDIATION_ID, "days": "8"}, "is none of the choices"),
+        ({"do": "pause", "scope": " ", "days": "1"}, "Instances: enter a glob"),
         ({"do": "dance"}, "unknown form"),
         ({}, "unknown form"),
         (b"do=%FF", "cannot be read"),

@@ -4,6 +4,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
+from unittest.mock import Mock
+
+from azure.data.tables import TableClient
 
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
 from shared.domain.arm_results import (
@@ -18,6 +21,8 @@ from shared.domain.arm_results import (
     SyncAccepted,
     SyncResult,
 )
+from shared.domain.mode import Mode
+from shared.domain.pause import Pause
 from shared.domain.protection_state import BROKEN, VALID
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
@@ -25,9 +30,11 @@ from shared.domain.signal import SyncType
 from shared.domain.summary import Summary, needs_attention, summarize
 from shared.healing.intake import Dropped, Opened
 from shared.healing.needing_person import NeedingPerson
+from shared.healing.pausing import Pausing, SlotsOutsidePauses, never_paused
 from shared.healing.sweep import Sweep
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
+from shared.storage.pause_store import PauseStore
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.table_rows import SHARDS, LatestPointer, Stored, shard_of
 from tests.support.memory_azure import MemoryApp
@@ -78,6 +85,8 @@ class Week:
         self.app = MemoryApp(has_topic=has_topic)
         self.azure = FaultyInstances()
         self.app.host.arm = self.azure
+        self.pauses = PauseStore(cast(TableClient, self.app.store.table), self.app.clock)
+        self.app.host.pause_of = Pausing(Mode.HEAL, self.pauses, self.app.clock)
         self.app.host.__post_init__()
         quota = SweepQuota(Gcra(burst=200, rate=10), self.app.store.buckets, self.app.clock)
         graph = cast(ResourceGraph, self.azure)
@@ -86,6 +95,8 @@ class Week:
             graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5, needing_person=needing
         )
         self._began = self.app.clock()
+        self._jobs: list[tuple[datetime, str]] = []
+        """When each sync job becomes visible."""
 
     def fail(self, name: str, state: str | None = "ProtectionError", error: ArmError | None = None) -> None:
         """An event says that the instance has failed; without a state, there is none, and syncs fail with the error."""
@@ -95,6 +106,10 @@ class Week:
             self.azure.errors[name] = error
         if job := self.app.accept(name).job:
             self.app.jobs.send(job)
+
+    def pause(self, scope: str, hours: float) -> None:
+        """An operator pauses a scope from now on."""
+        self.pauses.add(Pause(scope, "ada", "maintenance", self.app.clock() + hours * HOUR))
 
     def run_to(self, hour: float) -> None:
         """Go on until so many hours have passed; each hour is swept."""
@@ -117,21 +132,23 @@ class Week:
         return [each for each in self.app.store.remediations() if each.instance.name == name]
 
     def _run_until(self, end: datetime) -> None:
-        clock, jobs = self.app.clock, self.app.jobs
+        clock, host = self.app.clock, self.app.host
         while True:
-            if jobs.sent:
-                job, delay = jobs.sent.pop(0)
-                clock.now = min(clock() + delay, max(end, clock()))
-                self.app.host.submit.run(job.to_message())
-                continue
-            entries = [entry for shard in SHARDS if (entry := self.app.store.soonest(shard))]
-            due = min((entry.at for entry in entries), default=end)
-            if due >= end:
+            self._jobs += [(clock() + delay, job.to_message()) for job, delay in self.app.jobs.sent]
+            self.app.jobs.sent.clear()
+            self._jobs.sort()
+            entries = [entry.at for shard in SHARDS if (entry := self.app.store.soonest(shard))]
+            # Polls are no more often than each half minute, as POLL_SCHEDULE has it.
+            poll_at = max(min(entries, default=end), clock() + timedelta(seconds=30))
+            job_at = self._jobs[0][0] if self._jobs else end
+            if min(poll_at, job_at) >= end:
                 clock.now = end
                 return
-            # Polls are no more often than each half minute, as POLL_SCHEDULE has it.
-            clock.now = max(due, clock() + timedelta(seconds=30))
-            self.app.host.poller.run()
+            clock.now = max(min(poll_at, job_at), clock())
+            if job_at <= poll_at:
+                host.submit.run(self._jobs.pop(0)[1])
+            else:
+                host.poller.run()
 
 
 def attention_of(week: Week) -> list[str]:
@@ -271,6 +288,49 @@ def test_a_forced_request_begins_within_the_cool_down_and_beyond_the_daily_cap()
         week.app.host.cancel.run(opened.remediation.id, "enough")
         week.app.clock.advance(seconds=1)
     assert isinstance(week.app.accept("role"), Dropped)
+
+
+def test_in_a_paused_scope_nothing_is_begun_and_next_attempts_wait() -> None:
+    week = Week()
+    week.fail("begun", error=MISSING_ROLE)
+    week.run_to(1 / 60)
+    assert week.azure.syncs == ["begun"]
+    week.pause("*/backupInstances/BEG*", hours=30)
+    week.pause("*/backupinstances/new*", hours=30)
+    week.fail("new-1", error=MISSING_ROLE)
+    for hour in range(1, 30):
+        week.run_to(hour)
+        assert (hour, week.azure.syncs, week.needing_a_person()) == (hour, ["begun"], {"begun"})
+    week.run_to(40)
+    assert {*week.azure.syncs} == {"begun", "new-1"}
+    assert sorted(attention_of(week)) == sorted(week.rounds(name)[-1].id for name in ("begun", "new-1"))
+
+
+def test_a_pause_that_is_ended_early_lets_the_next_attempt_go_within_minutes() -> None:
+    week = Week()
+    week.fail("begun", error=MISSING_ROLE)
+    week.run_to(1 / 60)
+    week.pause("*", hours=30)
+    week.run_to(2)
+    week.pauses.remove("*")
+    week.run_to(2.2)
+    assert week.azure.syncs == ["begun", "begun"]
+
+
+def test_an_app_whose_mode_is_paused_begins_nothing_even_if_it_is_forced() -> None:
+    app = MemoryApp(mode=Mode.PAUSED)
+    pausing = Pausing(Mode.PAUSED, PauseStore(cast(TableClient, app.store.table), app.clock), app.clock)
+    app.host.pause_of = pausing
+    app.host.__post_init__()
+    dropped = app.host.intake.accept(replace(app.signal("any"), is_forced=True))
+    assert isinstance(dropped, Dropped)
+    assert dropped.code == "Paused"
+
+
+def test_a_paused_instance_gets_no_backup() -> None:
+    paused = Pause("*", "ada", "known", None)
+    assert not SlotsOutsidePauses(Mock(take=Mock(return_value=True)), lambda _: paused).take(instance_named("a"), "id")
+    assert SlotsOutsidePauses(Mock(take=Mock(return_value=True)), never_paused).take(instance_named("a"), "id")
 
 
 def test_a_request_after_a_cancel_begins_at_once() -> None:
