@@ -17,7 +17,7 @@ from shared.domain.remediation_json import shown_document
 from shared.healing.acknowledge import Acknowledge
 
 MAX_ACKNOWLEDGED_FOR = timedelta(days=90)
-"""What nobody mends for longer is to be excluded instead."""
+"""An instance that nobody mends for longer is to be excluded instead."""
 
 
 class AcknowledgeRequest(InstanceReference):

@@ -73,7 +73,7 @@ def _refuse_page(response: PipelineResponse[Any, Any]) -> None:
 
 
 def events_of(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) -> list[CloudEvent[Document]]:
-    """What there is to announce about it: that its instance needs a person, its end, or both."""
+    """The events about it that are due: that its instance needs a person, its end, or both."""
     news = [attention_event(remediation, error_codes)] if is_unannounced(remediation) else []
     return [*news, outcome_event(remediation, error_codes)] if remediation.status.is_terminal else news
 

@@ -36,7 +36,7 @@ class Detail:
     error: AzureErrorDetail | None
     """Why it did not heal, or the latest error of an active one."""
     next_step: NextStep | None
-    """What an operator can do, where it is not well."""
+    """The operator's next step, where it is not well."""
     duration: timedelta
     """From the signal to the end, or until now."""
     portal_url: str

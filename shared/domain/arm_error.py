@@ -38,7 +38,7 @@ _MISSING_PERMISSIONS = (
 
 
 def advice_of(error: object) -> list[str]:
-    """What Azure advises, and which permission is missing; without repeats, the nearest to the top first."""
+    """Azure's advice, and which permission is missing; without repeats, the nearest to the top first."""
     found: dict[str, str] = {}
     for text in (*_actions(error), *_explanations(error)):
         plain = _plain(text)

@@ -1,4 +1,4 @@
-"""What the structs of a remediation's document share: times, and fields that a later version of the app wrote."""
+"""Fields that the structs of a remediation's document share: times, and those that a later version wrote."""
 
 from collections.abc import Mapping
 from datetime import datetime

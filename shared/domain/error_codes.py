@@ -45,7 +45,7 @@ NEEDING_PERSON = frozenset({ErrorClass.PERSON, ErrorClass.NEVER})
 
 
 class Remedy(StrEnum):
-    """What one command of Azure's CLI can repair."""
+    """A cause that one command of Azure's CLI can repair."""
 
     ROLE = "Role"
     LOCK = "Lock"
@@ -77,7 +77,7 @@ _Pattern = Annotated[str, Meta(max_length=200, pattern=r"^(?=.*[A-Za-z]{3})[A-Za
 
 
 class CodeEntry(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What is known of some codes that mean the same."""
+    """An entry of the catalogue: some codes that mean the same."""
 
     codes: Annotated[tuple[_Pattern, ...], Meta(min_length=1, max_length=100)]
     """Codes, or globs with `*`; their case does not matter."""

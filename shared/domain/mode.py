@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Mode(StrEnum):
-    """What the app does about the signals that it accepts."""
+    """The setting `MODE`: whether the app heals what fails."""
 
     HEAL = "Heal"
     OBSERVE = "Observe"

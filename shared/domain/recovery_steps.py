@@ -237,7 +237,7 @@ def _give_up(remediation: Remediation, reason: str, error: ArmError | None, now:
 
 
 def _refused(remediation: Remediation, what: str, status: int, error: ArmError, now: datetime) -> Remediation:
-    """What is not there needs nobody: the instance was deleted."""
+    """The instance was deleted: it needs nobody."""
     ended = _give_up(remediation, f"ARM refused to show the {what} with {status}", error, now)
     return without_attention(ended) if status == NOT_FOUND else ended
 

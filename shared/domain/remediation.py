@@ -97,7 +97,7 @@ class Status(StrEnum):
 
 
 class Resolution(StrEnum):
-    """What a heal was."""
+    """Whether a heal repaired anything."""
 
     REPAIRED = "Repaired"
     """The instance was in error, and is not."""

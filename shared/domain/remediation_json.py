@@ -130,7 +130,7 @@ def _decode(kind: type, value: object) -> object:
 
 
 def _check(remediation: Remediation) -> None:
-    """What types do not say, and writing and polling need.
+    """Check what types do not say, and writing and polling need.
 
     Raises:
         ValueError: it does not hold.

@@ -1,4 +1,4 @@
-"""What an operator can do next about a remediation that is not well: words, and a command where one repairs it. Pure.
+"""The operator's next step about a remediation that is not well: words, and a command where one repairs it. Pure.
 
 Derived when it is shown, so that a better catalogue also explains what ended long ago. Names of Azure's resources are
 foreign text: every value in a command is quoted for a POSIX shell.
@@ -28,7 +28,7 @@ _PRINCIPAL = "--query identity.principalId --output tsv"
 
 
 class NextStep(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What an operator can do about a remediation that is not well."""
+    """The operator's next step about a remediation that is not well."""
 
     text: Annotated[str, Meta(min_length=1, max_length=700)]
     command: Annotated[

@@ -11,7 +11,7 @@ class Repair:
     """A change in Azure that may have removed the cause of failures."""
 
     scope: str
-    """What it acts on, as `arm_scope.read_scope` gives it."""
+    """The scope that it acts on, as `arm_scope.read_scope` gives it."""
     acts_below: bool
     """Whether it acts on everything below the scope too, as a role or a lock does."""
     operation: str

@@ -179,7 +179,7 @@ def _check_name(kind: str, name: str) -> None:
 
 
 def _group_problem(name: str) -> str | None:
-    """What is wrong with a resource group's name; letters and digits are those of `Char.IsLetterOrDigit`.
+    """Check a resource group's name; letters and digits are those of `Char.IsLetterOrDigit`.
 
     Microsoft Learn, "Naming rules and restrictions for Azure resources", Microsoft.Resources.
     """
@@ -191,13 +191,13 @@ def _group_problem(name: str) -> str | None:
 
 
 def _vault_problem(name: str) -> str | None:
-    """What is wrong with a Backup vault's name (Microsoft Learn, "Create and delete Backup vaults")."""
+    """Check a Backup vault's name (Microsoft Learn, "Create and delete Backup vaults")."""
     fits = _VAULT.fullmatch(name)
     return None if fits else "is not 2 to 50 letters, digits and hyphens that begin with a letter"
 
 
 def _instance_problem(name: str) -> str | None:
-    """What is wrong with a backup instance's name.
+    """Check a backup instance's name.
 
     Neither the REST reference nor the naming rules say anything about it. This is what Resource Manager lets no
     resource's name have.

@@ -188,7 +188,7 @@ def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datet
 
 
 def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, reason: str) -> Remediation:
-    """What waits for its next attempt makes it sooner; the ladder's own stays where it was, should that fail."""
+    """Make the next attempt sooner; the ladder's own stays where it was, should that fail."""
     # An announcement may be due before that.
     due_at = min(retry_at, remediation.due_at or retry_at)
     moved = move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=due_at)

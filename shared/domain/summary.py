@@ -42,7 +42,7 @@ class Summary:
     azure_code: str | None = None
     """The newest code of Azure's that it met, also if it healed all the same; None in what older versions stored."""
     resolution: Resolution | None = None
-    """What a heal was, where that is known."""
+    """Whether a heal repaired anything, where that is known."""
     attention_from: datetime | None = None
     """From when on somebody is called for, which may be in the future; None if the instance needs nobody."""
 

@@ -14,7 +14,7 @@ _MAX_TRIES = 3
 
 
 def waiting(store: RemediationStore) -> Iterator[Stored]:
-    """What waits for its next attempt: the due index has an entry for each.
+    """The remediations that wait for their next attempt: the due index has an entry for each.
 
     Raises:
         azure.core.exceptions.AzureError: storage cannot be reached.

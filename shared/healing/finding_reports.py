@@ -22,7 +22,7 @@ _BATCH_SIZE = 20
 
 
 class Report(Protocol):
-    """What one search does with what it finds."""
+    """Stores and announces the findings of one search."""
 
     def take(self, findings: Sequence[Finding]) -> Collection[str]:
         """The ids of those that are news."""
@@ -109,7 +109,7 @@ class _Report(_Preview):
         return True
 
     def _announce(self, reported: Sequence[ReportedFinding]) -> None:
-        """What the topic does not take, the next search announces."""
+        """Announce findings; those that the topic does not take are announced by the next search."""
         if self._topic is None:
             return
         for start in range(0, len(reported), _BATCH_SIZE):

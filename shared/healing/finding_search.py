@@ -20,7 +20,7 @@ MAX_LISTED = 1000
 
 @dataclass(slots=True)
 class FindingsResult:
-    """What one search found."""
+    """The result of one search."""
 
     by_kind: Counter[str] = field(default_factory=Counter)
     listed: list[Finding] = field(default_factory=list)

@@ -69,7 +69,7 @@ class Topic(Protocol):
 
 
 class Backups(Protocol):
-    """What makes a backup one (`clients.arm_backups.ArmBackups`)."""
+    """Calls about backups: policies, recovery points, jobs (`clients.arm_backups.ArmBackups`)."""
 
     def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
         """Read the part of its policy that recovery needs."""
@@ -108,7 +108,7 @@ class FindingTopic(Protocol):
 
 
 class Inventory(Protocol):
-    """What Resource Graph knows of all backups (`clients.backup_inventory.BackupInventory`); raises `QueryFailed`."""
+    """Resource Graph's rows about all backups (`clients.backup_inventory.BackupInventory`); raises `QueryFailed`."""
 
     def schedules(self, deadline: datetime) -> Mapping[str, Schedule]:
         """The schedules of all policies, by the policy's normalized id."""

@@ -107,7 +107,7 @@ class SweepFailed(Exception):
 
 @dataclass(slots=True)
 class _Results:
-    """What became of each instance so far, of those that were skipped the first ones."""
+    """The result of each instance so far; of those that were skipped, the first ones."""
 
     opened: list[Opened] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)

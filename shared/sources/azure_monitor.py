@@ -174,7 +174,7 @@ class _Statements:
     """The texts of an alert, by what they may say."""
 
     common: list[str]
-    """What belongs to all rows."""
+    """Texts that belong to all rows."""
     failed: list[str]
     """Texts of rows that may report a failure."""
     ignored: list[str]
@@ -184,7 +184,7 @@ class _Statements:
 def _read_statements(
     essentials: Mapping[str, Any], data: Mapping[str, Any], operation_filter: OperationFilter
 ) -> _Statements | str:
-    """What the alert says, or why none of it is a failed backup."""
+    """The texts of the alert, or why none of it is a failed backup."""
     context = data.get("alertContext")
     no_failure = _other_backup_alert(essentials, parse_object(context))
     if no_failure:

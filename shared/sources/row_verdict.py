@@ -44,7 +44,7 @@ _JOB_KINDS = frozenset({"joboperation", "operationcategory"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a row says."""
+    """The verdict on one row."""
 
     is_stated: bool
     """The row itself says how something stands; else it only adds to what stands around it."""

@@ -317,7 +317,7 @@ class RemediationStore:
             return self._pointer_from_rows(shard, instance_key, etag_of(row))
 
     def _pointer_from_rows(self, shard: str, instance_key: str, etag: str) -> LatestPointer:
-        """What the latest pointer should say, by the instance's remediations; it is written when the next one opens."""
+        """The latest pointer as the instance's remediations have it; it is written when the next one opens."""
         rows = self._table.query_entities(
             f"PartitionKey eq '{shard}' and RowKey gt 'r:' and RowKey lt 'r;' and InstanceKey eq '{instance_key}'",
             select=["RowKey"],

@@ -29,7 +29,7 @@ class Declared(NamedTuple):
     kind: str
     body: Mapping[str, Any] | None
     names: frozenset[str]
-    """What a text may be besides a text: pycep shows names of parameters and variables as it shows texts."""
+    """Forms of a text that are none in Azure: pycep shows names of parameters and variables as it shows texts."""
 
 
 def declared() -> Iterator[Declared]:
@@ -60,7 +60,7 @@ def _within(node: object) -> Iterator[Mapping[str, Any]]:
 
 
 def problems(resource: Declared, facts: Mapping[str, Any]) -> list[str]:
-    """What Azure would not take, each as a path and a reason."""
+    """Properties that Azure would not take, each as a path and a reason."""
     if resource.kind not in facts:
         return [f"{resource.kind}: not in azure_types.json; write it anew, if there is such a type"]
     if resource.body is None:
@@ -132,7 +132,7 @@ def _may_be_anything(text: str, names: frozenset[str]) -> bool:
 
 
 def _branches(value: Any) -> list[Any] | None:
-    """What an expression may come to, as far as it is written here; None if the value is no expression."""
+    """Values that an expression may come to, as far as it is written here; None if the value is no expression."""
     match value:
         case {"operator": {"type": "conditional", "operands": operands}}:
             return [operands["true_value"], operands["false_value"]]

@@ -168,7 +168,7 @@ def test_the_wake_is_off_unless_it_is_asked_for(file: str) -> None:
 
 
 def parameters_of(file: str, module: str) -> Mapping[str, Any]:
-    """What a template gives to one of its modules."""
+    """The parameters that a template gives to one of its modules."""
     given: Mapping[str, Any] = body(parsed(INFRA / file)["modules"][module])["params"]
     return given
 
@@ -214,7 +214,7 @@ def test_two_installations_on_one_subscription_do_not_share_a_name() -> None:
 
 
 def policy() -> Mapping[str, Any]:
-    """What the policy does with a subscription that lacks something."""
+    """The deployment of the policy, for a subscription that lacks something."""
     rule = resource("Microsoft.Authorization/policyDefinitions")["properties"]["policyRule"]
     assert rule["if"] == {"field": "type", "equals": "Microsoft.Resources/subscriptions"}
     assert rule["then"]["effect"] == "deployIfNotExists"

@@ -33,7 +33,7 @@ DEPLOYED = {
     "DEAD_LETTER_IDENTITY_ID": "letters-identity",
     "DEAD_LETTER_STORAGE_ID": "letters-account",
 }
-"""What azd knows after `azd provision`: the outputs of infra/main.bicep."""
+"""The values of azd after `azd provision`: the outputs of infra/main.bicep."""
 
 STAND_IN = f"""#!{sys.executable} -S
 import json, os, sys
@@ -66,7 +66,7 @@ class Run:
         self.az = [arguments for name, arguments, _ in self.all if name == "az" and arguments[0] != "account"]
 
     def steps(self) -> list[str]:
-        """What az was asked to do, in order, and where: `deployment sub create ONE`."""
+        """The commands of az, in order, and where: `deployment sub create ONE`."""
         return [" ".join([*verbs(call), *where(call)]) for call in self.az]
 
 
@@ -404,7 +404,7 @@ def calls_in(text: str) -> list[tuple[str, list[str]]]:
 
 
 def messages_in(text: str) -> list[str]:
-    """What a script says, its variables and the names of scripts made alike."""
+    """The messages of a script, its variables and the names of scripts made alike."""
     said = re.findall(r"\b(?:say|fail|Say|Fail) \"((?:[^\"\\]|\\.)*)\"", text)
     alike = [re.sub(r"\$\{[^}]*\}|\$\w+", "$", one).replace(".ps1", ".sh") for one in said]
     return [one for one in alike if one != "$"]

@@ -47,7 +47,7 @@ ROLES = "Microsoft.Authorization/roleDefinitions"
 
 
 def permissions() -> list[Mapping[str, Any]]:
-    """What the role allows, once where it is made for a subscription and once for a management group."""
+    """The permissions of the role, once where it is made for a subscription and once for a management group."""
     found = [permission for role in resources(ROLES) for permission in role["properties"]["permissions"]]
     assert len(found) == 2
     return found

@@ -85,7 +85,7 @@ def objects(used: list[Any]) -> list[Mapping[str, Any]]:
 
 
 def written_out(value: Any) -> list[Any]:
-    """What an expression may come to, conditions and loops at every depth laid open."""
+    """Values that an expression may come to, conditions and loops at every depth laid open."""
     match value:
         case {"operator": {"type": "conditional", "operands": operands}}:
             return [*written_out(operands["true_value"]), *written_out(operands["false_value"])]

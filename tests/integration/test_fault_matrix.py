@@ -75,7 +75,7 @@ MEETS: Mapping[str, tuple[str, ...]] = {
 }
 """The triggers that make each call."""
 SIGNALS = {VAULT: ALERT, GRAPH: SWEEP}
-"""What makes the calls that are made before there is a remediation; an event opens the others."""
+"""Triggers of the calls that are made before there is a remediation; an event opens the others."""
 SDKS = {
     "azure.data.tables": TABLE,
     "azure.eventgrid": TOPIC,

@@ -26,7 +26,7 @@ QUERY = "/providers/Microsoft.ResourceGraph/resources"
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of a host in observe mode, and of one in heal mode that followed it."""
+    """The log and the calls of a host in observe mode, and of one in heal mode that followed it."""
 
     instances: list[str]
     outcomes: list[Json]

@@ -77,7 +77,7 @@ class SyncCall:
 
 @dataclass
 class ResourceManager:
-    """What all hosts call."""
+    """The Azure that all hosts call."""
 
     scheduler: Scheduler
     random: Random

@@ -113,7 +113,7 @@ class HostTopic:
 
 
 def storage_parts(scheduler: Scheduler, table: object, limits: Limits, now: Callable[[], datetime]) -> dict[str, Any]:
-    """What a host has of storage."""
+    """The clients of storage that a host has."""
     client = cast(TableClient, table)
     buckets = BucketStore(client, now)
     return {

@@ -1,4 +1,4 @@
-"""What must hold, whatever happens: checked at each change of the table, and once all is over."""
+"""Invariants, whatever happens: checked at each change of the table, and once all is over."""
 
 import re
 from collections import Counter, defaultdict
@@ -34,7 +34,7 @@ class Violation(AssertionError):
 
 
 class Record:
-    """What has happened, seen from outside."""
+    """The record of a schedule, seen from outside."""
 
     def __init__(
         self, scheduler: Scheduler, table: MemoryTable, azure: ResourceManager, topic: Topic, timeout: timedelta

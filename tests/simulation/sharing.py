@@ -22,7 +22,7 @@ class Holder(Protocol):
 
 @dataclass
 class SharedShards:
-    """What all hosts have in common."""
+    """Parts that all hosts share."""
 
     scheduler: Scheduler
     wake: Callable[[str], None]

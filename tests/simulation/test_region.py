@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.once, pytest.mark.timeout(3_600)]
 
 
 class Region:
-    """What befalls it, and how it went."""
+    """The outage, and how it went."""
 
     def __init__(self, instances: int, subscriptions: int) -> None:
         each = instances // subscriptions

@@ -80,7 +80,7 @@ class World:
         """To storage."""
         self.capacity = MAX_RUNNING_JOBS
         self.job_seconds = 0.0
-        """What a sync job takes beside its requests."""
+        """Seconds of a sync job beside its requests."""
         self.poll_interval = 30.0
         self.max_due_per_host = 10_000
         self.shards = SharedShards(self.scheduler, self._wake_for)

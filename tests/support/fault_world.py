@@ -86,7 +86,7 @@ class Storage:
     behind: RemediationStore
     """The same, without its gateway."""
     table: TableClient | None = None
-    """What the store writes to, for the lists; None in memory."""
+    """The table of the store, for the lists; None in memory."""
     queue: QueueClient | None = None
     leases: ContainerClient | None = None
 
@@ -115,7 +115,7 @@ class World:
         self.instance = BackupInstanceId(SUBSCRIPTION, "testRG", "testVault", name)
         self.disk = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/diskRG/providers/Microsoft.Compute/disks/{name}"
         self.escaped: list[Exception] = []
-        """What triggers raised so that they are run again."""
+        """Exceptions that triggers raised so that they are run again."""
         self.met: list[Met] = []
         self._fault: Fault | None = None
         self._runs_left: int | None = 0

@@ -17,7 +17,7 @@ SYNC, STATUS, INSTANCE, VAULT, ACCESS = "sync", "operation status", "instance", 
 GRAPH, IDENTITY, TOPIC = "Resource Graph", "identity", "topic"
 TABLE, QUEUE, BLOB = "table", "queue", "blob"
 ELSEWHERE = "elsewhere"
-"""What a redirect leads to, and nothing else."""
+"""The address that a redirect leads to, and nothing else."""
 
 ERRORS: Mapping[str, ErrorBody] = {
     **dict.fromkeys((SYNC, STATUS, INSTANCE, VAULT, ACCESS, GRAPH, TOPIC), arm_error),

@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with a request."""
+    """A fault of a request."""
 
     name: str
     how: Literal["refuse", "be silent", "cut the body", "answer", "disguise"]

@@ -115,7 +115,7 @@ class MemoryApp:
         return result.remediation
 
     def accept(self, name: str) -> Opened | Coalesced | Dropped:
-        """What becomes of the signal that the instance of this name has failed."""
+        """The result of the signal that the instance of this name has failed."""
         return self.host.intake.accept(self.signal(name))
 
     def start(self, name: str) -> Remediation:

@@ -133,7 +133,7 @@ class MemoryTable:
         return len(self._rows)
 
     def _keys_in_range(self, query: str) -> list[Key]:
-        """What the query's partition and range of row keys leave to be looked at, in order."""
+        """The rows in the query's partition and range of row keys, in order."""
         range_of, _, _ = query.partition("(")
         partition, begin, end = (each.search(range_of) for each in (_PARTITION, _RANGE_BEGIN, _RANGE_END))
         if partition is None or " or " in range_of:

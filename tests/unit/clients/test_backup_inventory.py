@@ -1,4 +1,4 @@
-"""What Resource Graph knows of policies, failed jobs and well instances: rows, pages, and how much of them is kept."""
+"""Resource Graph's rows about policies, failed jobs and well instances: rows, pages, and how much of them is kept."""
 
 import json
 import tracemalloc

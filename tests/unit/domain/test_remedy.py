@@ -1,4 +1,4 @@
-"""What is said to an operator about what is not well, and the commands: every value of them quoted."""
+"""The next step that an operator is told, and the commands: every value of them quoted."""
 
 import shlex
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a poll run finds out is stored and announced while its other polls go on."""
+"""Results of polls are stored and announced while the other polls of the run go on."""
 
 from shared.domain import arm_results
 from shared.domain.arm_results import OperationUrls

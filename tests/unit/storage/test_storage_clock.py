@@ -13,7 +13,7 @@ from shared.storage.storage_clock import StorageClock
 from tests.support.remediations import NOW
 
 BOOTED = 12_345.678
-"""What the monotonic clock of a host shows when it starts."""
+"""The monotonic clock of a host when it starts."""
 
 
 class World:

@@ -1,4 +1,4 @@
-"""What the storage SDKs' clients make of answers that are not storage's, and of a table that is gone."""
+"""The storage SDKs' clients and answers that are not storage's, and of a table that is gone."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
