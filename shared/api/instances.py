@@ -60,9 +60,11 @@ def checked_until(until: datetime, now: datetime) -> datetime:
     """The end of an acknowledgement.
 
     Raises:
-        ApiError: 400, it lies in the past or further ahead than `MAX_ACKNOWLEDGED_FOR`.
+        ApiError: 409, it has passed; 400, it is further ahead than `MAX_ACKNOWLEDGED_FOR`.
     """
-    if not now < until <= now + MAX_ACKNOWLEDGED_FOR:
+    if until <= now:
+        raise ApiError(409, "AlreadyOver", "until: the time has passed; expected one that lies ahead", "until")
+    if until > now + MAX_ACKNOWLEDGED_FOR:
         message = f"until: expected a time within the next {MAX_ACKNOWLEDGED_FOR.days} days"
         raise ApiError(400, "InvalidRequest", message, "until")
     return until

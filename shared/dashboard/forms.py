@@ -66,7 +66,14 @@ def read_sync_form(fields: Mapping[str, str]) -> SyncForm:
     except ValueError as invalid:
         raise invalid_request(f"Sync type: {invalid}") from invalid
     reason = read_reason(fields, "requested on the dashboard")
-    return SyncForm(instance, sync_type, reason, is_forced=fields.get("force") == "true")
+    return SyncForm(instance, sync_type, reason, is_forced=_read_force(fields))
+
+
+def _read_force(fields: Mapping[str, str]) -> bool:
+    force = fields.get("force", "")
+    if force not in ("", "true"):
+        raise invalid_request(f"Force: expected true or nothing, got {ascii(force)[:100]}")
+    return force == "true"
 
 
 def read_reason(fields: Mapping[str, str], default: str) -> str:

@@ -1,6 +1,7 @@
 """Values that schemathesis generates for the formats named in openapi.json."""
 
 from base64 import urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
 
 import schemathesis
 from hypothesis import strategies as st
@@ -18,6 +19,11 @@ def _backup_instance_ids(draw: st.DrawFn) -> str:
     return in_some_casing + draw(st.sampled_from(["", "/", "/sync"]))
 
 
+# Until when somebody acknowledges or pauses has to lie ahead, and not far: no schema can say so.
+schemathesis.openapi.format(
+    "date-time",
+    st.integers(1, 80 * 24 * 60).map(lambda minutes: (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat()),
+)
 schemathesis.openapi.format("arm-id", _backup_instance_ids())
 schemathesis.openapi.format(
     "continuation",

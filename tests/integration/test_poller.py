@@ -216,8 +216,7 @@ def test_a_shard_that_this_process_works_on_already_is_left_alone(app: App) -> N
 
 
 def test_looks_beyond_the_read_budget_wait_for_their_slots(make_app: AppMaker) -> None:
-    # Six of the slots are for the read of each instance before its sync.
-    app = make_app(arm_read_burst=9, arm_reads_per_second=0.01)
+    app = make_app(arm_read_burst=3, arm_reads_per_second=0.01)
     started(app, many(6), operationSeconds=600)
     app.host.poller.run()
     assert looks(app) == 3

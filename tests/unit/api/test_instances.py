@@ -57,7 +57,6 @@ def test_an_instance_without_a_remediation_is_not_found() -> None:
     [
         {"reason": ""},
         {"reason": None},
-        {"until": to_iso(LATER)},
         {"until": to_iso(LATER + timedelta(days=91))},
         {"until": "tomorrow"},
         {"until": 5},
@@ -66,3 +65,7 @@ def test_an_instance_without_a_remediation_is_not_found() -> None:
 )
 def test_a_body_that_cannot_be_used_is_refused(change: Any) -> None:
     assert post(store_with(rejected()), {**BODY, **change}).status_code == 400
+
+
+def test_an_end_that_has_passed_is_a_conflict() -> None:
+    assert post(store_with(rejected()), {**BODY, "until": to_iso(LATER)}).status_code == 409
