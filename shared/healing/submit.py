@@ -1,7 +1,7 @@
 """Submit: carries out a sync job, which is one sync call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -71,13 +71,15 @@ class Submit:
         stored = self._load(job)
         if stored is None:
             return
+        # A message that takes this one's place does not know how often this one was delivered.
+        onward = replace(job, is_repeat=job.is_repeat or is_repeat)
         if state_machine.is_too_early(stored.remediation, self.now()):
-            self._put_back(job, stored.remediation)
+            self._put_back(onward, stored.remediation)
             return
         if pause := self.pause_of(stored.remediation.instance):
-            self._hold(job, stored, pause)
+            self._hold(onward, stored, pause)
             return
-        submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation, is_repeat)
+        submitted = self._unrecorded.take((job, stored.etag)) or self._submit(stored.remediation, onward.is_repeat)
         try:
             after = self._record(stored, submitted)
         except AzureError:
@@ -87,7 +89,7 @@ class Submit:
         if after is not None and after.status is Status.QUEUED:
             event = "remediation.deferred" if after.error else "remediation.paced"
             logs.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
-            self.jobs.send(job, state_machine.job_delay(after, self.now()))
+            self.jobs.send(onward, state_machine.job_delay(after, self.now()))
 
     def _hold(self, job: SyncJob, stored: Stored, pause: Pause) -> None:
         """Come back when the pause is over, or soon, as it may be ended before."""

@@ -40,10 +40,13 @@ class SyncJob:
 
     remediation_id: str
     attempt: int
+    is_repeat: bool = False
+    """Put back after the queue had delivered it more than once: its sync call may have been made already."""
 
     def to_message(self) -> str:
         """The message's text, version 1."""
-        return json.dumps({"v": _VERSION, "remediationId": self.remediation_id, "attempt": self.attempt})
+        message = {"v": _VERSION, "remediationId": self.remediation_id, "attempt": self.attempt}
+        return json.dumps(message | ({"isRepeat": True} if self.is_repeat else {}))
 
     @classmethod
     def from_message(cls, text: str) -> "SyncJob":
@@ -58,7 +61,7 @@ class SyncJob:
             raise InvalidJob("remediationId is missing or malformed")
         if type(attempt) is not int or attempt < 1:
             raise InvalidJob("attempt is not a positive whole number")
-        return cls(message["remediationId"], attempt)
+        return cls(message["remediationId"], attempt, message.get("isRepeat") is True)
 
 
 @dataclass(frozen=True, slots=True)

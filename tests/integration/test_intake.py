@@ -123,3 +123,9 @@ def test_without_one_each_attempt_has_a_request_id_of_its_own(app: App) -> None:
     assert len(sent) == 36
     assert app.now(started).client_request_id is None
     assert app.now(started).status is Status.RUNNING
+
+
+@pytest.mark.parametrize("is_repeat", [True, False])
+def test_a_job_that_was_put_back_says_whether_it_was_delivered_before(is_repeat: bool) -> None:
+    job = SyncJob("fe6483567071-20dafcb78b82790e", 1, is_repeat)
+    assert SyncJob.from_message(job.to_message()) == job

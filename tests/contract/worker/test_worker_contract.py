@@ -155,6 +155,10 @@ def get(worker: Worker, function: str, path: str) -> Invocation:
     return on_request(worker, function, http_request("GET", f"https://app.test/api/{path}"))
 
 
+def post(worker: Worker, function: str, path: str) -> Invocation:
+    return on_request(worker, function, http_request("POST", f"https://app.test/api/{path}"))
+
+
 def cancel_remediation(worker: Worker, remediation_id: str) -> Invocation:
     url = f"https://app.test/api/remediations/{remediation_id}/cancel"
     return on_request(worker, "cancel_remediation", http_request("POST", url, params={"id": remediation_id}))
@@ -194,6 +198,10 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
     "get_health": lambda worker: get(worker, "get_health", "health"),
     "get_dashboard": lambda worker: get(worker, "get_dashboard", "dashboard"),
+    "acknowledge_instance": lambda worker: post(worker, "acknowledge_instance", "instances/acknowledge"),
+    "get_pauses": lambda worker: get(worker, "get_pauses", "pauses"),
+    "begin_pause": lambda worker: post(worker, "begin_pause", "pauses/begin"),
+    "end_pause": lambda worker: post(worker, "end_pause", "pauses/end"),
     "get_error_codes": lambda worker: get(worker, "get_error_codes", "error-codes"),
     "get_openapi": lambda worker: get(worker, "get_openapi", "openapi.json"),
     "unserved_request": lambda worker: unserved_request(worker, "GET", "nothing"),

@@ -159,7 +159,9 @@ class MemoryTopic:
         self._world.boundary()
         if self._world.topic_is_down:
             raise PublishFailed("down")
-        self._world.published += [(remediation.id, remediation.status.value) for remediation in ended]
+        # The others are announced because their instance needs a person: they have not ended.
+        over = [remediation for remediation in ended if remediation.status.is_terminal]
+        self._world.published += [(remediation.id, remediation.status.value) for remediation in over]
         self._world.boundary()
 
 
