@@ -15,6 +15,8 @@ from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 from tests.support.host import Host
 
 MINUTES = timedelta(minutes=1)
+PRECISION = timedelta(seconds=1.5)
+"""How far apart two hosts may be that go by storage's clock: its answers name whole seconds."""
 MakeHost = Callable[[timedelta], Host]
 
 
@@ -44,11 +46,13 @@ def test_hosts_ten_minutes_apart_heal_without_a_delay(
     result = one.intake.accept(replace(app.signal(), occurred_at=one.clock()))
     assert result.job is not None
     other.submit.run(result.job.to_message())
-    one.poller.run()
+    answered = one.clock()
+    while not app.now(result.remediation).status.is_terminal and one.clock() < answered + PRECISION:
+        one.poller.run()
     assert app.now(result.remediation).status is Status.HEALED
     assert [event["id"] for event in app.azure.events()] == [result.remediation.id]
     assert "job.early" not in caplog.text
-    assert abs(one.clock() - utc_now()) < timedelta(seconds=1.5)
+    assert abs(one.clock() - utc_now()) < PRECISION
 
 
 def test_what_was_opened_by_a_clock_that_is_ahead_is_healed_with_a_delay(make_app: AppMaker) -> None:
