@@ -3,7 +3,7 @@ r"""How a recovery moves on: each function takes a remediation that is `Recoveri
     Recovering --(a recovery point newer than the failure)--> Recovered
               \--(deadline, instance gone)-----------------> NotRecovered
 
-It is announced like the end of a heal, but as an outcome of its own (`state_machine.on_published`).
+It is announced like the end of a heal, but as an outcome of its own (`announcements.on_published`).
 """
 
 from dataclasses import dataclass

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
-from shared.domain.attention import Attention, announced, is_unannounced, with_attention
-from shared.domain.back_off import MAX_PUBLISH_BACK_OFF, back_off, call_delay
+from shared.domain.attention import Attention, with_attention
+from shared.domain.back_off import back_off, call_delay
 from shared.domain.error_codes import NEEDING_PERSON, ErrorClass
 from shared.domain.first_read import ClassOf, NoSync, end_without_sync, with_state_before
 from shared.domain.protection_state import CHANGING, INTENDED, VALID
@@ -27,7 +27,6 @@ from shared.domain.signal import Signal, SyncType
 from shared.domain.steps import (
     NOT_FOUND,
     as_read,
-    begin_recovery,
     change_attempt,
     end,
     end_attempt,
@@ -35,21 +34,15 @@ from shared.domain.steps import (
     end_refused,
     move,
     retry_or_end,
-    wait_for_retry,
 )
+from shared.domain.sync_jobs import JOB_TIMEOUT, await_job, wait_for_write_slot
 
-JOB_TIMEOUT = timedelta(seconds=60)
-"""How long a sync job may stay unanswered before somebody looks after it."""
 DEFAULT_POLL_INTERVAL = timedelta(seconds=15)
 """Between two polls when ARM names no `Retry-After`."""
 MAX_DEFERRALS = 60
 """Calls in a row without a verdict, after which ARM is asked no more: two days, as each back-off is up to an hour."""
-_CLOCK_TOLERANCE = timedelta(seconds=1)
-"""Queue Storage counts its delays in whole seconds, by a clock of its own."""
 _UNKNOWN_OPERATION_TIMEOUT = timedelta(minutes=15)
 """How long ARM may not know an operation that it has accepted: status URLs were seen to answer 404 for minutes."""
-_MAX_JOB_WAIT = timedelta(hours=1)
-"""Between two looks at a sync job that waits in a long queue."""
 _MIN_DEFERRALS_BESIDE = 3
 """Polls in a row without a verdict, after which the instance is read beside the operation."""
 _PERMANENT = frozenset({400, NOT_FOUND, 405, 422})
@@ -141,50 +134,12 @@ def count_signal(remediation: Remediation) -> Remediation:
     return replace(remediation, signals=remediation.signals + 1)
 
 
-def job_visible_at(remediation: Remediation) -> datetime:
-    """From when the sync job of a queued remediation can be carried out."""
-    due_at = remediation.due_at or remediation.opened_at
-    # An earlier version of the app wrote no such field.
-    return remediation.not_before or due_at - JOB_TIMEOUT
-
-
-def job_delay(remediation: Remediation, now: datetime) -> timedelta:
-    """How long the sync job of a queued remediation is to stay invisible in the queue."""
-    return max(job_visible_at(remediation) - now, timedelta())
-
-
-def is_too_early(remediation: Remediation, now: datetime) -> bool:
-    """Whether a sync job came before its time: it is a repeat, or this host's clock is behind another's."""
-    return job_delay(remediation, now) > _CLOCK_TOLERANCE
-
-
-def waits_for_sweep_slot(remediation: Remediation, now: datetime) -> bool:
-    """Whether nothing but its sweep slot keeps its first sync job back: no rate-limit slot taken, no call made."""
-    is_fresh = remediation.status is Status.QUEUED and remediation.slot_at is None and not remediation.deferrals
-    return is_fresh and is_too_early(remediation, now)
-
-
-def expedite(remediation: Remediation, now: datetime) -> Remediation:
-    """Begin at once instead of at the sweep slot; its sync job is to be queued again."""
-    return _await_job(change_attempt(remediation, queued_at=now), now)
-
-
-def resume(opening: Remediation, now: datetime) -> Remediation:
-    """Begin now what a host opened and died before it was stored, unless its sweep slot lies ahead."""
-    return opening if opening.attempt.queued_at > now else expedite(opening, now)
-
-
-def expects_job(remediation: Remediation, attempt: int) -> bool:
-    """Whether a sync job for this attempt is still to be carried out; if not, the job is stale or a repeat."""
-    return remediation.status is Status.QUEUED and remediation.attempt.number == attempt
-
-
 def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
     """The next attempt begins; its sync job is to be queued."""
     attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
     ladder_at = remediation.ladder_at if remediation.ladder_at and remediation.ladder_at > now else None
     begun = replace(remediation, attempts=(*remediation.attempts, attempt), ladder_at=ladder_at)
-    return _await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
+    return await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
 
 
 def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, reason: str) -> Remediation:
@@ -196,39 +151,6 @@ def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, r
     return replace(
         moved, error=remediation.error, not_before=retry_at, ladder_at=ladder_at, wakes=remediation.wakes + 1
     )
-
-
-def job_lost(remediation: Remediation, now: datetime) -> Remediation:
-    """Nobody answered for the sync job, and the queue has none so old: perhaps the call was made, so ask the instance.
-
-    That ARM has not yet given a verdict on the call stays on record, so that asking does not begin anew.
-    """
-    lost = move(remediation, Status.VERIFYING, now, "no word of the sync job: asking the instance", due_at=now)
-    return replace(lost, deferrals=remediation.deferrals)
-
-
-def wait_in_queue(remediation: Remediation, now: datetime) -> Remediation:
-    """The sync job still waits in a long queue: look after it again when it has waited as long once more."""
-    waited = now - job_visible_at(remediation)
-    return replace(remediation, due_at=now + min(max(waited, JOB_TIMEOUT), _MAX_JOB_WAIT))
-
-
-def requeue(remediation: Remediation, now: datetime, state_before: str | None = None) -> Remediation:
-    """The sync job was put into the queue once more, because it got lost; the instance may have been read meanwhile."""
-    if state_before is not None:
-        remediation = replace(remediation, protection_state_before=state_before)
-    # A slot that it had is long past: others have taken the rate limit since.
-    return _await_job(replace(remediation, slot_at=None), now)
-
-
-def wait_for_write_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The write limit has no slot before then: the job goes back to the queue until its slot."""
-    return _await_job(replace(remediation, slot_at=slot_at), slot_at)
-
-
-def hold(remediation: Remediation, until: datetime) -> Remediation:
-    """Its instance is paused: the job goes back to the queue until then, and a slot that it had is given up."""
-    return _await_job(replace(remediation, slot_at=None), until)
 
 
 def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
@@ -280,7 +202,7 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
         case arm_results.Refused(406, error) if not _repeats(remediation, error):
             # Seen in place of another refusal, and gone at the next call.
             delay = call_delay(None, remediation.deferrals, at.jitter)
-            return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
+            return _defer(await_job(replace(remediation, slot_at=None), now + delay), error, at)
         case arm_results.Refused(status, error):
             refused = end_attempt(remediation, now, submitted_at=now, error=error)
             reason = f"ARM refused the sync call with {status}"
@@ -301,7 +223,7 @@ def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, a
         case arm_results.TransientFailure(error, retry_after):
             # The job goes back to the queue with the delay; the due entry steps in only if the job gets lost.
             delay = call_delay(retry_after, remediation.deferrals, at.jitter)
-            return _defer(_await_job(replace(remediation, slot_at=None), now + delay), error, at)
+            return _defer(await_job(replace(remediation, slot_at=None), now + delay), error, at)
         case arm_results.SyncWithheld():
             withheld = end_attempt(remediation, now, withheld_at=now)
             reason = "sync withheld, the app observes: asking the instance"
@@ -396,7 +318,7 @@ def on_instance_read(remediation: Remediation, result: arm_results.InstanceResul
                 # The other operation is over and was not the heal: the attempt itself is still to be made.
                 known = with_state_before(read, result)
                 queued = move(known, Status.QUEUED, now, f"the instance is {state}", due_at=now)
-                return _await_job(replace(queued, deferrals=remediation.deferrals), now)
+                return await_job(replace(queued, deferrals=remediation.deferrals), now)
             error = error or read.attempt.error
             failed = change_attempt(read, error=error)
             return _after_failure(failed, Status.UNHEALTHY, at, f"the instance is {state} after the sync", error)
@@ -423,31 +345,6 @@ def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
     return end(ended, Status.CANCELLED, now, reason, remediation.error)
 
 
-def on_published(remediation: Remediation, now: datetime) -> Remediation:
-    """The events were delivered: the next attempt is waited for, nothing is left to do, or the recovery begins."""
-    remediation = announced(remediation, now)
-    if not remediation.status.is_terminal:
-        return wait_for_retry(replace(remediation, deferrals=0))
-    recovery = remediation.recovery
-    if recovery is not None and remediation.status.ends_recovery:
-        return replace(remediation, recovery=replace(recovery, published_at=now), due_at=None)
-    return begin_recovery(replace(remediation, published_at=now, due_at=None), now)
-
-
-def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) -> Remediation:
-    """The events could not be delivered; try again after a back-off, or with what follows the next attempt."""
-    due_at = now + back_off(remediation.deferrals, jitter, MAX_PUBLISH_BACK_OFF)
-    if remediation.status is Status.WAITING_TO_RETRY and remediation.not_before:
-        due_at = min(due_at, remediation.not_before)
-    return replace(remediation, due_at=due_at, deferrals=remediation.deferrals + 1)
-
-
-def has_news(remediation: Remediation) -> bool:
-    """Whether its due time is that of an announcement: of its end, or that its instance needs a person."""
-    waits = remediation.status is Status.WAITING_TO_RETRY and is_unannounced(remediation)
-    return remediation.status.is_terminal or waits
-
-
 def retry_at_of(waiting: Remediation) -> datetime | None:
     """When what waits for its next attempt makes it."""
     return waiting.not_before or waiting.due_at
@@ -458,22 +355,10 @@ def may_retry(remediation: Remediation, now: datetime) -> bool:
     return remediation.not_before is None or remediation.not_before <= now
 
 
-def skip_announcement(remediation: Remediation) -> Remediation:
-    """Without a topic nothing is left to do once it has ended, or the recovery begins; no news is waited for."""
-    if not remediation.status.is_terminal:
-        return wait_for_retry(remediation) if has_news(remediation) else remediation
-    return begin_recovery(replace(remediation, due_at=None), remediation.ended_at or remediation.opened_at)
-
-
 def _accepts_submit_result(remediation: Remediation, attempt: int) -> bool:
     """Whether the result of this attempt's job is not on record yet, though another host may know that it was lost."""
     is_unrecorded = remediation.status is Status.VERIFYING and remediation.attempt.submitted_at is None
     return remediation.attempt.number == attempt and (remediation.status is Status.QUEUED or is_unrecorded)
-
-
-def _await_job(remediation: Remediation, not_before: datetime) -> Remediation:
-    """A sync job is on its way, visible from then on; the due entry looks after it should it get lost."""
-    return replace(remediation, not_before=not_before, due_at=not_before + JOB_TIMEOUT)
 
 
 def _after_failure(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared import logs
-from shared.domain import state_machine
+from shared.domain import state_machine, sync_jobs
 from shared.domain.attention import Attention
 from shared.domain.policy import Coalesce, Decision, Drop, Open, Policy
 from shared.domain.remediation import Remediation
@@ -153,9 +153,9 @@ class Intake:
     def _coalesce(self, signal: Signal, active: Stored) -> Coalesced:
         after = state_machine.count_signal(active.remediation)
         job = None
-        if signal.not_before is None and state_machine.waits_for_sweep_slot(after, self.now()):
+        if signal.not_before is None and sync_jobs.waits_for_sweep_slot(after, self.now()):
             # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
-            after = state_machine.expedite(after, self.now())
+            after = sync_jobs.expedite(after, self.now())
             job = _first_job(after)
         self.cache.keep(self.store.save(active, after), after)
         logs.info(
@@ -194,7 +194,7 @@ class Intake:
         resumed = self.store.resume_opening(pointer, self.now())
         if resumed is not None:
             log_transitions(None, resumed)
-            self.jobs.send(_first_job(resumed), state_machine.job_delay(resumed, self.now()))
+            self.jobs.send(_first_job(resumed), sync_jobs.job_delay(resumed, self.now()))
         return self._load_latest(pointer)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain import incident, state_machine
+from shared.domain import incident, state_machine, sync_jobs
 from shared.domain.arm_results import InstanceResult, OperationFailed
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
@@ -64,16 +64,16 @@ class NextStep:
 
     def _look_after_job(self, current: Remediation) -> Remediation:
         """Its sync job waits in a long queue, or got lost; or a crash took the record of its call."""
-        if not self.queue_front.has_passed(state_machine.job_visible_at(current)):
-            return state_machine.wait_in_queue(current, self.now())
+        if not self.queue_front.has_passed(sync_jobs.job_visible_at(current)):
+            return sync_jobs.wait_in_queue(current, self.now())
         if current.attempt.sync_type is SyncType.FORCE_RESYNC:
-            return state_machine.requeue(current, self.now())
-        asking = state_machine.job_lost(current, self.now())
+            return sync_jobs.requeue(current, self.now())
+        asking = sync_jobs.job_lost(current, self.now())
         after = self._wait_for_slot(asking) or self._read_instance(asking)
         # That the instance is as broken as before is no news: the history need not grow each minute.
         if after.status is not Status.QUEUED:
             return after
-        return state_machine.requeue(current, self.now(), after.protection_state_before)
+        return sync_jobs.requeue(current, self.now(), after.protection_state_before)
 
     def _wait_for_slot(self, current: Remediation) -> Remediation | None:
         """The remediation as it waits for a slot of the subscription's read limit; None if it has one."""

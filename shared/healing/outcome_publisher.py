@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.clients.outcome_topic import PublishFailed
-from shared.domain import state_machine
+from shared.domain import announcements
 from shared.healing.ports import Topic
 from shared.healing.set_aside import set_aside
 from shared.healing.shard_failures import ShardFailures
@@ -60,7 +60,7 @@ class OutcomePublisher:
                 for stored in batch:
                     logs.info("outcome.published", remediationId=stored.remediation.id)
                 self._save(
-                    (Change(stored, state_machine.on_published(stored.remediation, self.now())) for stored in batch),
+                    (Change(stored, announcements.on_published(stored.remediation, self.now())) for stored in batch),
                     failures,
                 )
         return True
@@ -69,7 +69,7 @@ class OutcomePublisher:
         """Announce these later, after a back-off."""
         self._save(
             (
-                Change(stored, state_machine.on_publish_failed(stored.remediation, self.now(), self.random()))
+                Change(stored, announcements.on_publish_failed(stored.remediation, self.now(), self.random()))
                 for stored in ended
             ),
             failures,

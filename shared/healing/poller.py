@@ -15,7 +15,7 @@ from threading import Semaphore
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import state_machine
+from shared.domain import announcements, sync_jobs
 from shared.domain.remediation import Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.healing.due_reader import Due, DueReader, DueRow, may_wait_in_cache
@@ -226,7 +226,7 @@ class Poller:
             return None
         after = self._next_step.take(row.after)
         return self._cache_or_store(
-            Change(row.stored, after if self._publisher else state_machine.skip_announcement(after))
+            Change(row.stored, after if self._publisher else announcements.skip_announcement(after))
         )
 
     def _put_off(self, entry: DueEntry, interval: timedelta) -> None:
@@ -254,10 +254,10 @@ class Poller:
             return None
         self._cache.forget(after.id)
         wait = after.due_at - now if after.due_at else timedelta()
-        if after is before and state_machine.has_news(after) and wait > timedelta():
+        if after is before and announcements.has_news(after) and wait > timedelta():
             return None  # the topic did not take it: its back-off is not over
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
-        is_on_its_way = after.status is Status.QUEUED and after == before and wait <= state_machine.JOB_TIMEOUT
+        is_on_its_way = after.status is Status.QUEUED and after == before and wait <= sync_jobs.JOB_TIMEOUT
         return None if is_on_its_way else change
 
     def _report(self, started: datetime, due: Due, oldest: datetime | None, polled: int) -> None:

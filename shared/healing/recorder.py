@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from shared import logs
-from shared.domain import state_machine
+from shared.domain import announcements
 from shared.domain.remediation import Remediation
 from shared.healing.poll_cache import PollCache
 from shared.healing.transition_log import log_transitions
@@ -29,7 +29,7 @@ class Recorder:
             WriteConflict: another writer changed it since it was read.
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        step = after if self.announces else state_machine.skip_announcement(after)
+        step = after if self.announces else announcements.skip_announcement(after)
         note_waiting(self.store, [(stored.remediation, step)])
         try:
             saved = self.store.save(stored, step)

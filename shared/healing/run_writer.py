@@ -10,7 +10,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import state_machine
+from shared.domain import announcements
 from shared.domain.remediation import Remediation, Status
 from shared.healing.incidents import Incidents
 from shared.healing.outcome_publisher import PUBLISH_BATCH_SIZE, OutcomePublisher
@@ -84,7 +84,7 @@ class RunResults:
 
     def add(self, change: Change) -> None:
         """Take a result, of any thread."""
-        if change.after is change.stored.remediation and state_machine.has_news(change.after):
+        if change.after is change.stored.remediation and announcements.has_news(change.after):
             self._announce([change.stored])  # it is stored already, and only waits for its announcement
             return
         shard = shard_of(change.after.id)
@@ -139,7 +139,7 @@ class RunResults:
                 _log(saved)
                 steps.append((saved.before, saved.stored.remediation))
                 self._enqueue(saved.before, saved.stored.remediation)
-                if state_machine.has_news(saved.stored.remediation):
+                if announcements.has_news(saved.stored.remediation):
                     news.append(saved.stored)
         except AzureError as failure:
             self._failures.add("shard.not_stored", shard, failure)

@@ -8,7 +8,7 @@ from functools import partial
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import first_read, state_machine
+from shared.domain import first_read, state_machine, sync_jobs
 from shared.domain.arm_results import InstanceRead, InstanceResult, TransientFailure
 from shared.domain.first_read import NoSync
 from shared.domain.pause import Pause
@@ -73,7 +73,7 @@ class Submit:
             return
         # A message that takes this one's place does not know how often this one was delivered.
         onward = replace(job, is_repeat=job.is_repeat or is_repeat)
-        if state_machine.is_too_early(stored.remediation, self.now()):
+        if sync_jobs.is_too_early(stored.remediation, self.now()):
             self._put_back(onward, stored.remediation)
             return
         if pause := self.pause_of(stored.remediation.instance):
@@ -89,19 +89,19 @@ class Submit:
         if after is not None and after.status is Status.QUEUED:
             event = "remediation.deferred" if after.error else "remediation.paced"
             logs.info(event, remediationId=after.id, dueAt=after.due_at, error=after.error)
-            self.jobs.send(onward, state_machine.job_delay(after, self.now()))
+            self.jobs.send(onward, sync_jobs.job_delay(after, self.now()))
 
     def _hold(self, job: SyncJob, stored: Stored, pause: Pause) -> None:
         """Come back when the pause is over, or soon, as it may be ended before."""
         later = self.now() + _PAUSE_INTERVAL
-        held = self.recorder.save(stored, state_machine.hold(stored.remediation, min(pause.until or later, later)))
+        held = self.recorder.save(stored, sync_jobs.hold(stored.remediation, min(pause.until or later, later)))
         logs.info("job.paused", remediationId=held.id, attempt=job.attempt, notBefore=held.not_before, pause=str(pause))
-        self.jobs.send(job, state_machine.job_delay(held, self.now()))
+        self.jobs.send(job, sync_jobs.job_delay(held, self.now()))
 
     def _put_back(self, job: SyncJob, remediation: Remediation) -> None:
         """A repeat of a job that still waits, or the job itself on a host whose clock is behind: it costs a delay."""
         logs.info("job.early", remediationId=remediation.id, attempt=job.attempt, notBefore=remediation.not_before)
-        self.jobs.send(job, state_machine.job_delay(remediation, self.now()))
+        self.jobs.send(job, sync_jobs.job_delay(remediation, self.now()))
 
     def give_up(self, message: str) -> None:
         """Log a sync job that the queue gave up on.
@@ -119,7 +119,7 @@ class Submit:
             # Five deliveries would read the same.
             self.store.corrupt_rows.report(shard_of(job.remediation_id), f"r:{job.remediation_id}", str(corrupt))
             return None
-        if stored is not None and state_machine.expects_job(stored.remediation, job.attempt):
+        if stored is not None and sync_jobs.expects_job(stored.remediation, job.attempt):
             return stored
         status = stored.remediation.status if stored else "missing"
         logs.info("job.stale", remediationId=job.remediation_id, attempt=job.attempt, status=status)

@@ -26,7 +26,7 @@ from shared.domain.policy import Coalesce, Drop
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SWEEP, Signal
-from shared.domain.state_machine import job_delay
+from shared.domain.sync_jobs import job_delay
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch, FindingsResult
 from shared.healing.intake import Coalesced, Dropped, Intake

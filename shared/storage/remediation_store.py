@@ -19,7 +19,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsE
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import to_millis, utc_now
-from shared.domain import document_limits, state_machine
+from shared.domain import document_limits, sync_jobs
 from shared.domain.remediation import (
     Remediation,
     Status,
@@ -128,7 +128,7 @@ class RemediationStore:
         claim = pointer.unfulfilled_claim(now)
         if claim is None:
             return None
-        resumed = state_machine.resume(claim, now)
+        resumed = sync_jobs.resume(claim, now)
         return resumed if self._fulfil_claim(resumed) else None
 
     def latest_pointer(self, instance: BackupInstanceId) -> LatestPointer | None:

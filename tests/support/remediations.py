@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.domain import arm_results, recovery_steps, state_machine
+from shared.domain import announcements, arm_results, recovery_steps, state_machine
 from shared.domain.arm_results import OperationUrls
 from shared.domain.backup_results import PointsRead, RecoveryPoint, Schedule
 from shared.domain.recovery_mode import RecoveryMode
@@ -79,7 +79,7 @@ def recovering() -> Remediation:
     opened = state_machine.open_remediation(signal, SyncType.DEFAULT, NOW, RecoveryMode.BACKUP)
     accepted = after(opened, ACCEPTED, now=NOW)
     succeeded = after(accepted, arm_results.OperationSucceeded("job"), now=NOW)
-    announced = state_machine.on_published(after(succeeded, read("ProtectionConfigured")), LATER)
+    announced = announcements.on_published(after(succeeded, read("ProtectionConfigured")), LATER)
     schedule = Schedule("BackupDaily", "Default", timedelta(days=1), is_continuous=False)
     return recovery_steps.on_schedule(announced, schedule, None, RecoveryMoment(LATER, 0.0))
 

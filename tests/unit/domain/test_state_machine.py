@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain import arm_results, remediation, state_machine
+from shared.domain import announcements, arm_results, remediation, state_machine, sync_jobs
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import from_json, to_json
 from shared.domain.signal import Signal, SyncType
-from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, JOB_TIMEOUT, Moment, SyncResponse
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, Moment, SyncResponse
 from shared.domain.steps import MAX_HISTORY
+from shared.domain.sync_jobs import JOB_TIMEOUT
 from tests.support.remediations import (
     ACCEPTED,
     ERROR,
@@ -52,7 +53,7 @@ def test_an_opened_remediation_is_due_even_if_its_job_gets_lost() -> None:
 def test_a_remediation_with_a_sweep_slot_is_due_after_its_slot() -> None:
     waits = waiting_for_its_slot()
     assert waits.due_at == SWEEP_SLOT + JOB_TIMEOUT
-    assert state_machine.job_delay(waits, NOW) == SWEEP_SLOT - NOW
+    assert sync_jobs.job_delay(waits, NOW) == SWEEP_SLOT - NOW
 
 
 def test_a_sweep_slot_that_has_passed_is_now() -> None:
@@ -62,15 +63,15 @@ def test_a_sweep_slot_that_has_passed_is_now() -> None:
 
 def test_only_a_remediation_that_waits_for_its_sweep_slot_can_be_expedited() -> None:
     waits = waiting_for_its_slot()
-    assert state_machine.waits_for_sweep_slot(waits, NOW)
+    assert sync_jobs.waits_for_sweep_slot(waits, NOW)
     throttled = after(queued(), arm_results.TransientFailure(ERROR, 600.0), now=NOW)
-    others = [queued(), running(), throttled, state_machine.wait_for_write_slot(queued(), SWEEP_SLOT)]
-    assert not any(state_machine.waits_for_sweep_slot(other, NOW) for other in others)
-    assert not state_machine.waits_for_sweep_slot(waits, SWEEP_SLOT)
+    others = [queued(), running(), throttled, sync_jobs.wait_for_write_slot(queued(), SWEEP_SLOT)]
+    assert not any(sync_jobs.waits_for_sweep_slot(other, NOW) for other in others)
+    assert not sync_jobs.waits_for_sweep_slot(waits, SWEEP_SLOT)
 
 
 def test_an_expedited_remediation_begins_at_once() -> None:
-    expedited = state_machine.expedite(waiting_for_its_slot(), LATER)
+    expedited = sync_jobs.expedite(waiting_for_its_slot(), LATER)
     assert (expedited.due_at, expedited.attempt.queued_at) == (LATER + JOB_TIMEOUT, LATER)
 
 
@@ -106,7 +107,7 @@ def test_a_state_that_somebody_intends_is_not_retried(state: str) -> None:
 def test_the_next_attempt_is_queued_with_its_own_sync() -> None:
     waiting = after(running(), FAILED, RETRY)
     following = state_machine.start_next_attempt(waiting, SyncType.FORCE_RESYNC, LATER)
-    assert state_machine.expects_job(following, 2)
+    assert sync_jobs.expects_job(following, 2)
     assert (following.attempt.sync_type, following.attempts[0]) == (SyncType.FORCE_RESYNC, waiting.attempt)
 
 
@@ -115,7 +116,7 @@ def test_the_next_attempt_is_queued_with_its_own_sync() -> None:
     [
         waiting_for_its_slot(),
         queued(),
-        state_machine.wait_for_write_slot(queued(), SWEEP_SLOT),
+        sync_jobs.wait_for_write_slot(queued(), SWEEP_SLOT),
         after(queued(), NO_VERDICT),
         after(queued(), CONFLICT),
         after(running(), FAILED, timedelta(hours=6)),
@@ -169,7 +170,7 @@ def test_an_instance_that_the_other_operation_healed_is_healed() -> None:
 
 
 def test_an_instance_that_the_other_operation_did_not_heal_gets_its_attempt() -> None:
-    assert state_machine.expects_job(after(after(queued(), CONFLICT), read("ProtectionError")), 1)
+    assert sync_jobs.expects_job(after(after(queued(), CONFLICT), read("ProtectionError")), 1)
 
 
 def test_after_a_sync_call_without_an_answer_the_instance_is_asked() -> None:
@@ -177,21 +178,21 @@ def test_after_a_sync_call_without_an_answer_the_instance_is_asked() -> None:
     asking = after(queued(), unanswered)
     assert (asking.status, asking.deferrals, asking.attempt.submitted_at) == (Status.VERIFYING, 1, None)
     assert after(asking, read("ProtectionConfigured")).status is Status.HEALED
-    assert state_machine.expects_job(after(asking, read("ProtectionError")), 1)
+    assert sync_jobs.expects_job(after(asking, read("ProtectionError")), 1)
 
 
 @pytest.mark.parametrize("retry_after", [7.0, 0.0])
 def test_a_sync_without_a_verdict_stays_queued_for_as_long_as_arm_says(retry_after: float) -> None:
     deferred = after(queued(), arm_results.TransientFailure(ERROR, retry_after))
     assert deferred.status is Status.QUEUED
-    assert state_machine.job_delay(deferred, LATER) == timedelta(seconds=retry_after)
+    assert sync_jobs.job_delay(deferred, LATER) == timedelta(seconds=retry_after)
 
 
 def test_without_a_word_from_arm_the_delay_grows_up_to_an_hour() -> None:
     current, delays = queued(), []
     for _ in range(12):
         current = after(current, NO_VERDICT, jitter=1.0)
-        delays.append(state_machine.job_delay(current, LATER))
+        delays.append(sync_jobs.job_delay(current, LATER))
     assert delays == sorted(delays)
     assert (delays[0], delays[-1]) == (timedelta(seconds=5), timedelta(hours=1))
 
@@ -287,7 +288,7 @@ def test_a_time_out_says_how_the_instance_was_seen() -> None:
 
 
 def test_a_job_that_waits_in_a_long_queue_is_looked_after_ever_later() -> None:
-    waiting = state_machine.wait_in_queue(queued(), NOW + timedelta(minutes=4))
+    waiting = sync_jobs.wait_in_queue(queued(), NOW + timedelta(minutes=4))
     assert waiting.due_at == NOW + timedelta(minutes=8)
     assert (waiting.not_before, waiting.history) == (NOW, queued().history)
 
@@ -298,7 +299,7 @@ def test_a_hundred_conflicts_make_two_transitions_and_few_calls() -> None:
         calls += current.status is Status.QUEUED
         result = CONFLICT if current.status is Status.QUEUED else read("ProtectionError")
         current = after(current, result, RETRY, now, jitter=1.0)
-        now = state_machine.job_visible_at(current) if current.status is Status.QUEUED else current.due_at or now
+        now = sync_jobs.job_visible_at(current) if current.status is Status.QUEUED else current.due_at or now
     assert calls < 20
     assert len(current.history) == 3
     assert {step.times for step in current.history[1:]} <= {calls, calls - 1}
@@ -358,16 +359,16 @@ def test_a_hindrance_on_the_way_is_forgotten_once_healed() -> None:
     ("current", "attempt", "expected"), [(queued(), 1, True), (queued(), 2, False), (running(), 1, False)]
 )
 def test_only_the_job_of_the_waiting_attempt_is_carried_out(current: Remediation, attempt: int, expected: bool) -> None:
-    assert state_machine.expects_job(current, attempt) is expected
+    assert sync_jobs.expects_job(current, attempt) is expected
 
 
 def test_an_ended_remediation_stays_due_until_it_is_announced() -> None:
     assert healed().due_at == LATER
-    assert state_machine.on_published(healed(), LATER).due_at is None
+    assert announcements.on_published(healed(), LATER).due_at is None
 
 
 def test_an_ended_remediation_that_nobody_waits_for_is_over() -> None:
-    assert state_machine.skip_announcement(healed()).due_at is None
+    assert announcements.skip_announcement(healed()).due_at is None
 
 
 def test_every_step_is_in_the_history() -> None:

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
-from shared.domain import state_machine
+from shared.domain import state_machine, sync_jobs
 from shared.domain.arm_results import Refused, TransientFailure
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
@@ -112,7 +112,7 @@ def test_a_remediation_is_due_when_its_job_is(world: World) -> None:
     world.graph.instances = instances(AT_ONCE + 20)
     world.sweep.run()
     due = sorted(each.due_at for each in world.opened() if each.due_at)
-    assert due[-1] == world.clock() + timedelta(seconds=20) + state_machine.JOB_TIMEOUT
+    assert due[-1] == world.clock() + timedelta(seconds=20) + sync_jobs.JOB_TIMEOUT
 
 
 def test_an_instance_that_is_being_healed_is_left_alone_and_nothing_is_written(world: World) -> None:
@@ -192,7 +192,7 @@ def test_an_event_about_an_instance_that_waits_for_its_turn_heals_it_at_once(wor
     stored = world.store.load(str(last.remediation_id))
     assert stored is not None
     assert (stored.remediation.status, stored.remediation.signals) == (Status.QUEUED, 2)
-    assert state_machine.job_delay(stored.remediation, world.clock()) == timedelta()
+    assert sync_jobs.job_delay(stored.remediation, world.clock()) == timedelta()
 
 
 def test_a_second_event_about_it_queues_nothing(world: World) -> None:
