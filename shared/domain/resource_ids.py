@@ -14,6 +14,7 @@ from urllib.parse import quote
 INSTANCE_OPERATIONS = "microsoft.dataprotection/backupvaults/backupinstances/"
 """The beginning of the names of all operations on backup instances, in lower case."""
 MAX_ID_CHARS = 4096
+_PROVIDERS = "/providers/"
 _MAX_GROUP_CHARS = 90
 _MAX_NAME_CHARS = 260
 _LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
@@ -168,6 +169,20 @@ def fold(text: str) -> str:
 def normalize(resource_id: str) -> str:
     """Any ARM id in the form in which two spellings of it are the same text: lower case, no slash at the end."""
     return fold(resource_id.strip().rstrip("/"))
+
+
+def resource_type_of(resource_id: str) -> str | None:
+    """The type of any resource by its ARM id: `Microsoft.DBforPostgreSQL/flexibleServers`; None if it names none.
+
+    Of an extension resource it is the extension's own; a database's has two parts behind its provider.
+    """
+    start = fold(resource_id).rfind(_PROVIDERS)
+    if start < 0:
+        return None
+    provider, *segments = resource_id[start + len(_PROVIDERS) :].rstrip("/").split("/")
+    types = segments[::2]
+    is_complete = len(segments) % 2 == 0 and all((provider, *segments))
+    return "/".join((provider, *types)) if types and is_complete else None
 
 
 def _check_name(kind: str, name: str) -> None:

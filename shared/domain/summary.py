@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from sys import intern
 
 import msgspec
 
 from shared.clock import from_millis, to_millis
 from shared.domain.error_codes import azure_code
 from shared.domain.remediation import Remediation, Resolution, Status, is_remediation_id, opened_at_of
+from shared.domain.resource_ids import resource_type_of
 
 _SLASHES_IN_ID = 10
 """In the ARM id of every backup instance; names have none."""
@@ -21,6 +23,8 @@ _UNKNOWN = -1
 """In place of a time, where an older version of the app wrote none: then the status alone tells."""
 MAX_CODE_CHARS = 200
 """Of an error code; Azure's have fewer than 100."""
+MAX_TYPE_CHARS = 200
+"""Of a resource type; those that can be backed up have fewer than 60."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,15 @@ class Summary:
     """Whether a heal repaired anything, where that is known."""
     attention_from: datetime | None = None
     """From when on somebody is called for, which may be in the future; None if the instance needs nobody."""
+    datasource_type: str | None = None
+    """The ARM type of what the instance protects, once that was read; None in what older versions stored."""
+    incident_id: str | None = None
+    """The incident that it belongs to; None in what older versions stored, too."""
+
+    @property
+    def code(self) -> str | None:
+        """The code of why it did not heal, else the newest of Azure's that it met."""
+        return self.error_code or self.azure_code
 
 
 class _Columns(msgspec.Struct, array_like=True):
@@ -62,6 +75,8 @@ class _Columns(msgspec.Struct, array_like=True):
     resolution: Resolution | None = None
     attention_from: int | None = _UNKNOWN
     """Milliseconds since 1970."""
+    datasource_type: str | None = None
+    incident_id: str | None = None
 
 
 def needs_attention(
@@ -107,6 +122,8 @@ def summary_to_text(remediation: Remediation) -> str:
         _azure_code(remediation),
         remediation.resolution,
         to_millis(remediation.attention.calls_from) if remediation.attention else None,
+        _datasource_type(remediation),
+        remediation.incident_id,
     ]
     return json.dumps(columns, separators=(",", ":"))
 
@@ -136,6 +153,9 @@ def summary_from_text(remediation_id: str, text: str) -> Summary:
             azure_code=stored.azure_code,
             resolution=stored.resolution,
             attention_from=_attention_from(stored),
+            # Thousands of rows share a handful of types.
+            datasource_type=intern(stored.datasource_type) if stored.datasource_type else None,
+            incident_id=stored.incident_id,
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as cause:
         raise ValueError(f"not a summary: {cause}") from cause
@@ -146,6 +166,11 @@ def _attention_from(stored: _Columns) -> datetime | None:
     if since == _UNKNOWN:
         since = stored.ended_at if stored.status.is_unhealed else None
     return None if since is None else from_millis(since)
+
+
+def _datasource_type(remediation: Remediation) -> str | None:
+    name = resource_type_of(remediation.datasource_id) if remediation.datasource_id else None
+    return name[:MAX_TYPE_CHARS] if name else None
 
 
 def _azure_code(remediation: Remediation) -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.resource_ids import BackupInstanceId, BackupVaultId, InvalidResourceId, fold
+from shared.domain.resource_ids import BackupInstanceId, BackupVaultId, InvalidResourceId, fold, resource_type_of
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 ID = (
@@ -13,6 +13,7 @@ ID = (
     "/providers/Microsoft.DataProtection/backupVaults/testvault/backupInstances/testbi"
 )
 
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/testrg"
 LETTERS: list[Literal["Lu", "Ll", "Lt", "Lm", "Lo", "Nd"]] = ["Lu", "Ll", "Lt", "Lm", "Lo", "Nd"]
 groups = st.text(st.characters(categories=LETTERS, include_characters="_-.()"), min_size=1, max_size=90).filter(
     lambda name: not name.endswith(".")
@@ -166,3 +167,29 @@ def test_a_vaults_names_cannot_change_the_path_of_a_url() -> None:
     assert BackupVaultId(SUBSCRIPTION, "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n", "vault").url_path.count(
         "gr%C3%BCn"
     )
+
+
+@pytest.mark.parametrize(
+    ("resource_id", "expected"),
+    [
+        (f"{GROUP}/providers/Microsoft.Compute/disks/d", "Microsoft.Compute/disks"),
+        (f"{GROUP}/Providers/Microsoft.Compute/disks/d/", "Microsoft.Compute/disks"),
+        (
+            f"{GROUP}/providers/Microsoft.DBforPostgreSQL/servers/s/databases/d",
+            "Microsoft.DBforPostgreSQL/servers/databases",
+        ),
+        (f"{GROUP}/providers/A.B/c/d/providers/E.F/g/h", "E.F/g"),
+        (GROUP, None),
+        (f"{GROUP}/providers/Microsoft.Compute", None),
+        (f"{GROUP}/providers/Microsoft.Compute/disks", None),
+        (f"{GROUP}/providers/Microsoft.Compute//d", None),
+        ("", None),
+    ],
+)
+def test_the_type_of_a_resource_is_read_from_its_id(resource_id: str, expected: str | None) -> None:
+    assert resource_type_of(resource_id) == expected
+
+
+@given(st.text())
+def test_any_text_names_a_type_or_none(text: str) -> None:
+    resource_type_of(text)

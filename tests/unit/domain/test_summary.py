@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.clock import from_millis, to_millis
 from shared.domain import arm_results, state_machine
@@ -40,6 +41,19 @@ def test_a_summary_keeps_the_code_that_was_met_on_the_way_to_a_heal() -> None:
     begun = state_machine.start_next_attempt(waiting, SyncType.DEFAULT, LATER)
     done = after(after(begun, arm_results.SyncDone()), read("ProtectionConfigured"))
     assert (summarize(done).error_code, summarize(done).azure_code) == (None, "UserErrorOnTheWay")
+
+
+def test_a_summary_names_the_type_of_the_datasource_and_the_incident() -> None:
+    disk = "/subscriptions/04cf684a-d41f-4550-9f70-7708a3a2283b/resourceGroups/rg/providers/Microsoft.Compute/disks/d"
+    member = replace(rejected(), datasource_id=disk, incident_id=healed().id)
+    assert summarize(member).datasource_type == "Microsoft.Compute/disks"
+    assert summarize(member).incident_id == healed().id
+
+
+def test_a_summary_of_an_older_app_names_neither_type_nor_incident() -> None:
+    columns = json.loads(summary_to_text(rejected()))[:10]
+    old = summary_from_text(rejected().id, json.dumps(columns))
+    assert (old.datasource_type, old.incident_id) == (None, None)
 
 
 def test_a_code_of_the_apps_own_is_none_that_was_met() -> None:
