@@ -6,15 +6,12 @@ A slot is of one remediation: taken again after a crash between the slot and the
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableClient, UpdateMode
+from azure.data.tables import TableClient
 
 from shared.clock import from_iso, to_iso
 from shared.domain.resource_ids import BackupInstanceId
-from shared.storage.conflicts import WriteConflict, retry_on_conflict
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
 _PARTITION = "backups"
 _DAY = timedelta(hours=24)
@@ -25,7 +22,7 @@ class BackupSlots:
 
     def __init__(self, table: TableClient, daily_cap: int, now: Callable[[], datetime]) -> None:
         """Keep the slots in this table; an instance has `daily_cap` of them within 24 hours."""
-        self._table = table
+        self._rows = SharedRows(table, _PARTITION, now)
         self._daily_cap = daily_cap
         self._now = now
 
@@ -35,39 +32,26 @@ class BackupSlots:
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        return retry_on_conflict(lambda: self._take(instance.key, remediation_id))
+        has_slot = False
 
-    def _take(self, key: str, remediation_id: str) -> bool:
-        row = self._row(key)
-        oldest = self._now() - _DAY
-        taken = {each: at for each, at in _read(row).items() if at > oldest}
-        if remediation_id in taken:
-            return True
-        if len(taken) >= self._daily_cap:
-            return False
-        taken[remediation_id] = self._now()
-        slots = json.dumps({each: to_iso(at) for each, at in taken.items()})
-        after = {"PartitionKey": _PARTITION, "RowKey": key, "Slots": slots}
-        try:
-            if row is None:
-                self._table.create_entity(after)
-            else:
-                self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
-        except (ResourceExistsError, ResourceModifiedError) as faster:
-            raise WriteConflict(f"another host took a backup slot of {key}") from faster
-        return True
+        def with_slot(row: Row | None) -> Row | None:
+            nonlocal has_slot
+            oldest = self._now() - _DAY
+            taken = {each: at for each, at in _read(row).items() if at > oldest}
+            has_slot = remediation_id in taken or len(taken) < self._daily_cap
+            if not has_slot or remediation_id in taken:
+                return None
+            taken[remediation_id] = self._now()
+            return {"Slots": json.dumps({each: to_iso(at) for each, at in taken.items()})}
 
-    def _row(self, key: str) -> Any:
-        try:
-            return self._table.get_entity(_PARTITION, key)
-        except ResourceNotFoundError:
-            return None
+        self._rows.change(instance.key, with_slot)
+        return has_slot
 
 
-def _read(row: Any) -> dict[str, datetime]:
+def _read(row: Row | None) -> dict[str, datetime]:
     """The slots of a row. One that cannot be read has none: a backup too many harms less than none ever."""
     try:
         slots = json.loads(row["Slots"]) if row else {}
         return {str(each): from_iso(at) for each, at in slots.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+    except CORRUPT:
         return {}

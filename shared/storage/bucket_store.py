@@ -3,20 +3,15 @@
 The rows stand in a partition of their own. Each holds one time, the bucket's TAT (`rate_limits.rate_limiter.Gcra`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableClient, UpdateMode
+from azure.data.tables import TableClient
 
 from shared.clock import from_iso, utc_now
-from shared.storage.conflicts import WriteConflict, retry_on_conflict
-from shared.storage.corrupt_rows import CorruptRows
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
 _PARTITION = "pacing"
-
 
 _MAX_AHEAD = timedelta(days=2)
 """How far ahead a TAT may be: at the default limit, the slots of 1.7 million writes of one subscription."""
@@ -32,7 +27,7 @@ class BucketStore:
         """Keep the buckets in this table."""
         self._table = table
         self._now = now
-        self._corrupt_rows = CorruptRows(table, now)
+        self._rows = SharedRows(table, _PARTITION, now)
 
     def check(self) -> None:
         """Read one bucket, whichever comes first: raises if the partition of the buckets gives none."""
@@ -40,8 +35,7 @@ class BucketStore:
 
     def tat(self, bucket: str) -> datetime | None:
         """The bucket's TAT; None for a bucket that was never used."""
-        row = self._row(bucket)
-        return self._tat_in(row) if row else None
+        return self._tat_in(self._rows.read(bucket))
 
     def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
         """Set the bucket's TAT to what `move` makes of it, by compare-and-swap.
@@ -52,33 +46,24 @@ class BucketStore:
         Raises:
             WriteConflict: other hosts kept changing the bucket first.
         """
-        return retry_on_conflict(lambda: self._swap(bucket, move))
+        before: datetime | None = None
 
-    def _swap(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        row = self._row(bucket)
-        before = self._tat_in(row) if row else None
-        after = {"PartitionKey": _PARTITION, "RowKey": bucket, "Horizon": move(before).isoformat()}
-        try:
-            if row is None:
-                self._table.create_entity(after)
-            else:
-                self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
-        except (ResourceExistsError, ResourceModifiedError) as faster:
-            raise WriteConflict(f"another host took slots of {bucket}") from faster
+        def moved(row: Row | None) -> Row:
+            nonlocal before
+            before = self._tat_in(row)
+            return {"Horizon": move(before).isoformat()}
+
+        self._rows.change(bucket, moved)
         return before
 
-    def _tat_in(self, row: Mapping[str, Any]) -> datetime | None:
+    def _tat_in(self, row: Row | None) -> datetime | None:
+        if row is None:
+            return None
         try:
             tat = from_iso(row["Horizon"])
             if tat - self._now() > _MAX_AHEAD:
                 raise ValueError(f"{tat} is further ahead than slots are given")
-        except (KeyError, TypeError, ValueError, OverflowError) as corrupt:
-            self._corrupt_rows.report(_PARTITION, row["RowKey"], f"{type(corrupt).__name__}: {corrupt}")
+        except CORRUPT as corrupt:
+            self._rows.report(row, corrupt)
             return None
         return tat
-
-    def _row(self, bucket: str) -> Any:
-        try:
-            return self._table.get_entity(_PARTITION, bucket)
-        except ResourceNotFoundError:
-            return None

@@ -1,20 +1,16 @@
 """Incidents in storage: one row for each code and vault, in a partition of their own."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableClient, UpdateMode
+from azure.data.tables import TableClient
 
 from shared.clock import from_millis, to_millis
 from shared.domain import incident
 from shared.domain.incident import Incident, Tally
 from shared.domain.remediation import is_remediation_id
-from shared.storage.conflicts import WriteConflict, retry_on_conflict
-from shared.storage.corrupt_rows import CorruptRows
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
 _PARTITION = "incidents"
 
@@ -27,9 +23,8 @@ class IncidentStore:
 
     def __init__(self, table: TableClient, now: Callable[[], datetime]) -> None:
         """Keep the rows in this table."""
-        self._table = table
         self._now = now
-        self._corrupt_rows = CorruptRows(table, now)
+        self._rows = SharedRows(table, _PARTITION, now)
 
     def count(self, key: str, failures: Sequence[str]) -> tuple[Incident | None, bool]:
         """Count the failures of these instances: the open incident, if there is one, and whether they opened it.
@@ -37,7 +32,17 @@ class IncidentStore:
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        return retry_on_conflict(lambda: self._count(key, failures))
+        before = after = Tally()
+
+        def counted(row: Row | None) -> Row:
+            nonlocal before, after
+            before = self._read(row)
+            after = incident.count(before, key, failures, self._now())
+            return _written(after)
+
+        self._rows.change(key, counted)
+        known = before.incident.id if before.incident else None
+        return after.incident, after.incident is not None and after.incident.id != known
 
     def close(self, key: str, incident_id: str) -> Incident | None:
         """Close an incident; None if it is closed already.
@@ -45,43 +50,18 @@ class IncidentStore:
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        return retry_on_conflict(lambda: self._close(key, incident_id))
+        closed: Incident | None = None
 
-    def _count(self, key: str, failures: Sequence[str]) -> tuple[Incident | None, bool]:
-        row = self._row(key)
-        before = self._read(row)
-        after = incident.count(before, key, failures, self._now())
-        self._write(key, row, after)
-        known = before.incident.id if before.incident else None
-        return after.incident, after.incident is not None and after.incident.id != known
+        def without(row: Row | None) -> Row | None:
+            nonlocal closed
+            opened = self._read(row).incident
+            closed = opened if opened and opened.id == incident_id else None
+            return _written(Tally()) if closed else None
 
-    def _close(self, key: str, incident_id: str) -> Incident | None:
-        row = self._row(key)
-        before = self._read(row)
-        if before.incident is None or before.incident.id != incident_id:
-            return None
-        self._write(key, row, Tally())
-        return before.incident
+        self._rows.change(key, without)
+        return closed
 
-    def _write(self, key: str, row: Any, tally: Tally) -> None:
-        opened = tally.incident
-        after = {
-            "PartitionKey": _PARTITION,
-            "RowKey": key,
-            "Recent": json.dumps({each: to_millis(at) for each, at in tally.recent.items()}),
-            "Incident": opened.id if opened else "",
-            "Canaries": ",".join(opened.canaries) if opened else "",
-            "Members": opened.members if opened else 0,
-        }
-        try:
-            if row is None:
-                self._table.create_entity(after)
-            else:
-                self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
-        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as faster:
-            raise WriteConflict(f"another host counted failures of {key}") from faster
-
-    def _read(self, row: Mapping[str, Any] | None) -> Tally:
+    def _read(self, row: Row | None) -> Tally:
         if row is None:
             return Tally()
         try:
@@ -91,12 +71,16 @@ class IncidentStore:
             if not is_remediation_id(row["Incident"]):
                 raise ValueError(f"{ascii(row['Incident'])[:100]} is no incident")
             return Tally(recent, Incident(row["Incident"], tuple(row["Canaries"].split(",")), int(row["Members"])))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as corrupt:
-            self._corrupt_rows.report(_PARTITION, row["RowKey"], f"{type(corrupt).__name__}: {corrupt}")
+        except CORRUPT as corrupt:
+            self._rows.report(row, corrupt)
             return Tally()
 
-    def _row(self, key: str) -> Any:
-        try:
-            return self._table.get_entity(_PARTITION, key)
-        except ResourceNotFoundError:
-            return None
+
+def _written(tally: Tally) -> Row:
+    opened = tally.incident
+    return {
+        "Recent": json.dumps({each: to_millis(at) for each, at in tally.recent.items()}),
+        "Incident": opened.id if opened else "",
+        "Canaries": ",".join(opened.canaries) if opened else "",
+        "Members": opened.members if opened else 0,
+    }

@@ -6,19 +6,15 @@ retry delays go on by themselves.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
-from azure.data.tables import TableClient, UpdateMode
+from azure.data.tables import TableClient
 
 from shared.clock import from_millis, to_millis
 from shared.domain.repair import Repair
 from shared.domain.wake import Groups
-from shared.storage.conflicts import WriteConflict, retry_on_conflict
-from shared.storage.corrupt_rows import CorruptRows
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
 _PARTITION = "waiting"
 _ANY = "*"
@@ -37,9 +33,8 @@ class WaitingGroups:
 
     def __init__(self, table: TableClient, now: Callable[[], datetime]) -> None:
         """Keep the rows in this table."""
-        self._table = table
         self._now = now
-        self._corrupt_rows = CorruptRows(table, now)
+        self._rows = SharedRows(table, _PARTITION, now)
 
     def note(self, waits: Iterable[tuple[Groups, datetime]]) -> None:
         """Note in which groups something waits, and until when.
@@ -58,44 +53,31 @@ class WaitingGroups:
 
     def concerns(self, repair: Repair) -> bool:
         """Whether something may wait where the repair acts: one point read."""
-        row = self._row(repair.subscription_id)
+        row = self._rows.read(repair.subscription_id)
         now = self._now()
         waiting = {name for name, until in self._read(row).items() if until > now}
         return bool(waiting) if repair.group is None else bool(waiting & {repair.group, _ANY})
 
     def _note(self, subscription_id: str, wanted: _Until) -> None:
-        retry_on_conflict(lambda: self._swap(subscription_id, wanted))
+        self._rows.change(subscription_id, lambda row: self._noted(row, wanted))
 
-    def _swap(self, subscription_id: str, wanted: _Until) -> None:
-        row, now = self._row(subscription_id), self._now()
+    def _noted(self, row: Row | None, wanted: _Until) -> Row | None:
+        now = self._now()
         known = {name: until for name, until in self._read(row).items() if until > now}
         news = {name: until for name, until in wanted.items() if known.get(name, now) < until > now}
         if not news or all(known.get(_ANY, now) >= until for until in news.values()):
-            return
+            return None
         groups = known | {name: until + _MARGIN for name, until in news.items()}
         if len(groups) > _MAX_GROUPS:
             groups = {_ANY: max(groups.values())}
         text = json.dumps({name: to_millis(until) for name, until in groups.items()}, ensure_ascii=False)
-        after = {"PartitionKey": _PARTITION, "RowKey": subscription_id, "Groups": text}
-        try:
-            if row is None:
-                self._table.create_entity(after)
-            else:
-                self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
-        except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as faster:
-            raise WriteConflict(f"another host noted what waits in {subscription_id}") from faster
+        return {"Groups": text}
 
-    def _read(self, row: Mapping[str, Any] | None) -> _Until:
-        try:
-            groups = json.loads(row["Groups"]) if row else {}
-            return {str(name): from_millis(int(until)) for name, until in groups.items()}
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as corrupt:
-            name = row["RowKey"] if row else ""
-            self._corrupt_rows.report(_PARTITION, name, f"{type(corrupt).__name__}: {corrupt}")
+    def _read(self, row: Row | None) -> _Until:
+        if row is None:
             return {}
-
-    def _row(self, subscription_id: str) -> Any:
         try:
-            return self._table.get_entity(_PARTITION, subscription_id)
-        except ResourceNotFoundError:
-            return None
+            return {str(name): from_millis(int(until)) for name, until in json.loads(row["Groups"]).items()}
+        except CORRUPT as corrupt:
+            self._rows.report(row, corrupt)
+            return {}
