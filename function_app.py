@@ -139,6 +139,12 @@ def get_error_codes(req: func.HttpRequest) -> func.HttpResponse:
     return composition.api.error_codes().list(req)
 
 
+@app.route("status", methods=READ)
+def get_status(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/status`: when the app last worked, and what it watches."""
+    return composition.api.status().show(req)
+
+
 @app.route("health", methods=READ)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/health`: whether the app can do its work."""

@@ -1,4 +1,4 @@
-"""Azure Resource Graph, as far as the app's queries go: broken instances, newest points, policies, failed jobs.
+"""Azure Resource Graph, as far as the app's queries go: broken and well instances, points, policies, failed jobs.
 
 They are understood with any states and, of broken instances and points, any name for a column; any other query is
 refused with the `400 BadRequest` that Resource Graph has for a query it cannot parse.
@@ -8,6 +8,7 @@ Azure Resource Graph".
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
@@ -81,6 +82,13 @@ _WELL_QUERY = re.compile(
     r"\s*\|\s*order by id asc",
     re.IGNORECASE,
 )
+_COUNT_QUERY = re.compile(
+    r"recoveryservicesresources"
+    r"\s*\|\s*where type =~ 'microsoft\.dataprotection/backupvaults/backupinstances'"
+    r"\s*\|\s*summarize instances = count\(\) by subscriptionId"
+    r"\s*\|\s*order by subscriptionId asc",
+    re.IGNORECASE,
+)
 
 
 class _Options(msgspec.Struct):
@@ -125,6 +133,9 @@ class ResourceGraph:
             return _refused(invalid.code, str(invalid))
 
     def _rows(self, request: _QueryRequest, now: float) -> list[Json]:
+        if _COUNT_QUERY.fullmatch(request.query.strip()):
+            counts = Counter(each.id.subscription.lower() for each in self._instances(request))
+            return [{"subscriptionId": one, "instances": count} for one, count in sorted(counts.items())]
         for pattern, rows_of in _QUERIES:
             if query := pattern.fullmatch(request.query.strip()):
                 rows = [row for instance in self._instances(request) for row in rows_of(instance, query, now)]

@@ -2,7 +2,7 @@
 
 All parts are checked at the same time, each within a few seconds, so that there is a response even when all is broken.
 A check that still waits since an earlier probe is not started again beside that. Cheap enough for a probe every 10 s:
-Resource Manager is asked once a minute, and what is left are six point-like reads of a table and two of queues.
+Resource Manager is asked once a minute, and what is left are eight point-like reads of a table and two of queues.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,16 +21,22 @@ from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
 from shared.storage.queues import SyncJobQueue
 from shared.storage.remediation_store import RemediationStore
+from shared.storage.run_store import LastSweep, RunStore
 from shared.storage.table_rows import SHARDS
 from shared.version import VERSION
 
 _MAX_OVERDUE = timedelta(minutes=10)
 """A remediation that is due for longer than that says that no poll run takes place."""
+_MAX_POLL_RUN_AGE = timedelta(minutes=10)
+"""Likewise, where nothing is due."""
 _PART_TIMEOUT = 5.0
 """Seconds."""
 _REACHABLE_FOR = timedelta(seconds=60)
 _UNREACHABLE_FOR = timedelta(seconds=10)
 """How long the last result for Resource Manager is used again."""
+
+_MAX_CHECKS = 7
+"""As many threads: where storage keeps silent, the checks that do without it must not wait behind those."""
 
 Part = dict[str, Any]
 _OK = "ok"
@@ -52,19 +58,20 @@ class Health:
     """Asks Resource Manager something small."""
     now: Callable[[], datetime]
     mode: Mode
+    runs: Callable[[], RunStore]
     findings: Callable[[], FindingStore] | None = None
     """None if `STALE_AFTER` is off."""
     _arm: tuple[datetime, Part] | None = None
     """The last result for Resource Manager, after the time until which it is used again."""
     _checks: dict[str, Future[Part]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
-    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "health"))
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_MAX_CHECKS, "health"))
 
-    def check(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether all parts are well, and the response's document."""
+    def check(self, timeout: float = _PART_TIMEOUT) -> tuple[bool, Mapping[str, Any]]:
+        """Whether all parts are well, and the response's document; a part that gives no answer by then is not."""
         running = self._start()
-        wait(running.values(), _PART_TIMEOUT)
-        checks = {name: _result(check) for name, check in running.items()}
+        wait(running.values(), timeout)
+        checks = {name: _result(check, timeout) for name, check in running.items()}
         found = {check["status"] for check in checks.values()}
         healthy = found <= {_OK, _DEGRADED}
         status = (_DEGRADED if _DEGRADED in found else _OK) if healthy else _UNAVAILABLE
@@ -76,6 +83,8 @@ class Health:
             "queue": self._queue,
             "token": self._token,
             "resourceManager": self._resource_manager,
+            "poller": self._poller,
+            "sweep": self._sweep,
         }
         if self.findings:
             checks["findings"] = partial(_findings, self.findings)
@@ -115,6 +124,19 @@ class Health:
         self.token()
         return {"status": _OK}
 
+    def _poller(self) -> Part:
+        last = self.runs().last_poll_run()
+        if last is None:
+            return {"status": _OK, "lastRunAt": None}
+        part: Part = {"status": _OK, "lastRunAt": to_iso(last.at), "due": last.due, "polled": last.polled}
+        if self.now() - last.at > _MAX_POLL_RUN_AGE:
+            return {**part, "status": _DEGRADED, "reason": "no poll run has ended for minutes: does the timer run?"}
+        return part
+
+    def _sweep(self) -> Part:
+        last = self.runs().last_sweep()
+        return _sweep_part(last) if last else {"status": _OK, "lastRunAt": None}
+
     def _resource_manager(self) -> Part:
         if self._arm and self.now() < self._arm[0]:
             return self._arm[1]
@@ -130,6 +152,31 @@ class Health:
         return part
 
 
+def _sweep_part(last: LastSweep) -> Part:
+    """The last sweep, and what it could see: no reason to take a host out of service."""
+    seen = last.coverage
+    part: Part = {
+        "status": _OK,
+        "lastRunAt": to_iso(last.at) if last.at else None,
+        "opened": last.opened,
+        "skipped": last.skipped,
+        "failedAt": to_iso(last.failed_at) if last.failed_at else None,
+        "instances": seen.instances,
+        "subscriptions": {
+            "watched": seen.watched,
+            "readable": seen.readable,
+            "refusedCount": seen.refused_count,
+            "refused": list(seen.refused),
+        },
+    }
+    if last.failed_at:
+        return {**part, "status": _DEGRADED, "reason": f"the last sweep failed: {last.failure}"}
+    if seen.refused_count:
+        reason = "the identity cannot read all subscriptions of SWEEP_SUBSCRIPTIONS: it has no role there"
+        return {**part, "status": _DEGRADED, "reason": reason}
+    return part
+
+
 def _findings(store: Callable[[], FindingStore]) -> Part:
     """How many the last search found: they are no reason to take the app for ill."""
     summary = store().summary()
@@ -140,10 +187,10 @@ def _findings(store: Callable[[], FindingStore]) -> Part:
     return {"status": _OK, "searchedAt": searched_at, **counts}
 
 
-def _result(check: Future[Part]) -> Part:
+def _result(check: Future[Part], timeout: float) -> Part:
     """The result of a check; an exception of one part must not keep the others from being shown."""
     if not check.done():
-        return {"status": _UNAVAILABLE, "reason": f"no answer within {_PART_TIMEOUT:.0f} s"}
+        return {"status": _UNAVAILABLE, "reason": f"no answer within {timeout:.0f} s"}
     failure = check.exception()
     if failure is not None:
         return {"status": _UNAVAILABLE, "reason": logs.describe_exception(failure)}

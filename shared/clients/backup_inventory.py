@@ -1,6 +1,6 @@
-"""Policies, failed jobs and well instances of all subscriptions, as Azure Resource Graph knows them.
+"""Policies, failed jobs and well instances of all subscriptions, and how many instances, as Resource Graph knows them.
 
-Three queries. Instances come page by page and are not kept; schedules and jobs are, in as few bytes as it takes.
+Four queries. Instances come page by page and are not kept; schedules and jobs are, in as few bytes as it takes.
 
 Sources: "Supported tables and resources in Azure Resource Graph", `recoveryservicesresources`; properties as the REST
 reference shows them: "Backup Policies - Get", "Jobs - Get", "Backup Instances - Get" (2024-04-01). Jobs are there for
@@ -51,6 +51,12 @@ INSTANCES_QUERY = (
     " | project id, policyId, latestPoint"
     " | order by id asc"
 )
+COUNT_QUERY = (
+    "recoveryservicesresources"
+    " | where type =~ 'microsoft.dataprotection/backupvaults/backupinstances'"
+    " | summarize instances = count() by subscriptionId"
+    " | order by subscriptionId asc"
+)
 MAX_JOBS = 100_000
 """Instances of which a job is kept: about 70 MB."""
 MAX_SCHEDULES = 100_000
@@ -66,6 +72,12 @@ class BackupInventory:
     def __init__(self, graph: ResourceGraph) -> None:
         """Ask about the subscriptions that `graph` is about."""
         self._graph = graph
+
+    def count(self, deadline: datetime) -> int:
+        """How many backup instances there are, whatever their state."""
+        rows = (as_object(row) for page in self._graph.pages(COUNT_QUERY, deadline) for row in page)
+        counts = (row.get("instances") for row in rows)
+        return sum(count for count in counts if isinstance(count, int) and count > 0)
 
     def schedules(self, deadline: datetime) -> Mapping[str, Schedule]:
         """The schedules of all policies, by the policy's normalized id."""

@@ -10,6 +10,7 @@ from shared.api.instances import InstancesApi
 from shared.api.meta import MetaApi
 from shared.api.pauses import PausesApi
 from shared.api.remediations import RemediationsApi
+from shared.api.status import Status
 from shared.api.sweep import SweepApi
 from shared.api.sync import SyncApi
 from shared.clients.vault_cache import VaultCache
@@ -67,7 +68,19 @@ def error_codes() -> ErrorCodesApi:
 @once
 def meta() -> MetaApi:
     """The routes about the API itself."""
-    health = Health(
+    return MetaApi(health())
+
+
+@once
+def status() -> Status:
+    """`/api/status`."""
+    return Status(health, STORAGE_CLOCK)
+
+
+@once
+def health() -> Health:
+    """Checks of the app's parts."""
+    return Health(
         healing.store,
         healing.buckets,
         healing.jobs,
@@ -76,9 +89,9 @@ def meta() -> MetaApi:
         lambda: healing.arm().check_access(),
         STORAGE_CLOCK,
         settings().mode,
+        healing.run_store,
         findings(),
     )
-    return MetaApi(health)
 
 
 def findings() -> Callable[[], FindingStore] | None:

@@ -17,8 +17,10 @@ from shared.clients.credential import ManagedIdentity, TokenCache, managed_ident
 from shared.clients.http_session import pooled_session
 from shared.clients.latest_points import LatestPointCache
 from shared.clients.resource_graph import ResourceGraph
+from shared.clients.subscriptions import Subscriptions
 from shared.composition import settings
 from shared.composition.once import once
+from shared.domain.coverage import Coverage
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.healing.acknowledge import Acknowledge
@@ -39,6 +41,7 @@ from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.recovery_step import RecoveryStep
 from shared.healing.retention import Retention
+from shared.healing.run_records import CoverageReader, RunRecords
 from shared.healing.submit import Submit
 from shared.healing.sweep import Sweep
 from shared.healing.wake import Wake
@@ -54,6 +57,7 @@ from shared.storage.pause_store import PauseStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import TABLE_NAME, RemediationStore
+from shared.storage.run_store import RunStore
 from shared.storage.shard_leases import CONTAINER_NAME, ShardLeases
 from shared.storage.storage_clock import STORAGE_CLOCK
 
@@ -136,6 +140,7 @@ def poller() -> Poller:
         publisher=_publisher(),
         now=STORAGE_CLOCK,
         concurrency=settings().poll_concurrency,
+        record_run=run_records().poll_run,
     )
 
 
@@ -166,7 +171,26 @@ def sweep() -> Sweep:
         _finding_search(),
         _finding_reports(),
         needing_person,
+        run_records(),
     )
+
+
+@once
+def run_records() -> RunRecords:
+    """Records of the timers' runs."""
+    return RunRecords(run_store(), _coverage, STORAGE_CLOCK)
+
+
+@once
+def run_store() -> RunStore:
+    """When the timers ran last."""
+    return RunStore(table(), STORAGE_CLOCK)
+
+
+def _coverage() -> Coverage:
+    subscriptions = Subscriptions(settings().arm_endpoint, _arm_transport())
+    count = BackupInventory(_swept_graph()).count
+    return CoverageReader(count, subscriptions.names, settings().sweep_subscriptions, STORAGE_CLOCK)()
 
 
 @once

@@ -66,6 +66,7 @@ class Poller:
         now: Callable[[], datetime],
         concurrency: int,
         max_due_per_host: int = 10_000,
+        record_run: Callable[[int, int], None] = lambda due, polled: None,
     ) -> None:
         """Threads are started when they are first needed, and kept.
 
@@ -73,6 +74,7 @@ class Poller:
             publisher: None without a topic for outcomes.
             concurrency: polls that this process makes at the same time, for all shards that it works on.
             max_due_per_host: due entries that one host can poll within its time; more are shared with other hosts.
+            record_run: hears of each run over all shards how many were due, and polled.
         """
         self._store = store
         self._next_step = next_step
@@ -82,6 +84,7 @@ class Poller:
         self._publisher = publisher
         self._now = now
         self._max_due_per_host = max_due_per_host
+        self._record_run = record_run
         # To take a lease and release it costs as much as a poll; two hosts seldom work on a shard of few.
         self._max_due_without_lease = max_due_per_host // 20
         self._max_read_ahead = _READ_AHEAD * concurrency
@@ -95,7 +98,8 @@ class Poller:
         Raises:
             azure.core.exceptions.AzureError: storage refused every shard; what is not stored stays due.
         """
-        self._run([shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()])
+        due, polled = self._run([shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()])
+        self._record_run(due, polled)
 
     def run_shard(self, message: str) -> None:
         """A run over one shard, by the queue.
@@ -111,7 +115,8 @@ class Poller:
         if not self._cache.shard_lock(job.shard).locked():
             self._run([job.shard])
 
-    def _run(self, shards: Sequence[str]) -> None:
+    def _run(self, shards: Sequence[str]) -> tuple[int, int]:
+        """Returns how many were due, and how many were polled."""
         started, failures = self._now(), ShardFailures()
         due = self._due.due(shards, started, failures)
         oldest = self._due.oldest(due)
@@ -119,6 +124,7 @@ class Poller:
         polled = (self._share if is_much else self._work)(due, started, failures)
         failures.raise_if_all(shards)
         self._report(started, due, oldest, polled)
+        return sum(map(len, due.values())), polled
 
     def _share(self, due: Due, started: datetime, failures: ShardFailures) -> int:
         """Wake other hosts, and work on one shard after the other, so that there is one for each of them.

@@ -31,6 +31,7 @@ from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch, FindingsResult
 from shared.healing.intake import Coalesced, Dropped, Intake
 from shared.healing.ports import JobQueue
+from shared.healing.run_records import RunRecords
 from shared.logs import LogRelay
 from shared.rate_limits.sweep_quota import MAX_AHEAD, SweepQuota
 from shared.storage.conflicts import WriteConflict
@@ -188,6 +189,8 @@ class Sweep:
     """Likewise."""
     needing_person: Callable[[], Sequence[BackupInstanceId]] = tuple
     """Instances of the swept subscriptions that need a person and are not being healed."""
+    records: RunRecords | None = None
+    """None where nobody asks for the last sweep."""
 
     def on_schedule(self) -> None:
         """A sweep by the timer: that Resource Graph does not answer is for the log, and for the next sweep.
@@ -211,8 +214,15 @@ class Sweep:
             WriteConflict: other sweeps kept taking slots; what was opened is healed.
             azure.core.exceptions.AzureError: storage cannot be reached; what was opened is healed.
         """
-        result = self._sweep(_Opener(self.intake, self.quota, self.jobs, self.now), timeout)
+        try:
+            result = self._sweep(_Opener(self.intake, self.quota, self.jobs, self.now), timeout)
+        except SweepFailed as failure:
+            if self.records:
+                self.records.failed_sweep(f"{failure.error['code']}: {failure.error['message']}")
+            raise
         logs.info("sweep.ended", opened=len(result.opened), left=result.skipped_by_code, unreadable=result.unreadable)
+        if self.records:
+            self.records.sweep(len(result.opened), result.skipped_count)
         return result
 
     def preview(self) -> SweepResult:

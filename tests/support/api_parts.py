@@ -37,7 +37,8 @@ def unexpected() -> NoReturn:
 
 
 DEFAULTS = Settings()
-META = MetaApi(Health(unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, Mode.HEAL))
+_NO_PARTS = (unexpected, unexpected, unexpected, unexpected, unexpected, unexpected, unexpected)
+META = MetaApi(Health(*_NO_PARTS, Mode.HEAL, unexpected))
 
 
 def http_request(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 import azure.functions as func
 from azure.data.tables import TableClient
@@ -29,10 +30,12 @@ from shared.storage.pause_store import PauseStore
 from shared.storage.queues import SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import RemediationStore
+from shared.storage.run_store import RunStore
 from tests.support.alert_bodies import alert
 from tests.support.api_parts import http_request
 from tests.support.bindings import OutputBinding
 from tests.support.host import Host
+from tests.support.memory_table import MemoryTable
 from tests.support.simulator import VAULT
 
 _DRY = {"dryRun": "true"}
@@ -74,6 +77,7 @@ class Callers:
             reach=self.arm.check_access,
             now=self.clock,
             mode=self.settings.mode,
+            runs=lambda: RunStore(self.table or cast(TableClient, MemoryTable()), self.clock),
         )
         return MetaApi(health).check_health()
 

@@ -72,6 +72,7 @@ class Host:
     jitter: float = 0.0
     concurrency: int = 1
     max_due_per_host: int = 10_000
+    record_run: Callable[[int, int], None] = lambda due, polled: None
     leases: Leases = field(default_factory=MemoryLeases)
     cache: PollCache = field(default_factory=PollCache)
 
@@ -129,6 +130,7 @@ class Host:
             now=self.clock,
             concurrency=self.concurrency,
             max_due_per_host=self.max_due_per_host,
+            record_run=self.record_run,
         )
 
     def _random(self) -> float:

@@ -10,7 +10,7 @@ from azure.identity import ManagedIdentityCredential
 from azure.mgmt.resourcegraph import ResourceGraphClient
 from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions, QueryResponse
 
-from shared.clients.backup_inventory import INSTANCES_QUERY, JOBS_QUERY, POLICIES_QUERY
+from shared.clients.backup_inventory import COUNT_QUERY, INSTANCES_QUERY, JOBS_QUERY, POLICIES_QUERY
 from tests.support.simulator import SUBSCRIPTION, VAULT, Simulator, code_of
 
 OTHER = SUBSCRIPTION.replace("0", "1")
@@ -70,6 +70,16 @@ def test_given_instances_in_two_subscriptions_when_the_sdk_names_one_then_it_get
     there = put(simulator, "there", vault=ELSEWHERE)
 
     assert ids(query(client, BROKEN, [OTHER.upper()])) == there
+
+
+def test_given_instances_in_two_subscriptions_when_the_sdk_counts_them_then_it_gets_a_row_for_each_subscription(
+    simulator: Simulator, client: ResourceGraphClient
+) -> None:
+    put(simulator, "one", "two")
+    put(simulator, "there", vault=ELSEWHERE)
+
+    rows: Any = query(client, COUNT_QUERY).data
+    assert {row["subscriptionId"]: row["instances"] for row in rows} == {SUBSCRIPTION: 2, OTHER: 1}
 
 
 @pytest.mark.parametrize("counts", [[3, 3, 1], [3, 3]])

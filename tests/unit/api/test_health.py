@@ -13,15 +13,19 @@ from azure.data.tables import TableClient
 from shared.api import health
 from shared.api.health import Health
 from shared.api.meta import MetaApi
+from shared.clock import to_iso
 from shared.domain.arm_results import Reachable, TransientFailure, new_error
+from shared.domain.coverage import Coverage
 from shared.domain.mode import Mode
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingsSummary, FindingStore
 from shared.storage.queues import SyncJob
+from shared.storage.run_store import LastSweep, RunStore
 from shared.version import VERSION
 from tests.support.api_parts import Json, described, document
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
+from tests.support.memory_table import MemoryTable
 from tests.support.remediations import NOW, queued
 
 OPENED = queued().opened_at
@@ -44,6 +48,11 @@ class Parts:
     token: Callable[[], str] = lambda: "token"
     reached: Reachable | TransientFailure = TWO_SUBSCRIPTIONS
     asked: int = 0
+    table: MemoryTable = field(default_factory=MemoryTable)
+
+    @property
+    def runs(self) -> RunStore:
+        return RunStore(cast(TableClient, self.table), lambda: self.at)
 
     def reach(self) -> Reachable | TransientFailure:
         self.asked += 1
@@ -60,6 +69,7 @@ class Parts:
             self.reach,
             lambda: self.at,
             Mode.OBSERVE,
+            lambda: self.runs,
         )
 
 
@@ -218,3 +228,66 @@ def test_a_silent_part_is_asked_once_however_often_the_probe_comes(silent: Silen
 
 def test_the_moment_is_that_of_the_check() -> None:
     assert checks(Parts(at=NOW).health())["resourceManager"]["checkedAt"] == "2026-01-02T03:04:05.678Z"
+
+
+def test_before_the_first_poll_run_and_sweep_health_says_so_and_is_well() -> None:
+    response = get(Parts().health())
+    assert document(response)["status"] == "ok"
+    assert (checks(Parts().health())["poller"], checks(Parts().health())["sweep"]) == (
+        {"status": "ok", "lastRunAt": None},
+        {"status": "ok", "lastRunAt": None},
+    )
+
+
+def test_the_last_poll_run_is_said() -> None:
+    parts = Parts()
+    parts.runs.put_poll_run(3, 2)
+    assert checks(parts.health())["poller"] == {"status": "ok", "lastRunAt": to_iso(OPENED), "due": 3, "polled": 2}
+
+
+def test_a_timer_that_ran_long_ago_degrades_and_takes_no_host_out_of_service() -> None:
+    parts = Parts()
+    parts.runs.put_poll_run(0, 0)
+    parts.at += timedelta(minutes=11)
+    response = get(parts.health())
+    assert (response.status_code, document(response)["status"]) == (200, "degraded")
+    assert "no poll run" in checks(parts.health())["poller"]["reason"]
+
+
+def test_the_last_sweep_is_said_with_what_it_saw() -> None:
+    parts = Parts()
+    parts.runs.put_sweep(LastSweep(OPENED, 2, 5, Coverage(3, 3, instances=40)))
+    sweep = checks(parts.health())["sweep"]
+    assert (sweep["status"], sweep["lastRunAt"], sweep["opened"], sweep["skipped"]) == ("ok", to_iso(OPENED), 2, 5)
+    assert (sweep["subscriptions"]["readable"], sweep["instances"]) == (3, 40)
+
+
+def test_a_subscription_that_cannot_be_read_degrades_and_is_named() -> None:
+    parts = Parts()
+    parts.runs.put_sweep(LastSweep(OPENED, coverage=Coverage(2, 1, ("sub-2",), 1, 40)))
+    response = get(parts.health())
+    assert (response.status_code, document(response)["status"]) == (200, "degraded")
+    assert checks(parts.health())["sweep"]["subscriptions"]["refused"] == ["sub-2"]
+
+
+def test_a_failed_sweep_degrades_and_says_why() -> None:
+    parts = Parts()
+    parts.runs.put_sweep(LastSweep(failed_at=OPENED, failure="AuthorizationFailed: no"))
+    assert checks(parts.health())["sweep"]["reason"] == "the last sweep failed: AuthorizationFailed: no"
+
+
+def test_where_every_check_of_storage_keeps_silent_azure_is_heard_all_the_same() -> None:
+    silence, parts = Event(), Parts()
+    health = parts.health()
+
+    def silent() -> NoReturn:
+        silence.wait()
+        raise Broken
+
+    health.store, health.jobs, health.runs, health.findings = silent, silent, silent, silent
+    try:
+        _, found = health.check(timeout=0.5)
+    finally:
+        silence.set()
+    assert found["checks"]["resourceManager"]["status"] == "ok"
+    assert found["checks"]["poller"] == {"status": "unavailable", "reason": "no answer within 0 s"}

@@ -95,6 +95,12 @@ def deadline() -> datetime:
     return NOW + timedelta(minutes=10)
 
 
+def test_instances_are_counted_over_all_subscriptions_and_pages(deadline: datetime) -> None:
+    broken: list[Any] = [None, {}, {"instances": "3"}, {"instances": -1}]
+    graph = pages([{"subscriptionId": "1", "instances": 3}], [*broken, {"subscriptionId": "2", "instances": 4}])
+    assert graph.inventory().count(deadline) == 7
+
+
 def test_a_policy_is_read_with_its_interval() -> None:
     read = read_policy({"id": POLICY.upper(), "policyRules": [RETENTION, RULE]})
     assert read is not None
