@@ -2,6 +2,7 @@
 
 from shared.composition import api, healing, settings
 from shared.composition.once import once
+from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
 from shared.storage.storage_clock import STORAGE_CLOCK
 
@@ -19,4 +20,6 @@ def page() -> Dashboard:
         settings(),
         STORAGE_CLOCK,
         api.findings(),
+        status=api.status,
+        reads=KnownReads(STORAGE_CLOCK),
     )

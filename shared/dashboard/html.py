@@ -18,7 +18,7 @@ from shared.clock import to_iso
 from shared.dashboard import formatting
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = (_TEMPLATES / "page.css").read_text(encoding="utf-8")
+_STYLE = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "status.css"))
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (

@@ -5,8 +5,9 @@ carries, opens that function only (Microsoft Learn, "Work with access keys in Az
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import azure.functions as func
@@ -16,9 +17,10 @@ from shared import logs
 from shared.api.errors import ApiError, dropped, storage_unavailable
 from shared.api.pauses import begin_pause, end_pause
 from shared.api.requests import operator_name
+from shared.api.status import Status as AppStatus
 from shared.dashboard import charts
 from shared.dashboard.detail import detail_of
-from shared.dashboard.findings import findings_card
+from shared.dashboard.findings import FindingsCard, findings_card
 from shared.dashboard.formatting import drop_reason_text
 from shared.dashboard.forms import (
     DAYS_CHOICES,
@@ -31,9 +33,11 @@ from shared.dashboard.forms import (
     read_sync_form,
 )
 from shared.dashboard.html import redirect, render
+from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.links import Links
 from shared.dashboard.list_filter import STATUS_GROUPS, ListFilter, read_filter, select
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
+from shared.dashboard.status_strip import Strip, strip_of
 from shared.domain.mode import Mode
 from shared.domain.pause import Pause
 from shared.domain.remediation import Remediation, Status, is_remediation_id
@@ -97,6 +101,8 @@ class Dashboard:
     now: Callable[[], datetime]
     findings: Callable[[], FindingStore] | None = None
     """None if `STALE_AFTER` is off."""
+    status: Callable[[], AppStatus] = field(kw_only=True)
+    reads: KnownReads = field(kw_only=True)
 
     def answer(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
@@ -133,14 +139,27 @@ class Dashboard:
             form_values: the fields of a rejected form, to be corrected.
             form_error: why it was rejected: a sentence, and the details.
         """
-        summaries = self.reader().summaries(context.now - timedelta(days=self.settings.retention_days))
+        reads, since = self.reads.begin(), context.now - timedelta(days=self.settings.retention_days)
+        read_summaries = reads.start("summaries", lambda: self.reader().summaries(since))
+        read_pauses = reads.start("pauses", lambda: self.pausing().pauses())
+        read_findings = reads.start("findings", partial(_findings_card, self.findings))
+        strip = strip_of(self.status().document(), context.now, self.settings.sweep_schedule)
+        known, pauses, findings = read_summaries(), read_pauses(), read_findings()
+        stale = next((each for each in (known, pauses, findings) if each.problem), None)
+        if stale:
+            logs.error("request.failed", reason=stale.problem)
+        if known.value is None:
+            return _unread_page(context, known.problem, strip)
+        summaries = known.value
         statistics = count_statistics(summaries, context.now, self._in_scope)
         values = {
             "statistics": statistics,
-            "pauses": self.pausing().pauses(),
+            "pauses": pauses.value or (),
             "outcome_bars": charts.outcome_bars(statistics.days),
             "heal_bars": charts.heal_bars(statistics.times_to_heal),
-            "findings": findings_card(self.findings()) if self.findings else None,
+            "findings": findings.value,
+            "strip": strip,
+            "stale": stale,
             "summary_count": len(summaries),
             "is_truncated": len(summaries) >= MAX_SUMMARIES,
             "list_filter": list_filter,
@@ -163,7 +182,9 @@ class Dashboard:
         return _render(context, 200, "remediation.html", values)
 
     def _load(self, remediation_id: str) -> Remediation:
-        stored = self.store().load(remediation_id) if is_remediation_id(remediation_id) else None
+        stored = None
+        if is_remediation_id(remediation_id):
+            stored = self.reads.begin().value(lambda: self.store().load(remediation_id))
         if stored is None:
             raise ApiError(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
         return stored.remediation
@@ -223,6 +244,17 @@ class Dashboard:
         if latest is None:
             raise ApiError(404, "RemediationNotFound", f"There is no remediation of {instance}.")
         return redirect(context.links.url(id=latest.id, note="acknowledged" if latest.attention else "unneeded"))
+
+
+def _findings_card(findings: Callable[[], FindingStore] | None) -> FindingsCard | None:
+    return findings_card(findings()) if findings else None
+
+
+def _unread_page(context: RequestContext, problem: str, strip: Strip) -> func.HttpResponse:
+    """Storage does not answer, and this process has never read the list."""
+    response = _render(context, 503, "unread.html", {"problem": problem, "strip": strip})
+    response.headers["Retry-After"] = "10"
+    return response
 
 
 def _error_page(context: RequestContext, error: ApiError) -> func.HttpResponse:

@@ -12,11 +12,13 @@ from shared.api.alerts import AlertApi
 from shared.api.health import Health
 from shared.api.meta import MetaApi
 from shared.api.remediations import RemediationsApi
+from shared.api.status import Status
 from shared.api.sweep import SweepApi
 from shared.api.sync import SyncApi
 from shared.clients.arm import ArmClient
 from shared.clients.credential import TokenCache
 from shared.clients.vault_cache import VaultCache
+from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
@@ -68,7 +70,11 @@ class Callers:
 
     def get_health(self) -> func.HttpResponse:
         """`GET /api/health`."""
-        health = Health(
+        return MetaApi(self.health()).check_health()
+
+    def health(self) -> Health:
+        """Checks of the parts, anew."""
+        return Health(
             store=lambda: self.store,
             buckets=lambda: self.buckets,
             jobs=lambda: self.jobs,
@@ -79,7 +85,6 @@ class Callers:
             mode=self.settings.mode,
             runs=lambda: RunStore(self.table or cast(TableClient, MemoryTable()), self.clock),
         )
-        return MetaApi(health).check_health()
 
     def requests(self, instance: BackupInstanceId, resource: str) -> Mapping[str, Callable[[], func.HttpResponse]]:
         """Every request that storage or Azure is needed for, by its function."""
@@ -113,6 +118,8 @@ class Callers:
             lambda: self.store,
             self.settings,
             self.clock,
+            status=lambda: Status(self.health, self.clock),
+            reads=KnownReads(self.clock),
         )
         one = remediation.id
         return {

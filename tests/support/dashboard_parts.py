@@ -1,6 +1,6 @@
 """The page on a store in memory, and what it shows, for the tests of the dashboard and of the browser."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -12,9 +12,13 @@ import azure.functions as func
 from azure.data.tables import TableClient
 from msgspec import structs
 
+from shared.api.health import Health
+from shared.api.status import Status as AppStatus
 from shared.dashboard.forms import FORM_CONTENT_TYPE
+from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
 from shared.domain import arm_results, state_machine
+from shared.domain.arm_results import Reachable, TransientFailure
 from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import Moment
@@ -28,6 +32,7 @@ from shared.healing.recorder import Recorder
 from shared.settings import Settings
 from shared.storage.finding_store import FindingStore
 from shared.storage.pause_store import PauseStore
+from shared.storage.run_store import RunStore
 from tests.support import remediations as episodes
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -125,6 +130,39 @@ class Page:
     store: MemoryStore = field(default_factory=MemoryStore)
     jobs: list[str] = field(default_factory=list)
     """The messages that were queued."""
+    storage: Callable[[], None] = lambda: None
+    """Called before each read of a table: raises where storage does not answer."""
+    poison: MemoryQueue = field(default_factory=MemoryQueue)
+    reached: Reachable | TransientFailure = field(default_factory=lambda: Reachable(1))
+
+    def __post_init__(self) -> None:
+        self.reads = KnownReads(self._now, timeout=0.5)
+        health = Health(
+            self._stored,
+            lambda: self._stored().buckets,
+            MemoryQueue,
+            lambda: self.poison,
+            lambda: "token",
+            lambda: self.reached,
+            self._now,
+            self.settings.mode,
+            lambda: self.runs,
+        )
+        self.status = AppStatus(lambda: health, self._now)
+
+    @property
+    def runs(self) -> RunStore:
+        """The records of the timers in the same table."""
+        self.storage()
+        return RunStore(cast(TableClient, self.store.table), self._now)
+
+    def _stored(self) -> MemoryStore:
+        self.storage()
+        return self.store
+
+    def _read(self, since: datetime) -> list[Summary]:
+        self.storage()
+        return list(self.summaries)
 
     def get(self, key: str = KEY, **query: str) -> func.HttpResponse:
         """Request it as a browser does."""
@@ -155,7 +193,7 @@ class Page:
     def _answer(self, method: str, query: Mapping[str, str], body: bytes, headers: dict[str, str]) -> func.HttpResponse:
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
         cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
-        reader = Mock(summaries=Mock(return_value=list(self.summaries)))
+        reader = Mock(summaries=self._read)
         acknowledge = Acknowledge(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
         pauses = Pausing(self.settings.mode, PauseStore(cast(TableClient, self.store.table), self._now), self._now)
         parts = (
@@ -167,7 +205,14 @@ class Page:
             lambda: self.store,
         )
         finds = self.settings.stale_after is not None
-        page = Dashboard(*parts, self.settings, lambda: self.now, (lambda: self.findings) if finds else None)
+        page = Dashboard(
+            *parts,
+            self.settings,
+            lambda: self.now,
+            (lambda: self.findings) if finds else None,
+            status=lambda: self.status,
+            reads=self.reads,
+        )
         url = "https://app.example/api/dashboard"
         return page.answer(
             func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.append)

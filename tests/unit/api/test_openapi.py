@@ -24,6 +24,7 @@ from shared.api.pauses import PauseReference, PauseRequest
 from shared.api.remediations import CancelRequest, RemediationsQuery
 from shared.api.requests import DryRunQuery
 from shared.api.sync import MAX_ITEMS, SyncRequest
+from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.list_filter import ListFilter
 from shared.dashboard.page import Dashboard
 from shared.domain.remediation import Status
@@ -34,6 +35,7 @@ from shared.version import VERSION
 from tests.docs.written import assert_is_written
 from tests.support.api_parts import Json, acknowledge, cancel, described, http_request, intake, pausing, store_with
 from tests.support.bindings import OutputBinding
+from tests.support.dashboard_parts import Page
 from tests.support.memory_store import MemoryStore
 from tests.support.remediations import INSTANCE, NOW, queued
 from tests.support.schemas import remediation_schemas
@@ -186,6 +188,8 @@ def dashboard(method: str, query: Mapping[str, str], form: Mapping[str, str] | N
         lambda: store,
         Settings(),
         lambda: NOW,
+        status=lambda: Page().status,
+        reads=KnownReads(lambda: NOW),
     )
     headers = {"Content-Type": FORM}
     request = http_request(method, "/dashboard", urlencode(form or {}).encode(), headers, query)
