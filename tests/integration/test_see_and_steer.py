@@ -28,6 +28,7 @@ ROUTES = [
     ("POST", "pauses/begin"),
     ("POST", "pauses/end"),
     ("GET", "error-codes"),
+    ("GET", "status"),
     ("GET", "health"),
     ("GET", "openapi.json"),
     ("DELETE", "sync"),
@@ -119,7 +120,7 @@ def test_all_is_well(stack: Stack, instance: str) -> None:
     response = get(stack, "health")
     checks = response.json()["checks"]
     assert (response.status_code, {check["status"] for check in checks.values()}) == (200, {"ok"})
-    assert set(checks) == {"storage", "queue", "token", "resourceManager"}
+    assert set(checks) == {"storage", "queue", "token", "resourceManager", "poller", "sweep"}
 
 
 @pytest.mark.parametrize(
