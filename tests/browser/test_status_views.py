@@ -91,7 +91,7 @@ def test_each_view_is_accessible_fits_its_screen_and_leaves_the_console_silent(
 
 
 def test_the_strip_stands_above_the_fold_and_is_one_line_on_a_wide_screen(open_tab: OpenTab) -> None:
-    box = show(open_tab, "quiet", 1440, "light").tab.get_by_role("region", name="Status of the app").bounding_box()
+    box = show(open_tab, "quiet", 1440, "light").tab.get_by_role("region", name="How the app is").bounding_box()
     assert box
     assert box["height"] <= 32
     assert box["y"] < 200
