@@ -61,6 +61,16 @@ def poll_shard(message: func.QueueMessage) -> None:
 def purge_remediations(timer: func.TimerRequest) -> None:
     """Once a day, remove what ended longer ago than it is to be kept."""
     composition.healing.retention().purge()
+    if SETTINGS.notify_webhook_url:
+        composition.healing.notifier().purge()
+
+
+if SETTINGS.notify_webhook_url:
+
+    @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+    def send_notices(timer: func.TimerRequest) -> None:
+        """Each minute, send the notices that are due, in one message."""
+        composition.healing.notifier().run()
 
 
 if SETTINGS.sweep_schedule:

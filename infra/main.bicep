@@ -55,6 +55,10 @@ param location string
 @description('What the app is to do: settings by name, as docs/settings.md lists them. What is missing keeps its default.')
 param settings object = {}
 
+@secure()
+@description('NOTIFY_WEBHOOK_URL of docs/settings.md: the webhook, or @Microsoft.KeyVault(SecretUri=...), a reference to it. Empty: nobody is told.')
+param notifyWebhookUrl string = ''
+
 @minValue(0)
 @maxValue(20)
 @description('Instances of the queue trigger that are kept warm. 0: the first sync after a quiet time waits for a cold start.')
@@ -238,6 +242,7 @@ module functionApp 'modules/function-app.bicep' = {
     deploymentContainerName: storage.outputs.deploymentContainerName
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     settings: settings
+    notifyWebhookUrl: notifyWebhookUrl
     outcomeTopicEndpoint: outcomeTopicEnabled ? outcomeTopic!.outputs.endpoint : ''
     alwaysReadyInstances: alwaysReadyInstances
     maximumInstanceCount: maximumInstanceCount

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from shared.domain.hosts import DEFAULT_PORT, is_allowed
 from shared.domain.mode import Mode, read_mode
+from shared.domain.notify_settings import HOSTS, UNRESOLVED, NoticeFormat, read_notice_format
 from shared.domain.recovery_mode import RecoveryMode, read_recovery_mode
 from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
 from shared.domain.signal import SyncType, read_sync_type
@@ -85,6 +87,16 @@ def _https_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _webhook_url(text: str) -> str:
+    url = urlsplit(text)
+    if text.startswith(UNRESOLVED):
+        return text  # a vault that cannot be reached must not keep the app from healing
+    # `port` raises for one that is none.
+    if url.scheme != "https" or not url.hostname or url.username or url.fragment or url.port == 0 or not text.isascii():
+        raise ValueError("expected an https URL without user and fragment, or a Key Vault reference")
+    return text
+
+
 def _sync_type(text: str) -> SyncType:
     return read_sync_type(text) or SyncType.DEFAULT
 
@@ -149,9 +161,17 @@ def _read_file(path: str) -> str:
         raise ValueError(f"a file that cannot be read: {cause}") from cause
 
 
-def _setting(variable: str, default: Any, read: Callable[[str], Any], meaning: str, empty: str = "") -> Any:
+def _setting(
+    variable: str,
+    default: Any,
+    read: Callable[[str], Any],
+    meaning: str,
+    empty: str = "",
+    is_secret: bool = False,
+) -> Any:
     """One setting; `empty` is the text that an empty variable stands for, if it does not count as absent."""
-    return field(default=default, metadata={"variable": variable, "read": read, "meaning": meaning, "empty": empty})
+    metadata = {"variable": variable, "read": read, "meaning": meaning, "empty": empty, "is_secret": is_secret}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +343,27 @@ class Settings:
     outcome_topic_endpoint: str | None = _setting(
         "OUTCOME_TOPIC_ENDPOINT", None, _https_url, "Event Grid topic that receives the outcomes; none if not set."
     )
+    notify_webhook_url: str | None = _setting(
+        "NOTIFY_WEBHOOK_URL",
+        None,
+        _webhook_url,
+        "Webhook that is told which instances need attention, which backups are back, and of incidents; nobody is told "
+        "if not set. A secret: a Key Vault reference is best.",
+        is_secret=True,
+    )
+    notify_format: NoticeFormat = _setting(
+        "NOTIFY_FORMAT",
+        NoticeFormat.GENERIC,
+        read_notice_format,
+        "How NOTIFY_WEBHOOK_URL is told: Teams (a workflow that posts an Adaptive Card), Slack, CloudEvents (a batch), "
+        "or Generic (title, text and notices as JSON).",
+    )
+    notify_hosts: tuple[str, ...] = _setting(
+        "NOTIFY_HOSTS",
+        (),
+        _hosts,
+        "Further hosts that NOTIFY_WEBHOOK_URL may be on, separated by commas; those of Teams and Slack are known.",
+    )
 
     def policy(self) -> "Policy":
         """The settings that decide about signals and attempts."""
@@ -366,7 +407,22 @@ class Settings:
             try:
                 values[setting.name] = setting.metadata["read"](text)
             except ValueError as reason:
-                invalid.append(f"{variable}={text[:100]!r}: {reason}")
+                shown = variable if setting.metadata["is_secret"] else f"{variable}={text[:100]!r}"
+                invalid.append(f"{shown}: {reason}")
+        settings = cls(**values)
+        invalid += settings._conflicts()
         if invalid:
             raise InvalidSettings("Settings that cannot be used: " + "; ".join(invalid))
-        return cls(**values)
+        return settings
+
+    def _conflicts(self) -> list[str]:
+        """Settings that cannot be used together, with the reason."""
+        url = self.notify_webhook_url
+        if url is None or url.startswith(UNRESOLVED):
+            return []
+        allowed = (*HOSTS[self.notify_format], *self.notify_hosts)
+        parts = urlsplit(url)
+        if is_allowed(parts.hostname or "", parts.port or DEFAULT_PORT, allowed):
+            return []
+        names = ", ".join(allowed) or "none so far"
+        return [f"NOTIFY_WEBHOOK_URL: its host is none of those for {self.notify_format} ({names}): see NOTIFY_HOSTS"]

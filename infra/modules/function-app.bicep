@@ -10,6 +10,8 @@ param storageAccountName string
 param deploymentContainerName string
 param applicationInsightsConnectionString string
 param settings object
+@secure()
+param notifyWebhookUrl string
 param outcomeTopicEndpoint string
 param alwaysReadyInstances int
 param maximumInstanceCount int
@@ -145,6 +147,7 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
     AZURE_CLIENT_ID: identityClientId
     ARM_ENDPOINT: environment().resourceManager
     OUTCOME_TOPIC_ENDPOINT: outcomeTopicEndpoint
+    NOTIFY_WEBHOOK_URL: notifyWebhookUrl
   })
 }
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from shared.domain.hosts import DEFAULT_PORT, is_allowed
+
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL = re.compile(
     rf"https://(?P<host>{_LABEL}(?:\.{_LABEL})*)(?::(?P<port>[1-9][0-9]{{0,4}}))?"
@@ -18,7 +20,6 @@ _MAX_URL_CHARS = 16_384
 """Five times the longest that was seen."""
 _PATH_TRAVERSAL = re.compile(r"/(\.|%2e){1,2}(;|/|$)|%2f|%5c|%25", re.IGNORECASE)
 _MAX_QUOTED_CHARS = 300
-_DEFAULT_PORT = 443
 
 
 class UnsafeUrl(ValueError):
@@ -42,10 +43,10 @@ def check_url(kind: str, url: str, subscription_id: str, hosts: Sequence[str]) -
     if not url.lower().startswith("https://"):
         raise UnsafeUrl(f"the {kind} {quoted} is not https")
     form = _URL.fullmatch(url) if len(url) <= _MAX_URL_CHARS else None
-    port = int(form["port"] or _DEFAULT_PORT) if form else 0
+    port = int(form["port"] or DEFAULT_PORT) if form else 0
     if form is None or len(form["host"]) > _MAX_HOST_CHARS or port > _MAX_PORT:
         raise UnsafeUrl(f"the {kind} {quoted} is malformed")
-    if not any(_matches(form["host"].lower(), port, allowed.lower()) for allowed in hosts):
+    if not is_allowed(form["host"].lower(), port, hosts):
         raise UnsafeUrl(f"the {kind} {quoted} is on a host that is neither the ARM endpoint nor in ARM_ALLOWED_HOSTS")
     path = urlsplit(url).path.lower()
     if _PATH_TRAVERSAL.search(path):
@@ -54,10 +55,3 @@ def check_url(kind: str, url: str, subscription_id: str, hosts: Sequence[str]) -
         raise UnsafeUrl(f"the {kind} {quoted} is not in the subscription that was asked about")
     if not path.partition("/providers/")[2].startswith("microsoft.dataprotection/"):
         raise UnsafeUrl(f"the {kind} {quoted} is nothing of Microsoft.DataProtection")
-
-
-def _matches(host: str, port: int, allowed: str) -> bool:
-    name, _, allowed_port = allowed.partition(":")
-    if str(port) != (allowed_port or str(_DEFAULT_PORT)):
-        return False
-    return host == name or (name.startswith("*.") and host.endswith(name[1:]))

@@ -1,6 +1,7 @@
 """The use cases of healing and what they need: storage, identity, Resource Manager."""
 
 import logging
+import os
 import random
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from shared.clients.backup_inventory import BackupInventory
 from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
 from shared.clients.http_session import pooled_session
 from shared.clients.latest_points import LatestPointCache
+from shared.clients.notice_webhook import NoticeWebhook
 from shared.clients.resource_graph import ResourceGraph
 from shared.clients.subscriptions import Subscriptions
 from shared.composition import settings
@@ -31,12 +33,13 @@ from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.needing_person import NeedingPerson
 from shared.healing.next_step import NextStep
+from shared.healing.notices import NoticeTopic, Notifier
 from shared.healing.observing_arm import arm_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.pausing import Pausing, SlotsOutsidePauses
 from shared.healing.poll_cache import PollCache
 from shared.healing.poller import Poller
-from shared.healing.ports import Arm
+from shared.healing.ports import Arm, Topic
 from shared.healing.queue_front import QueueFront
 from shared.healing.recorder import Recorder
 from shared.healing.recovery_step import RecoveryStep
@@ -53,6 +56,7 @@ from shared.storage import connection
 from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
+from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.pause_store import PauseStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
@@ -312,8 +316,25 @@ def _lease_container() -> "ContainerClient":
 
 
 @once
+def notifier() -> Notifier:
+    """Sends notices; only with a webhook for them."""
+    url = settings().notify_webhook_url or ""
+    host = os.environ.get("WEBSITE_HOSTNAME")  # set by App Service ("Environment variables and app settings")
+    page_url = f"https://{host}/api/dashboard" if host else None
+    webhook = NoticeWebhook(url, settings().notify_format, page_url, pooled_session(url, 1))
+    return Notifier(_outbox(), webhook, STORAGE_CLOCK, random.random)
+
+
+@once
+def _outbox() -> NoticeOutbox:
+    return NoticeOutbox(table(), STORAGE_CLOCK)
+
+
+@once
 def _publisher() -> OutcomePublisher | None:
-    topic = _topic()
+    topic: Topic | None = _topic()
+    if settings().notify_webhook_url:
+        topic = NoticeTopic(_outbox(), settings().code_catalogue(), topic)
     return OutcomePublisher(store(), topic, STORAGE_CLOCK, random.random) if topic else None
 
 
@@ -325,9 +346,14 @@ def _topic() -> "OutcomeTopic | None":
     return OutcomeTopic(endpoint, _credential(), settings().code_catalogue()) if endpoint else None
 
 
+def _announces() -> bool:
+    """Whether anybody is told of ends and of instances that need attention."""
+    return bool(settings().outcome_topic_endpoint or settings().notify_webhook_url)
+
+
 @once
 def _recorder() -> Recorder:
-    return Recorder(store(), _cache(), announces=settings().outcome_topic_endpoint is not None)
+    return Recorder(store(), _cache(), announces=_announces())
 
 
 @once

@@ -73,7 +73,7 @@ def test_what_json_would_have_to_escape_stops_azd(value: str) -> None:
 
 def test_the_template_sets_what_it_alone_can_know() -> None:
     own = set(of_the_template()) & SETTINGS
-    assert own == {"AZURE_CLIENT_ID", "ARM_ENDPOINT", "OUTCOME_TOPIC_ENDPOINT"}
+    assert own == {"AZURE_CLIENT_ID", "ARM_ENDPOINT", "OUTCOME_TOPIC_ENDPOINT", "NOTIFY_WEBHOOK_URL"}
 
 
 def test_resource_manager_as_the_template_names_it_is_what_the_app_expects() -> None:

@@ -107,3 +107,40 @@ def test_one_message_lists_every_bad_value() -> None:
     with pytest.raises(InvalidSettings) as invalid:
         Settings.from_environment({"SYNC_TYPE": "x", "POLL_CONCURRENCY": "y"})
     assert all(name in str(invalid.value) for name in ("SYNC_TYPE", "POLL_CONCURRENCY"))
+
+
+HOOK = "https://prod-12.westeurope.logic.azure.com:443/workflows/1/triggers/manual/paths/invoke?sig=secret"
+
+
+@pytest.mark.parametrize(
+    ("notice_format", "url", "hosts"),
+    [
+        ("Teams", HOOK, ""),
+        ("Slack", "https://hooks.slack.com/services/secret", ""),
+        ("Generic", "https://alerts.example.com/hook?key=secret", "alerts.example.com"),
+        ("CloudEvents", "https://a.example.com:8443/hook", "*.example.com:8443"),
+        ("Teams", "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/hook)", ""),
+    ],
+)
+def test_a_webhook_on_a_host_of_its_format_is_taken(notice_format: str, url: str, hosts: str) -> None:
+    environment = {"NOTIFY_WEBHOOK_URL": url, "NOTIFY_FORMAT": notice_format, "NOTIFY_HOSTS": hosts}
+    assert Settings.from_environment(environment).notify_webhook_url == url
+
+
+@pytest.mark.parametrize(
+    ("notice_format", "url"),
+    [
+        ("Generic", HOOK),
+        ("Slack", "https://hooks.slack.com.evil.example/secret"),
+        ("Slack", "https://hooks.slack.com@evil.example/secret"),
+        ("Slack", "http://hooks.slack.com/secret"),
+        ("Slack", "https://hooks.slack.com:99999/secret"),
+        ("Slack", "https://hooks.slack.com:8443/secret"),
+        ("Teams", "https://logic.azure.com/secret"),
+        ("Teams", "secret"),
+    ],
+)
+def test_any_other_webhook_stops_the_app_and_is_not_shown(notice_format: str, url: str) -> None:
+    with pytest.raises(InvalidSettings, match="NOTIFY_WEBHOOK_URL: ") as stopped:
+        Settings.from_environment({"NOTIFY_WEBHOOK_URL": url, "NOTIFY_FORMAT": notice_format})
+    assert "secret" not in str(stopped.value)

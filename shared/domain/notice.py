@@ -1,0 +1,165 @@
+"""Notices for people: an instance needs attention, its backup is back or not, an incident. Pure.
+
+A notice has the id of the event on the topic that tells the same, so that it is sent once however often that event is.
+Texts of Azure and names of resources are foreign: they are cut here, and escaped where a format needs it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from msgspec import Struct
+
+from shared.domain.attention import is_unannounced
+from shared.domain.error_codes import ErrorCodes
+from shared.domain.remediation import Remediation, Status
+from shared.domain.remedy import next_step_of
+
+MAX_SHOWN = 20
+"""Notices of one kind that a message shows; it counts the others."""
+_MAX_NAME_CHARS = 120
+_MAX_TEXT_CHARS = 300
+
+
+class NoticeKind(StrEnum):
+    """The subject of a notice; in a message they come in this order."""
+
+    ATTENTION_NEEDED = "AttentionNeeded"
+    INCIDENT_OPENED = "IncidentOpened"
+    INCIDENT_CLOSED = "IncidentClosed"
+    NOT_RECOVERED = "NotRecovered"
+    RECOVERED = "Recovered"
+    DIGEST = "Digest"
+
+
+_ONE_AND_MANY = {
+    NoticeKind.ATTENTION_NEEDED: ("backup instance needs attention", "backup instances need attention"),
+    NoticeKind.INCIDENT_OPENED: ("incident opened", "incidents opened"),
+    NoticeKind.INCIDENT_CLOSED: ("incident closed", "incidents closed"),
+    NoticeKind.NOT_RECOVERED: ("backup is still missing", "backups are still missing"),
+    NoticeKind.RECOVERED: ("backup is back", "backups are back"),
+    NoticeKind.DIGEST: ("digest", "digests"),
+}
+
+
+class Notice(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One thing that a person is told."""
+
+    id: str
+    kind: NoticeKind
+    at: datetime
+    title: str
+    text: str
+    next_step: str | None = None
+    code: str | None = None
+    """Azure's error code."""
+    subject: str
+    """The ARM id that it is about."""
+    remediation_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The notices of one kind in a message."""
+
+    title: str
+    notices: Sequence[Notice]
+    left_out: int
+    """How many more there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Notices that are sent together."""
+
+    title: str
+    sections: Sequence[Section]
+
+
+def notices_of(remediation: Remediation, error_codes: ErrorCodes) -> list[Notice]:
+    """The notices about a remediation whose events are due on the topic; a heal needs nobody, so it has none."""
+    notices = []
+    if is_unannounced(remediation):
+        notices.append(_attention(remediation, error_codes))
+    if remediation.status.ends_recovery:
+        notices.append(_recovery(remediation))
+    return notices
+
+
+def message_of(notices: Iterable[Notice]) -> Message:
+    """One message with all of them, by kind, and within a kind by code."""
+    by_kind: dict[NoticeKind, list[Notice]] = {kind: [] for kind in NoticeKind}
+    for notice in notices:
+        by_kind[notice.kind].append(notice)
+    sections = []
+    for kind, of_kind in by_kind.items():
+        if of_kind:
+            shown = sorted(of_kind, key=lambda each: (each.code or "", each.title))[:MAX_SHOWN]
+            sections.append(Section(_counted(kind, of_kind), shown, len(of_kind) - len(shown)))
+    return Message(", ".join(section.title for section in sections), sections)
+
+
+def hours(duration: timedelta) -> str:
+    """A duration in the largest fitting unit, as `40 min`, `26.5 h` or `3.2 days`."""
+    seconds = duration.total_seconds()
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / (24 * 3600):.1f} days"
+
+
+def _counted(kind: NoticeKind, notices: Sequence[Notice]) -> str:
+    if kind is NoticeKind.DIGEST:
+        return notices[-1].title
+    one, many = _ONE_AND_MANY[kind]
+    return f"{len(notices)} {one if len(notices) == 1 else many}"
+
+
+def _attention(remediation: Remediation, error_codes: ErrorCodes) -> Notice:
+    attention, error = remediation.attention, remediation.error or {}
+    step = next_step_of(remediation, error_codes)
+    code, told = error.get("code"), error.get("message")
+    reason = attention.reason if attention else ""
+    return Notice(
+        id=f"{remediation.id}-attention",
+        kind=NoticeKind.ATTENTION_NEEDED,
+        at=attention.since if attention else remediation.opened_at,
+        title=_name(remediation),
+        text=_cut(": ".join(str(part) for part in (reason, code, told) if part), _MAX_TEXT_CHARS),
+        next_step=step.text if step else None,
+        code=_cut(str(code), _MAX_NAME_CHARS) if code else None,
+        subject=str(remediation.instance),
+        remediation_id=remediation.id,
+    )
+
+
+def _recovery(remediation: Remediation) -> Notice:
+    recovery = remediation.recovery
+    gap = recovery.gap if recovery else None
+    if remediation.status is Status.RECOVERED:
+        text = "There is a recovery point newer than the failure."
+        if gap is not None:
+            text += f" For {hours(gap)} there was none."
+    else:
+        text = "No recovery point newer than the failure was found in time."
+    return Notice(
+        id=f"{remediation.id}-recovery",
+        kind=NoticeKind.RECOVERED if remediation.status is Status.RECOVERED else NoticeKind.NOT_RECOVERED,
+        at=(recovery.ended_at if recovery else None) or remediation.opened_at,
+        title=_name(remediation),
+        text=text,
+        subject=str(remediation.instance),
+        remediation_id=remediation.id,
+    )
+
+
+def _name(remediation: Remediation) -> str:
+    instance = remediation.instance
+    return f"{_cut(instance.name, _MAX_NAME_CHARS)} in vault {_cut(instance.vault, _MAX_NAME_CHARS)}"
+
+
+def _cut(text: str, most: int) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -1,0 +1,152 @@
+"""The bodies of notification webhooks: Teams, Slack, CloudEvents, and a plain one. Pure.
+
+Texts of Azure stand in elements that read no markup: `TextRun` in Teams (Adaptive Cards, "TextRun": no markdown),
+`plain_text` in Slack ("Text object").
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from shared.domain.notice import Message, Notice, Section
+from shared.domain.notify_settings import NoticeFormat
+
+_SOURCE = "/backup-autoheal"
+_MAX_BYTES = 27_000
+"""A message of Teams may have 28 KB ("Limits and specifications for Microsoft Teams"), other receivers take more."""
+_MAX_SLACK_CHARS = 3000
+"""Of a text object (Slack, "Section block")."""
+_MAX_SLACK_HEADER_CHARS = 150
+_MAX_SLACK_BLOCKS = 50
+Body = Any
+"""A JSON value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is posted."""
+
+    body: bytes
+    content_type: str
+
+
+def request_of(message: Message, notice_format: NoticeFormat, page_url: str | None) -> Request:
+    """The message as its receiver reads it.
+
+    Args:
+        page_url: of the app's page; None where it is not known.
+    """
+    make, content_type = _FORMATS[notice_format]
+    while True:
+        body = json.dumps(make(message, page_url), ensure_ascii=False).encode(errors="replace")
+        if len(body) <= _MAX_BYTES or not any(section.notices for section in message.sections):
+            return Request(body, content_type)
+        message = _shorter(message)
+
+
+def _shorter(message: Message) -> Message:
+    """The message with half of its notices shown, the others counted."""
+    sections = []
+    for section in message.sections:
+        shown = section.notices[: len(section.notices) // 2]
+        left_out = section.left_out + len(section.notices) - len(shown)
+        sections.append(Section(section.title, shown, left_out))
+    return Message(message.title, sections)
+
+
+def _teams(message: Message, page_url: str | None) -> Body:
+    body: list[Body] = [_heading(message.title, "Large")]
+    for section in message.sections:
+        if len(message.sections) > 1:
+            body.append(_heading(section.title, "Medium"))
+        body += [_card_of(notice) for notice in section.notices]
+        if section.left_out:
+            body.append(_paragraph(_run(_left_out(section.left_out))))
+    card = {"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4"}
+    actions = [{"type": "Action.OpenUrl", "title": "Open the page", "url": page_url}] if page_url else []
+    content = {**card, "msteams": {"width": "Full"}, "body": body, "actions": actions}
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": content}
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _heading(text: str, size: str) -> Body:
+    # A `TextBlock` reads markdown: only the app's own words stand in one.
+    return {"type": "TextBlock", "text": text, "size": size, "weight": "Bolder", "wrap": True}
+
+
+def _card_of(notice: Notice) -> Body:
+    runs = [_run(notice.title, weight="Bolder"), _run(f"\n{notice.text}")]
+    return _paragraph(*runs, *([_run(f"\n{notice.next_step}")] if notice.next_step else []))
+
+
+def _paragraph(*runs: Body) -> Body:
+    return {"type": "RichTextBlock", "inlines": list(runs)}
+
+
+def _run(text: str, **more: str) -> Body:
+    return {"type": "TextRun", "text": text, **more}
+
+
+def _slack(message: Message, page_url: str | None) -> Body:
+    blocks: list[Body] = [{"type": "header", "text": _plain(message.title, _MAX_SLACK_HEADER_CHARS)}]
+    for section in message.sections:
+        if len(message.sections) > 1:
+            blocks.append({"type": "header", "text": _plain(section.title, _MAX_SLACK_HEADER_CHARS)})
+        blocks += [{"type": "section", "text": _plain(_lines_of(notice))} for notice in section.notices]
+        if section.left_out:
+            blocks.append({"type": "section", "text": _plain(_left_out(section.left_out))})
+    blocks = blocks[: _MAX_SLACK_BLOCKS - 1]
+    if page_url:
+        button = {"type": "button", "text": _plain("Open the page"), "url": page_url}
+        blocks.append({"type": "actions", "elements": [button]})
+    return {"text": message.title, "blocks": blocks}
+
+
+def _plain(text: str, most: int = _MAX_SLACK_CHARS) -> Body:
+    return {"type": "plain_text", "text": text[:most], "emoji": False}
+
+
+def _cloud_events(message: Message, page_url: str | None) -> Body:
+    return [
+        {
+            "specversion": "1.0",
+            "id": notice.id,
+            "source": _SOURCE,
+            "type": f"BackupAutoheal.Notice.{notice.kind}",
+            "subject": notice.subject,
+            "time": msgspec.to_builtins(notice.at),
+            "datacontenttype": "application/json",
+            "data": {**msgspec.to_builtins(notice), "pageUrl": page_url},
+        }
+        for section in message.sections
+        for notice in section.notices
+    ]
+
+
+def _generic(message: Message, page_url: str | None) -> Body:
+    lines = [message.title]
+    for section in message.sections:
+        lines += [_lines_of(notice) for notice in section.notices]
+        if section.left_out:
+            lines.append(_left_out(section.left_out))
+    notices = [msgspec.to_builtins(notice) for section in message.sections for notice in section.notices]
+    return {"title": message.title, "text": "\n\n".join(lines), "pageUrl": page_url, "notices": notices}
+
+
+def _lines_of(notice: Notice) -> str:
+    return "\n".join(filter(None, (notice.title, notice.text, notice.next_step)))
+
+
+def _left_out(count: int) -> str:
+    return f"and {count} more"
+
+
+_FORMATS: Mapping[NoticeFormat, tuple[Callable[[Message, str | None], Body], str]] = {
+    NoticeFormat.TEAMS: (_teams, "application/json"),
+    NoticeFormat.SLACK: (_slack, "application/json"),
+    NoticeFormat.CLOUD_EVENTS: (_cloud_events, "application/cloudevents-batch+json"),
+    NoticeFormat.GENERIC: (_generic, "application/json"),
+}
