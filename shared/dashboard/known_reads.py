@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Known(Generic[Value]):
-    """What is known of something."""
+    """A value as it is now, or as it was read last."""
 
     value: Value | None
     """None where it was never read."""
@@ -100,7 +100,7 @@ class Reads:
         return known
 
     def value(self, read: Callable[[], Value]) -> Value:
-        """What is read now and by nobody else.
+        """Read a value now, for this request alone.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached, or gives no answer in time.

@@ -38,7 +38,7 @@ class Strip:
 
     items: tuple[Item, ...]
     problems: tuple[tuple[str, str], ...]
-    """What is wrong, and why."""
+    """Parts of the app that do not work, and why."""
     watched: tuple[str, ...]
     """Sentences: what is watched, and when it was last looked at."""
 
@@ -97,7 +97,7 @@ def _queue(queue: Mapping[str, int] | None) -> Item:
 
 
 def _problems(status: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
-    """What is wrong, once for all parts that say the same."""
+    """The parts that do not work, together where they have the same reason."""
     names: dict[str, list[str]] = {}
     for name, reason in status["problems"].items():
         known_at = status["knownAt"].get(name)

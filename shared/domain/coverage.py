@@ -1,4 +1,4 @@
-"""What the sweep can see: which subscriptions, and how many backup instances in them. Pure."""
+"""Coverage of the sweep: which subscriptions it can read, and how many backup instances are in them. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What is watched, as the last sweep found it; None where Azure did not say."""
+    """Subscriptions and instances as the last sweep found them; None where Azure did not say."""
 
     watched: int | None = None
     """Subscriptions that are to be swept: those of `SWEEP_SUBSCRIPTIONS`, or all that the identity can read."""
@@ -25,7 +25,7 @@ UNKNOWN = Coverage()
 
 
 def coverage_of(wanted: Sequence[str], readable: Mapping[str, str] | None, instances: int | None) -> Coverage:
-    """What is watched.
+    """The coverage of a sweep.
 
     Args:
         wanted: ids of the subscriptions that are to be swept, in lower case; empty for all that can be read.

@@ -16,8 +16,6 @@ from shared.domain.error_codes import ErrorCodes
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remedy import next_step_of
 
-MAX_SHOWN = 20
-"""Notices of one kind that a message shows; it counts the others."""
 _MAX_NAME_CHARS = 120
 _MAX_TEXT_CHARS = 300
 
@@ -65,8 +63,6 @@ class Section:
 
     title: str
     notices: Sequence[Notice]
-    left_out: int
-    """How many more there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +91,8 @@ def message_of(notices: Iterable[Notice]) -> Message:
     sections = []
     for kind, of_kind in by_kind.items():
         if of_kind:
-            shown = sorted(of_kind, key=lambda each: (each.code or "", each.title))[:MAX_SHOWN]
-            sections.append(Section(_counted(kind, of_kind), shown, len(of_kind) - len(shown)))
+            by_code = sorted(of_kind, key=lambda each: (each.code or "", each.title))
+            sections.append(Section(_counted(kind, of_kind), by_code))
     return Message(", ".join(section.title for section in sections), sections)
 
 

@@ -5,7 +5,6 @@ Texts of Azure stand in elements that read no markup: `TextRun` in Teams (Adapti
 """
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,10 @@ from shared.domain.notice import Message, Notice, Section
 from shared.domain.notify_settings import NoticeFormat
 
 _SOURCE = "/backup-autoheal"
+MAX_SHOWN = 20
+"""Notices of one kind that a text for people shows; it counts the others."""
 _MAX_BYTES = 27_000
-"""A message of Teams may have 28 KB ("Limits and specifications for Microsoft Teams"), other receivers take more."""
+"""A message of Teams may have 28 KB ("Limits and specifications for Microsoft Teams"); Slack takes as much."""
 _MAX_SLACK_CHARS = 3000
 """Of a text object (Slack, "Section block")."""
 _MAX_SLACK_HEADER_CHARS = 150
@@ -27,44 +28,44 @@ Body = Any
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is posted."""
+    """The body of a POST."""
 
     body: bytes
     content_type: str
 
 
 def request_of(message: Message, notice_format: NoticeFormat, page_url: str | None) -> Request:
-    """The message as its receiver reads it.
+    """The message as its receiver reads it: programs get every notice, people the first ones and a count.
 
     Args:
         page_url: of the app's page; None where it is not known.
     """
-    make, content_type = _FORMATS[notice_format]
-    while True:
-        body = json.dumps(make(message, page_url), ensure_ascii=False).encode(errors="replace")
-        if len(body) <= _MAX_BYTES or not any(section.notices for section in message.sections):
-            return Request(body, content_type)
-        message = _shorter(message)
+    if notice_format is NoticeFormat.CLOUD_EVENTS:
+        return Request(_encoded(_cloud_events(message, page_url)), "application/cloudevents-batch+json")
+    if notice_format is NoticeFormat.GENERIC:
+        return Request(_encoded(_generic(message, page_url)), "application/json")
+    make = _teams if notice_format is NoticeFormat.TEAMS else _slack
+    shown = MAX_SHOWN
+    while not _fits(body := make(message, page_url, shown)) and shown:
+        shown //= 2
+    return Request(_encoded(body), "application/json")
 
 
-def _shorter(message: Message) -> Message:
-    """The message with half of its notices shown, the others counted."""
-    sections = []
-    for section in message.sections:
-        shown = section.notices[: len(section.notices) // 2]
-        left_out = section.left_out + len(section.notices) - len(shown)
-        sections.append(Section(section.title, shown, left_out))
-    return Message(message.title, sections)
+def _fits(body: Body) -> bool:
+    return len(body.get("blocks", ())) <= _MAX_SLACK_BLOCKS and len(_encoded(body)) <= _MAX_BYTES
 
 
-def _teams(message: Message, page_url: str | None) -> Body:
+def _encoded(body: Body) -> bytes:
+    return json.dumps(body, ensure_ascii=False).encode(errors="replace")
+
+
+def _teams(message: Message, page_url: str | None, most: int) -> Body:
     body: list[Body] = [_heading(message.title, "Large")]
     for section in message.sections:
         if len(message.sections) > 1:
             body.append(_heading(section.title, "Medium"))
-        body += [_card_of(notice) for notice in section.notices]
-        if section.left_out:
-            body.append(_paragraph(_run(_left_out(section.left_out))))
+        body += [_card_of(notice) for notice in section.notices[:most]]
+        body += [_paragraph(_run(text)) for text in _count_of_others(section, most)]
     card = {"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4"}
     actions = [{"type": "Action.OpenUrl", "title": "Open the page", "url": page_url}] if page_url else []
     content = {**card, "msteams": {"width": "Full"}, "body": body, "actions": actions}
@@ -90,15 +91,13 @@ def _run(text: str, **more: str) -> Body:
     return {"type": "TextRun", "text": text, **more}
 
 
-def _slack(message: Message, page_url: str | None) -> Body:
+def _slack(message: Message, page_url: str | None, most: int) -> Body:
     blocks: list[Body] = [{"type": "header", "text": _plain(message.title, _MAX_SLACK_HEADER_CHARS)}]
     for section in message.sections:
         if len(message.sections) > 1:
             blocks.append({"type": "header", "text": _plain(section.title, _MAX_SLACK_HEADER_CHARS)})
-        blocks += [{"type": "section", "text": _plain(_lines_of(notice))} for notice in section.notices]
-        if section.left_out:
-            blocks.append({"type": "section", "text": _plain(_left_out(section.left_out))})
-    blocks = blocks[: _MAX_SLACK_BLOCKS - 1]
+        texts = [*map(_lines_of, section.notices[:most]), *_count_of_others(section, most)]
+        blocks += [{"type": "section", "text": _plain(text)} for text in texts]
     if page_url:
         button = {"type": "button", "text": _plain("Open the page"), "url": page_url}
         blocks.append({"type": "actions", "elements": [button]})
@@ -129,9 +128,7 @@ def _cloud_events(message: Message, page_url: str | None) -> Body:
 def _generic(message: Message, page_url: str | None) -> Body:
     lines = [message.title]
     for section in message.sections:
-        lines += [_lines_of(notice) for notice in section.notices]
-        if section.left_out:
-            lines.append(_left_out(section.left_out))
+        lines += [*map(_lines_of, section.notices[:MAX_SHOWN]), *_count_of_others(section, MAX_SHOWN)]
     notices = [msgspec.to_builtins(notice) for section in message.sections for notice in section.notices]
     return {"title": message.title, "text": "\n\n".join(lines), "pageUrl": page_url, "notices": notices}
 
@@ -140,13 +137,7 @@ def _lines_of(notice: Notice) -> str:
     return "\n".join(filter(None, (notice.title, notice.text, notice.next_step)))
 
 
-def _left_out(count: int) -> str:
-    return f"and {count} more"
-
-
-_FORMATS: Mapping[NoticeFormat, tuple[Callable[[Message, str | None], Body], str]] = {
-    NoticeFormat.TEAMS: (_teams, "application/json"),
-    NoticeFormat.SLACK: (_slack, "application/json"),
-    NoticeFormat.CLOUD_EVENTS: (_cloud_events, "application/cloudevents-batch+json"),
-    NoticeFormat.GENERIC: (_generic, "application/json"),
-}
+def _count_of_others(section: Section, shown: int) -> list[str]:
+    """A line that counts the notices that are not shown, if there are any."""
+    others = len(section.notices) - shown
+    return [f"and {others} more"] if others > 0 else []

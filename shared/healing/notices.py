@@ -18,7 +18,7 @@ from shared.storage.conflicts import WriteConflict
 from shared.storage.notice_outbox import NoticeOutbox
 
 _BATCH_SIZE = 500
-"""Notices in a message at most: one of each kind is shown in full, the others are counted."""
+"""Notices in a message at most: with 1.5 kB each, below the 1 MB that Event Grid takes of a batch."""
 _TURN = timedelta(minutes=2)
 """Longer than a message takes. A host that dies after the receiver took one leaves it to be sent again after that."""
 KEPT = timedelta(days=7)

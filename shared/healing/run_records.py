@@ -26,7 +26,7 @@ class CoverageReader:
     now: Callable[[], datetime]
 
     def __call__(self) -> Coverage:
-        """What is watched, as far as Azure says."""
+        """The subscriptions that are watched and their backup instances, as far as Azure says."""
         names = self.names()
         if isinstance(names, TransientFailure):
             logs.warning("coverage.unknown", error=names.error)

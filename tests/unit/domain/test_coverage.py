@@ -1,4 +1,4 @@
-"""What is watched, by what is wanted and what the identity can read."""
+"""Coverage of the sweep, by the subscriptions that are wanted and those that the identity can read."""
 
 from shared.domain.coverage import Coverage, coverage_of
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain.attention import announced, with_attention
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.notice import MAX_SHOWN, Notice, NoticeKind, hours, message_of, notices_of
+from shared.domain.notice import Notice, NoticeKind, hours, message_of, notices_of
 from shared.domain.remediation import Remediation, Status
 from tests.support.remediations import LATER, NOW, healed, instance_named, recovered, rejected, running
 
@@ -70,12 +70,11 @@ def test_notices_of_one_kind_become_one_section() -> None:
     assert [len(section.notices) for section in message.sections] == [1, 2]
 
 
-def test_a_message_shows_the_first_notices_by_code_and_counts_the_others() -> None:
+def test_the_notices_of_a_section_are_in_the_order_of_their_codes() -> None:
     notices = [notice(number=number, code="B" if number % 2 else "A") for number in range(50)]
     (section,) = message_of(notices).sections
     assert section.title == "50 backup instances need attention"
-    assert [each.code for each in section.notices] == ["A"] * MAX_SHOWN
-    assert section.left_out == 50 - MAX_SHOWN
+    assert [each.code for each in section.notices] == ["A"] * 25 + ["B"] * 25
 
 
 @pytest.mark.parametrize(

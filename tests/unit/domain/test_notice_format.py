@@ -51,7 +51,7 @@ def test_in_teams_foreign_text_stands_where_no_markdown_is_read() -> None:
     assert holders == {"TextRun"}
 
 
-@pytest.mark.parametrize("notice_format", NoticeFormat)
+@pytest.mark.parametrize("notice_format", [NoticeFormat.TEAMS, NoticeFormat.SLACK])
 @given(text=st.text(min_size=1, max_size=300), count=st.integers(1, 40))
 def test_a_body_stays_below_what_teams_takes(notice_format: NoticeFormat, text: str, count: int) -> None:
     long = text * (300 // len(text))
@@ -59,12 +59,25 @@ def test_a_body_stays_below_what_teams_takes(notice_format: NoticeFormat, text: 
     assert len(request_of(message, notice_format, PAGE).body) < 28_000
 
 
-def test_a_message_that_is_too_long_shows_fewer_notices_and_counts_the_others() -> None:
-    message = message_of(notice("\N{BELL}" * 300, number) for number in range(20))
-    body = body_of(message, NoticeFormat.GENERIC)
-    shown = len(body["notices"])
-    assert 0 < shown < 20
-    assert body["text"].endswith(f"and {20 - shown} more")
+@pytest.mark.parametrize("notice_format", [NoticeFormat.TEAMS, NoticeFormat.SLACK])
+@pytest.mark.parametrize(("text", "shown"), [("bi", 20), ("\N{BELL}" * 300, 5)])
+def test_people_see_as_many_notices_as_fit_and_a_count_of_the_others(
+    notice_format: NoticeFormat, text: str, shown: int
+) -> None:
+    body = json.dumps(body_of(message_of(notice(text, number) for number in range(50)), notice_format))
+    assert f'"and {50 - shown} more"' in body
+
+
+def test_the_plain_text_shows_the_first_notices_and_counts_the_others() -> None:
+    body = body_of(message_of(notice("bi", number) for number in range(50)), NoticeFormat.GENERIC)
+    assert body["text"].endswith("\n\nand 30 more")
+
+
+@pytest.mark.parametrize("notice_format", [NoticeFormat.CLOUD_EVENTS, NoticeFormat.GENERIC])
+def test_a_program_gets_every_notice(notice_format: NoticeFormat) -> None:
+    body = body_of(message_of(notice("\N{BELL}" * 300, number) for number in range(50)), notice_format)
+    got = body if notice_format is NoticeFormat.CLOUD_EVENTS else body["notices"]
+    assert [each["id"] for each in got] == [f"id-{number}" for number in range(50)]
 
 
 def test_in_slack_foreign_text_stands_where_no_markup_is_read() -> None:
@@ -77,7 +90,9 @@ def test_in_slack_foreign_text_stands_where_no_markup_is_read() -> None:
 @pytest.mark.parametrize("count", [1, 20, 500])
 def test_slack_gets_no_more_blocks_than_it_takes(count: int) -> None:
     notices = [notice("x" * 300, number, kind) for kind in NoticeKind for number in range(count)]
-    assert len(body_of(message_of(notices), NoticeFormat.SLACK)["blocks"]) <= 50
+    body = body_of(message_of(notices), NoticeFormat.SLACK)
+    assert len(body["blocks"]) <= 50
+    assert json.dumps(body).count(" more") == (0 if count == 1 else len(NoticeKind))
 
 
 def test_the_receiver_of_cloud_events_gets_a_batch_that_the_sdk_reads() -> None:
