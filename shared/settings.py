@@ -4,20 +4,19 @@ Read once at start. Standard library only: this is on the way of every cold star
 """
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from shared import setting_values
 from shared.domain.hosts import DEFAULT_PORT, is_allowed
-from shared.domain.mode import Mode, read_mode
-from shared.domain.notify_settings import HOSTS, UNRESOLVED, NoticeFormat, read_notice_format
-from shared.domain.recovery_mode import RecoveryMode, read_recovery_mode
-from shared.domain.resource_ids import INSTANCE_OPERATIONS, fold
-from shared.domain.signal import SyncType, read_sync_type
+from shared.domain.mode import Mode
+from shared.domain.notify_settings import HOSTS, UNRESOLVED, NoticeFormat
+from shared.domain.recovery_mode import RecoveryMode
+from shared.domain.resource_ids import INSTANCE_OPERATIONS
+from shared.domain.signal import SyncType
 
 if TYPE_CHECKING:
     from shared.domain.error_codes import CodeEntry, ErrorCodes
@@ -26,139 +25,9 @@ if TYPE_CHECKING:
 STORAGE_CONNECTION = "AzureWebJobsStorage"
 """The storage connection that triggers and app share: a setting, or the prefix of `__accountName` and so on."""
 
-MAX_DAYS = 3650
-"""The longest duration that a setting may have: ten years."""
-
-_APP = Path(__file__).parents[1]
-_MAX_FILE_BYTES = 1024 * 1024
-
 
 class InvalidSettings(ValueError):
     """One or more settings cannot be used; the message lists every one of them."""
-
-
-def _duration(text: str) -> timedelta:
-    """ISO 8601 (`PT6H`, `P1DT30M`) or `HH:MM:SS`."""
-    iso = re.fullmatch(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", text.upper())
-    clock = re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d)", text)
-    if iso and any(iso.groups()):
-        days, hours, minutes, seconds = (int(part or 0) for part in iso.groups())
-    elif clock:
-        days, (hours, minutes, seconds) = 0, (int(part) for part in clock.groups())
-    else:
-        raise ValueError("expected a duration such as PT6H or 06:00:00")
-    if days * 24 * 3600 + hours * 3600 + minutes * 60 + seconds > MAX_DAYS * 24 * 3600:
-        raise ValueError(f"expected no more than {MAX_DAYS} days")
-    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-
-
-def _positive_duration(text: str) -> timedelta:
-    duration = _duration(text)
-    if not duration:
-        raise ValueError("expected a duration longer than zero")
-    return duration
-
-
-def _duration_or_off(text: str) -> timedelta | None:
-    return None if text.lower() == "off" else _duration(text)
-
-
-def _durations(text: str) -> tuple[timedelta, ...]:
-    return tuple(_duration(part.strip()) for part in text.split(","))
-
-
-def _globs(text: str) -> tuple[str, ...]:
-    return tuple(fold(glob.strip()) for glob in text.split(",") if glob.strip())
-
-
-def _whole_number(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not re.fullmatch(r"0|[1-9]\d{0,5}", text) or not least <= int(text) <= most:
-            raise ValueError(f"expected a whole number from {least} to {most}")
-        return int(text)
-
-    return read
-
-
-def _https_url(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme != "https" or not url.hostname or url.username or url.query or url.fragment:
-        raise ValueError("expected an https URL without user, query and fragment")
-    return text.rstrip("/")
-
-
-def _webhook_url(text: str) -> str:
-    url = urlsplit(text)
-    if text.startswith(UNRESOLVED):
-        return text  # a vault that cannot be reached must not keep the app from healing
-    # `port` raises for one that is none.
-    if url.scheme != "https" or not url.hostname or url.username or url.fragment or url.port == 0 or not text.isascii():
-        raise ValueError("expected an https URL without user and fragment, or a Key Vault reference")
-    return text
-
-
-def _sync_type(text: str) -> SyncType:
-    return read_sync_type(text) or SyncType.DEFAULT
-
-
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
-    for host in hosts:
-        if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?", host):
-            raise ValueError("expected host names separated by commas, each as name, name:port or *.name")
-    return hosts
-
-
-def _schedule(text: str) -> str:
-    if not re.fullmatch(r"[\d*/,-]+( [\d*/,-]+){4}( [\w*/,-]+)", text):
-        raise ValueError("expected an NCRONTAB expression such as */30 * * * * *")
-    return text
-
-
-def _schedule_or_off(text: str) -> str | None:
-    return None if text.lower() == "off" else _schedule(text)
-
-
-def _subscriptions(text: str) -> tuple[str, ...]:
-    ids = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    for subscription_id in ids:
-        if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", subscription_id):
-            raise ValueError("expected subscription ids (UUIDs) separated by commas")
-    return ids
-
-
-def _text(text: str) -> str:
-    return text
-
-
-def _error_codes(text: str) -> "tuple[CodeEntry, ...]":
-    """JSON text, or the path of a JSON file in the app's folder."""
-    from shared.domain.error_codes import read_entries  # not on the way of a cold start
-
-    try:
-        return read_entries(text if text.startswith(("[", "{")) else _read_file(text))
-    except ValueError as cause:
-        reason = " ".join(str(cause).split())[:300]
-        raise ValueError(
-            f"expected a JSON list of codes, or the path of such a file in the app, got {reason}"
-        ) from cause
-
-
-def _read_file(path: str) -> str:
-    """A file of the app, by its path in the app's folder.
-
-    Raises:
-        ValueError: there is no such file, or it is too large to be a table of codes.
-    """
-    try:
-        file = (_APP / path).resolve()
-        if not file.is_relative_to(_APP.resolve()) or not file.is_file():
-            raise ValueError(f"no file {ascii(path)[:100]} in the app")
-        if file.stat().st_size > _MAX_FILE_BYTES:
-            raise ValueError(f"a file of more than {_MAX_FILE_BYTES} bytes")
-        return file.read_text(encoding="utf-8")
-    except OSError as cause:
-        raise ValueError(f"a file that cannot be read: {cause}") from cause
 
 
 def _setting(
@@ -181,172 +50,190 @@ class Settings:
     mode: Mode = _setting(
         "MODE",
         Mode.HEAL,
-        read_mode,
+        setting_values.one_of(Mode),
         "Heal; or Observe: judge and record what fails, make no call that changes anything, and say what it would be; "
         "or Paused: take up nothing, and let the next attempts wait.",
     )
     arm_endpoint: str = _setting(
-        "ARM_ENDPOINT", "https://management.azure.com", _https_url, "URL of Azure Resource Manager."
+        "ARM_ENDPOINT", "https://management.azure.com", setting_values.https_url, "URL of Azure Resource Manager."
     )
     arm_audience: str | None = _setting(
-        "ARM_AUDIENCE", None, _https_url, "Audience of the token for ARM_ENDPOINT; the endpoint itself if not set."
+        "ARM_AUDIENCE",
+        None,
+        setting_values.https_url,
+        "Audience of the token for ARM_ENDPOINT; the endpoint itself if not set.",
     )
     arm_allowed_hosts: tuple[str, ...] = _setting(
         "ARM_ALLOWED_HOSTS",
         (),
-        _hosts,
+        setting_values.hosts,
         "Further hosts whose operation URLs may be polled with the token, besides the endpoint and its subdomains.",
     )
     client_id: str | None = _setting(
-        "AZURE_CLIENT_ID", None, _text, "Client id of a user-assigned managed identity; system-assigned if not set."
+        "AZURE_CLIENT_ID",
+        None,
+        setting_values.text,
+        "Client id of a user-assigned managed identity; system-assigned if not set.",
     )
     sync_type: SyncType = _setting(
-        "SYNC_TYPE", SyncType.DEFAULT, _sync_type, "Sync that signals start: Default or ForceResync."
+        "SYNC_TYPE", SyncType.DEFAULT, setting_values.sync_type, "Sync that signals start: Default or ForceResync."
     )
     max_attempts: int = _setting(
         "MAX_ATTEMPTS",
         5,
-        _whole_number(1, 999_999),
+        setting_values.whole_number(1, 999_999),
         "Most attempts of one remediation, the first included; with more than 1, two more after errors that pass.",
     )
     retry_delays: tuple[timedelta, ...] = _setting(
         "RETRY_DELAYS",
         (timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6)),
-        _durations,
+        setting_values.durations,
         "Waits between attempts, separated by commas; the last one repeats.",
     )
     force_resync_from_attempt: int = _setting(
         "FORCE_RESYNC_FROM_ATTEMPT",
         0,
-        _whole_number(0, 999_999),
+        setting_values.whole_number(0, 999_999),
         "From this attempt on the sync is a ForceResync; 0: never.",
     )
     cooldown: timedelta = _setting(
         "COOLDOWN",
         timedelta(minutes=15),
-        _duration,
+        setting_values.duration,
         "How long signals are dropped after a remediation of the instance.",
     )
     daily_cap: int = _setting(
-        "DAILY_CAP", 6, _whole_number(1, 99), "Most remediations of one instance within 24 hours."
+        "DAILY_CAP", 6, setting_values.whole_number(1, 99), "Most remediations of one instance within 24 hours."
     )
     include: tuple[str, ...] = _setting(
-        "INCLUDE", (), _globs, "Globs on ARM ids, separated by commas: only these instances are healed; all if not set."
+        "INCLUDE",
+        (),
+        setting_values.globs,
+        "Globs on ARM ids, separated by commas: only these instances are healed; all if not set.",
     )
     exclude: tuple[str, ...] = _setting(
-        "EXCLUDE", (), _globs, "Globs on ARM ids, separated by commas: these instances are left alone."
+        "EXCLUDE", (), setting_values.globs, "Globs on ARM ids, separated by commas: these instances are left alone."
     )
     event_operations: tuple[str, ...] = _setting(
         "EVENT_OPERATIONS",
         (f"{INSTANCE_OPERATIONS}*",),
-        _globs,
+        setting_values.globs,
         "Globs on operation names, separated by commas: these operations start a heal when they fail. Syncs, "
         "restores, reads, validations and what ends protection never do.",
     )
     error_codes: "tuple[CodeEntry, ...]" = _setting(
         "ERROR_CODES",
         (),
-        _error_codes,
+        setting_values.error_codes,
         "Entries of one's own in the catalogue of error codes, which come before its own: JSON text, or the path of a "
         "JSON file in the app.",
     )
     operation_timeout: timedelta = _setting(
         "OPERATION_TIMEOUT",
         timedelta(hours=6),
-        _positive_duration,
+        setting_values.positive_duration,
         "Counted from when Azure accepts a sync: what lasts longer ends as TimedOut, unless the instance is healed.",
     )
     wake_delay: timedelta = _setting(
         "WAKE_DELAY",
         timedelta(minutes=2),
-        _duration,
+        setting_values.duration,
         "Counted from the event of a repair, such as a role that was assigned: when what waited for it is tried again.",
     )
     canary_timeout: timedelta = _setting(
         "CANARY_TIMEOUT",
         timedelta(minutes=30),
-        _duration,
+        setting_values.duration,
         "Counted from when an incident is opened: how long its members hold an attempt back for its canaries.",
     )
     recovery: RecoveryMode = _setting(
         "RECOVERY",
         RecoveryMode.OFF,
-        read_recovery_mode,
+        setting_values.one_of(RecoveryMode),
         "What follows a heal. Off: nothing. Watch: wait for a recovery point newer than the failure. Backup: as Watch, "
         "and make one backup where a backup failed or the newest point is older than the policy's interval.",
     )
     recovery_timeout: timedelta | None = _setting(
         "RECOVERY_TIMEOUT",
         None,
-        _positive_duration,
+        setting_values.positive_duration,
         "How long a recovery point is waited for; two intervals of the instance's policy if not set, or 48 hours.",
     )
     backup_daily_cap: int = _setting(
-        "BACKUP_DAILY_CAP", 1, _whole_number(1, 99), "Most backups of one instance within 24 hours that the app makes."
+        "BACKUP_DAILY_CAP",
+        1,
+        setting_values.whole_number(1, 99),
+        "Most backups of one instance within 24 hours that the app makes.",
     )
     poll_schedule: str = _setting(
-        "POLL_SCHEDULE", "*/30 * * * * *", _schedule, "When operations are polled (NCRONTAB with six fields)."
+        "POLL_SCHEDULE",
+        "*/30 * * * * *",
+        setting_values.schedule,
+        "When operations are polled (NCRONTAB with six fields).",
     )
     poll_concurrency: int = _setting(
-        "POLL_CONCURRENCY", 32, _whole_number(1, 999_999), "How many remediations are polled at a time."
+        "POLL_CONCURRENCY", 32, setting_values.whole_number(1, 999_999), "How many remediations are polled at a time."
     )
     arm_writes_per_second: int = _setting(
         "ARM_WRITES_PER_SECOND",
         10,
-        _whole_number(1, 999_999),
+        setting_values.whole_number(1, 999_999),
         "Sync calls each second in one subscription: the refill of Resource Manager's bucket.",
     )
     arm_write_burst: int = _setting(
         "ARM_WRITE_BURST",
         200,
-        _whole_number(1, 999_999),
+        setting_values.whole_number(1, 999_999),
         "Sync calls at once in one subscription: Resource Manager's full bucket.",
     )
     arm_reads_per_second: int = _setting(
         "ARM_READS_PER_SECOND",
         25,
-        _whole_number(1, 999_999),
+        setting_values.whole_number(1, 999_999),
         "Reads each second in one subscription: the refill of Resource Manager's bucket.",
     )
     arm_read_burst: int = _setting(
         "ARM_READ_BURST",
         250,
-        _whole_number(1, 999_999),
+        setting_values.whole_number(1, 999_999),
         "Reads at once in one subscription: Resource Manager's full bucket.",
     )
     sweep_schedule: str | None = _setting(
         "SWEEP_SCHEDULE",
         "0 7 * * * *",
-        _schedule_or_off,
+        setting_values.schedule_or_off,
         "When the sweep looks for broken instances (NCRONTAB with six fields); empty or off: never by itself.",
         empty="off",
     )
     sweep_subscriptions: tuple[str, ...] = _setting(
         "SWEEP_SUBSCRIPTIONS",
         (),
-        _subscriptions,
+        setting_values.subscriptions,
         "Ids of the subscriptions that are swept, separated by commas; all that the identity can read if not set.",
     )
     stale_after: timedelta | None = _setting(
         "STALE_AFTER",
         None,
-        _duration_or_off,
+        setting_values.duration_or_off,
         "How much older than its policy's interval an instance's newest recovery point may be. If set, the sweep also "
         "finds instances that are well, but whose points are older, or whose last scheduled backup failed.",
     )
     retention_days: int = _setting(
         "RETENTION_DAYS",
         90,
-        _whole_number(1, MAX_DAYS),
+        setting_values.whole_number(1, setting_values.MAX_DAYS),
         "How many days remediations are kept, from their announced end.",
     )
     outcome_topic_endpoint: str | None = _setting(
-        "OUTCOME_TOPIC_ENDPOINT", None, _https_url, "Event Grid topic that receives the outcomes; none if not set."
+        "OUTCOME_TOPIC_ENDPOINT",
+        None,
+        setting_values.https_url,
+        "Event Grid topic that receives the outcomes; none if not set.",
     )
     notify_webhook_url: str | None = _setting(
         "NOTIFY_WEBHOOK_URL",
         None,
-        _webhook_url,
+        setting_values.webhook_url,
         "Webhook that is told which instances need attention, which backups are back, and of incidents; nobody is told "
         "if not set. A secret: a Key Vault reference is best.",
         is_secret=True,
@@ -354,14 +241,14 @@ class Settings:
     notify_format: NoticeFormat = _setting(
         "NOTIFY_FORMAT",
         NoticeFormat.GENERIC,
-        read_notice_format,
+        setting_values.one_of(NoticeFormat),
         "How NOTIFY_WEBHOOK_URL is told: Teams (a workflow that posts an Adaptive Card), Slack, CloudEvents (a batch), "
         "or Generic (title, text and notices as JSON).",
     )
     notify_hosts: tuple[str, ...] = _setting(
         "NOTIFY_HOSTS",
         (),
-        _hosts,
+        setting_values.hosts,
         "Further hosts that NOTIFY_WEBHOOK_URL may be on, separated by commas; those of Teams and Slack are known.",
     )
 

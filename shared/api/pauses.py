@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import azure.functions as func
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared import logs
-from shared.api.instances import checked_until
 from shared.api.requests import operator_name, read_body
 from shared.api.responses import api_errors, json_response
-from shared.clock import from_iso, to_iso
+from shared.api.until import Reason, Until, checked_until
+from shared.clock import to_iso
 from shared.domain.pause import MAX_SCOPE_CHARS, Pause
 from shared.healing.pausing import Pausing
 
@@ -29,15 +29,8 @@ class PauseReference(BaseModel):
 class PauseRequest(PauseReference):
     """The body of `POST /api/pauses/begin`: a scope, why, and until when."""
 
-    reason: str = Field(min_length=1, max_length=500)
-    until: AwareDatetime
-
-    @field_validator("until", mode="before")
-    @classmethod
-    def _iso(cls, value: object) -> datetime:
-        if not isinstance(value, str):
-            raise ValueError("expected a time in ISO 8601")
-        return from_iso(value)
+    reason: Reason
+    until: Until
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +49,7 @@ class PausesApi:
     def begin(self, request: func.HttpRequest) -> func.HttpResponse:
         """200 with all pauses, this one among them; it replaces one of the same scope."""
         wanted = read_body(request, PauseRequest, "scope")
-        until = checked_until(wanted.until.astimezone(UTC), self.now())
+        until = checked_until(wanted.until, self.now())
         begin_pause(self.pausing(), Pause(wanted.scope, operator_name(request), wanted.reason, until))
         return self._list()
 

@@ -11,15 +11,3 @@ class Mode(StrEnum):
     """It reads, judges and records, and makes no call that changes anything."""
     PAUSED = "Paused"
     """It takes up no signal; what runs is polled to its end, and the next attempts wait."""
-
-
-def read_mode(text: str) -> Mode:
-    """The mode with this name, in any casing.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for mode in Mode:
-        if text.lower() == mode.lower():
-            return mode
-    raise ValueError(f"expected one of {', '.join(Mode)}")

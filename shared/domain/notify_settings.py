@@ -23,15 +23,3 @@ HOSTS: Mapping[NoticeFormat, tuple[str, ...]] = {
     NoticeFormat.GENERIC: (),
 }
 """Hosts of the webhooks that Teams' workflows and Slack give out; of others the operator names the host."""
-
-
-def read_notice_format(text: str) -> NoticeFormat:
-    """The format of this name, in any casing.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for each in NoticeFormat:
-        if text.lower() == each.lower():
-            return each
-    raise ValueError(f"expected one of {', '.join(NoticeFormat)}")

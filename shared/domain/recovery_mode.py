@@ -9,15 +9,3 @@ class RecoveryMode(StrEnum):
     OFF = "Off"
     WATCH = "Watch"
     BACKUP = "Backup"
-
-
-def read_recovery_mode(value: str) -> RecoveryMode:
-    """A mode in any casing.
-
-    Raises:
-        ValueError: there is no such mode.
-    """
-    for mode in RecoveryMode:
-        if value.lower() == mode.lower():
-            return mode
-    raise ValueError(f"expected one of {', '.join(RecoveryMode)}")

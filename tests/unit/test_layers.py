@@ -9,6 +9,7 @@ PROJECT = Path(__file__).parents[2]
 SHARED = [
     "version clock logs rate_limits",
     "domain",
+    "setting_values",
     "clients settings sources",
     "storage",
     "healing",

@@ -4,6 +4,8 @@ import pytest
 
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.mode import Mode
+from shared.domain.notify_settings import NoticeFormat
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.signal import SyncType
 from shared.settings import InvalidSettings, Settings
 
@@ -28,6 +30,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
         ("OPERATION_TIMEOUT", "06:00:00", timedelta(hours=6)),
         ("SYNC_TYPE", "forceresync", SyncType.FORCE_RESYNC),
         ("MODE", "observe", Mode.OBSERVE),
+        ("RECOVERY", "WATCH", RecoveryMode.WATCH),
+        ("NOTIFY_FORMAT", "cloudevents", NoticeFormat.CLOUD_EVENTS),
         ("ARM_ALLOWED_HOSTS", "Api.Example.com, *.arm.example:8443", ("api.example.com", "*.arm.example:8443")),
         ("EVENT_OPERATIONS", "*/Backup/action, */write", ("*/backup/action", "*/write")),
         *(("RETENTION_DAYS", str(days), days) for days in (1, 90, 3650)),

@@ -17,7 +17,8 @@ from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
-from shared.settings import MAX_DAYS, Settings
+from shared.setting_values import MAX_DAYS
+from shared.settings import Settings
 from shared.storage.finding_store import FindingsSummary
 from tests.support import remediations as episodes
 from tests.support.dashboard_parts import (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.domain.notice import Message, Notice, NoticeKind, message_of
 from shared.domain.notice_format import request_of
-from shared.domain.notify_settings import NoticeFormat, read_notice_format
+from shared.domain.notify_settings import NoticeFormat
 from tests.support.remediations import NOW
 
 PAGE = "https://autoheal.example/api/dashboard"
@@ -117,8 +117,3 @@ def test_the_plain_body_has_title_text_and_the_notices() -> None:
 @pytest.mark.parametrize("notice_format", NoticeFormat)
 def test_without_a_known_page_there_is_no_link(notice_format: NoticeFormat) -> None:
     assert "https://autoheal" not in json.dumps(body_of(message_of([notice("bi")]), notice_format, None))
-
-
-@pytest.mark.parametrize("notice_format", NoticeFormat)
-def test_a_format_is_read_in_any_casing(notice_format: NoticeFormat) -> None:
-    assert read_notice_format(notice_format.upper()) is notice_format

@@ -10,7 +10,7 @@ from azure.data.tables import TableClient
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain.remediation import Remediation, Status
 from shared.healing.retention import Retention
-from shared.settings import MAX_DAYS
+from shared.setting_values import MAX_DAYS
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 from tests.support.memory_azure import MemoryApp
