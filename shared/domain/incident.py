@@ -66,6 +66,12 @@ def key_of(failed: Remediation, error_codes: ErrorCodes) -> str | None:
     return hashlib.sha256(cause.encode()).hexdigest()[:16]
 
 
+def key_before(healed: Remediation, error_codes: ErrorCodes) -> str | None:
+    """The key under which its last failed attempt counted; None if none failed, or with no such code."""
+    errors = [attempt.error for attempt in healed.attempts if attempt.error]
+    return key_of(replace(healed, error=errors[-1]), error_codes) if errors else None
+
+
 def count(tally: Tally, key: str, failures: Sequence[str], now: datetime) -> Tally:
     """The tally with failures of these instances, which may open an incident."""
     known = tally.incident if tally.incident and now - tally.incident.opened_at < MAX_AGE else None

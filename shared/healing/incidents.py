@@ -62,21 +62,26 @@ class Incidents:
 
     def release(self, steps: Iterable[Step]) -> None:
         """Bring forward those that waited for the same as a member that is healed now."""
-        healed = [
-            after
-            for before, after in steps
-            if after.incident_id and after.status.is_healed and before.status.is_healing
-        ]
-        for each in {after.incident_id: after for after in healed}.values():
+        healed = [after for before, after in steps if after.status.is_healed and before.status.is_healing]
+        released: set[str] = set()
+        for each in healed:
             try:
-                self._release(each)
+                incident_id = self._incident_of(each)
+                if incident_id and incident_id not in released:
+                    released.add(incident_id)
+                    self._release(incident_id)
             except (AzureError, WriteConflict) as failure:
-                logs.warning(
-                    "incident.not_released", incidentId=each.incident_id, reason=logs.describe_exception(failure)
-                )
+                logs.warning("incident.not_released", remediationId=each.id, reason=logs.describe_exception(failure))
 
-    def _release(self, healed: Remediation) -> None:
-        incident_id = healed.incident_id or ""
+    def _incident_of(self, healed: Remediation) -> str | None:
+        """The incident that it belongs to; one of the first to fail did so before there was one, but is its canary."""
+        if healed.incident_id:
+            return healed.incident_id
+        key = incident.key_before(healed, self.error_codes)
+        opened = self.store.incidents.opened(key) if key else None
+        return opened.id if opened and healed.instance.key in opened.canaries else None
+
+    def _release(self, incident_id: str) -> None:
         closed = self.store.incidents.close(incident_id.rpartition("-")[2], incident_id)
         members = [each for each in waiting(self.store) if each.remediation.incident_id == incident_id]
         released = bring_forward(self.store, members, self._released)

@@ -44,6 +44,10 @@ class IncidentStore:
         known = before.incident.id if before.incident else None
         return after.incident, after.incident is not None and after.incident.id != known
 
+    def opened(self, key: str) -> Incident | None:
+        """The open incident."""
+        return self._read(self._rows.read(key)).incident
+
     def close(self, key: str, incident_id: str) -> Incident | None:
         """Close an incident; None if it is closed already.
 

@@ -103,6 +103,14 @@ def test_many_with_one_missing_role_cost_the_canaries_and_a_sync_each_after_its_
     assert sum(storm.guarded.syncs.values()) - before <= MAX_CANARIES + MANY
 
 
+def test_the_heal_of_one_that_failed_before_the_incident_was_known_releases_the_others() -> None:
+    storm = Storm(12)
+    storm.go_on(minutes=4)
+    storm.guarded.is_granted = True  # and no event tells
+    storm.go_on(minutes=6)
+    assert storm.statuses() == {Status.HEALED: 12}
+
+
 def test_a_repair_that_was_none_costs_the_canaries_only() -> None:
     storm = Storm()
     storm.go_on(minutes=4)
