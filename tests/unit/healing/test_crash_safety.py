@@ -487,7 +487,7 @@ class CrashSafetyBesideAnObservingHost(CrashSafety):
 
 
 class CrashSafetyWithIncidents(CrashSafety):
-    """All fail for one cause, two are an incident, and who is not its canary holds an attempt back."""
+    """All have failed for one cause, two are an incident, and who is not its canary holds an attempt back."""
 
     def __init__(self) -> None:
         self.patches: list[Any] = [
@@ -499,6 +499,20 @@ class CrashSafetyWithIncidents(CrashSafety):
             each.start()
         super().__init__()
         self.world.error = new_error("UserErrorMissingRequiredPermissions", "the vault lacks a role")
+        for instance in INSTANCES:
+            self.take_signal(self.host, instance)
+        while not any(one.is_held for one in self.remediations()):
+            self.fail_once()
+
+    def fail_once(self) -> None:
+        """Time passes, and whatever is asked of Azure, the answer is that it failed."""
+        self.world.outcomes = [False] * 100
+        self.world.now += timedelta(seconds=20)
+        for _ in range(len(self.world.queue)):
+            self.take_job(self.host, 0, repeated=False)
+        self.host.poller.run()
+        self.world.outcomes = []
+        assert self.world.now < NOW + timedelta(hours=1), "nothing has held back"
 
     def teardown(self) -> None:
         super().teardown()
