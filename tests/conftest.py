@@ -26,8 +26,8 @@ settings.register_profile("explore", settings.get_profile("repeatable"), derando
 settings.load_profile("repeatable")
 
 
-_TWO_HOSTS = ("tests/integration/test_crashes.py", "tests/integration/test_pacing_hosts.py")
-"""They wait more than they work, and both at once would leave their hosts too little of a small machine."""
+_TWO_HOSTS = tuple(f"tests/integration/test_{name}.py" for name in ("crashes", "recovery_crashes", "pacing_hosts"))
+"""They wait more than they work, and several at once would leave their hosts too little of a small machine."""
 _FIRST = (
     *_TWO_HOSTS,
     "tests/api/",

@@ -27,6 +27,8 @@ _MAX_CODE_CHARS = 200
 _NOT_JSON = object()
 _MAX_QUOTED_BYTES = 500
 
+_NEVER_ACTED = frozenset({401, 403, 429, 503})
+"""Statuses of a request that was turned away; after another one, such as a gateway's 504, it may have acted."""
 NO_TOKEN = "TokenUnavailable"
 """The code of the error when the identity endpoint gives no token; the credential has tried several times by then."""
 
@@ -73,7 +75,7 @@ class ArmTransport:
         except (OSError, ValueError, HTTPError) as cause:
             # Nearly always a `RequestException`, which is an OSError; a few of urllib3's and of IDNA's come through.
             reason = f"{method} {url.partition('?')[0]}: {describe_exception(cause)}"
-            return TransientFailure(new_error(NO_RESPONSE, reason))
+            return TransientFailure(new_error(NO_RESPONSE, reason), may_have_acted=True)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -105,7 +107,8 @@ def is_verdict(response: requests.Response) -> bool:
 
 def transient_failure(response: requests.Response) -> TransientFailure:
     """The response's error, and when ARM wants to be asked again."""
-    return TransientFailure(response_error(response), retry_after(response))
+    may_have_acted = response.status_code not in _NEVER_ACTED
+    return TransientFailure(response_error(response), retry_after(response), may_have_acted)
 
 
 def retry_after(response: requests.Response) -> float | None:

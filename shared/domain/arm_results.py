@@ -50,6 +50,8 @@ class TransientFailure:
     error: ArmError
     retry_after: float | None = None
     """Seconds that ARM asked us to wait, when it did."""
+    may_have_acted: bool = False
+    """Whether the call may have been taken all the same: no answer, or one that does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

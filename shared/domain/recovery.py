@@ -17,7 +17,9 @@ class BackupRun(Struct, frozen=True, kw_only=True, rename="camel"):
     """A backup on demand: the call, the operation that it started, and the job behind it."""
 
     requested_at: Time
-    status: Annotated[str, Meta(description="`Accepted`, then the job's status as Azure says it, or `Refused`.")]
+    status: Annotated[
+        str, Meta(description="`Accepted`, then the job's status as Azure says it; `Refused`; or `Unanswered`.")
+    ]
     ended_at: Time | None = None
     operation_status_url: str | None = None
     operation_result_url: str | None = None

@@ -52,6 +52,9 @@ _BUSY_WAIT = timedelta(minutes=30)
 """Before a backup is asked for again that others kept from being made."""
 _UNKNOWN_OPERATION_TIMEOUT = timedelta(minutes=15)
 """As long ARM may not know the operation or the job that it has accepted."""
+_UNANSWERED_TIMEOUT = timedelta(minutes=30)
+"""So long a call for a backup that had no answer counts as made: where its job still runs after that, Azure says so."""
+_UNANSWERED = "Unanswered"
 _BUSY = "maxconcurrentoperationlimitreached"
 """In the code of the error where too many backups run: this one was not made, and can be later."""
 _COMPLETED = ("completed", "completedwithwarnings")
@@ -96,6 +99,17 @@ def needs_backup(recovery: Recovery, now: datetime) -> bool:
 def follows_backup(recovery: Recovery) -> BackupRun | None:
     """The backup whose operation or job still runs."""
     return recovery.backup if recovery.backup and recovery.backup.ended_at is None else None
+
+
+def is_unanswered(run: BackupRun) -> bool:
+    """Whether it is not known that the call was taken: only a recovery point can tell."""
+    return run.status == _UNANSWERED
+
+
+def has_begun_backup(before: Remediation, after: Remediation) -> bool:
+    """Whether a call for a backup, which must not be made again, is news in this step."""
+    known = before.recovery.backup if before.recovery else None
+    return known is None and after.recovery is not None and after.recovery.backup is not None
 
 
 def needs_proof(recovery: Recovery, hint: datetime | None, now: datetime) -> bool:
@@ -150,6 +164,10 @@ def on_points(remediation: Remediation, result: PointsResult, at: RecoveryMoment
             if recovery.deadline is not None and now >= recovery.deadline:
                 error = recovery.backup.error if recovery.backup else None
                 return _give_up(looked, "no recovery point newer than the failure", error, now)
+            run = follows_backup(recovery)
+            if run is not None and now - run.requested_at < _UNANSWERED_TIMEOUT:
+                return _follow(looked, run, now + _job_wait(run, now))
+            looked = _change(looked, backup=None) if run else looked
             # With the points known, it may be time for a backup at once.
             due_at = now if needs_backup(recovery_of(looked), now) else _next_look(remediation, now)
             return replace(looked, due_at=due_at, slot_at=None, deferrals=0, error=None)
@@ -162,6 +180,11 @@ def on_points(remediation: Remediation, result: PointsResult, at: RecoveryMoment
 def keep_watching(remediation: Remediation, now: datetime) -> Remediation:
     """Nothing new: look again, ever later."""
     return replace(remediation, due_at=_next_look(remediation, now), slot_at=None, deferrals=0)
+
+
+def on_lost_backup(remediation: Remediation, called_at: datetime, now: datetime) -> Remediation:
+    """The call for a backup may have been made, and a crash have kept it off the record: its point would show it."""
+    return _follow(remediation, BackupRun(requested_at=called_at, status=_UNANSWERED), now + _MIN_JOB_INTERVAL)
 
 
 def on_backup(remediation: Remediation, result: BackupResult, at: RecoveryMoment) -> Remediation:
@@ -179,7 +202,9 @@ def on_backup(remediation: Remediation, result: BackupResult, at: RecoveryMoment
         case Refused(_, error):
             return _end_backup(remediation, BackupRun(requested_at=now, status="Refused"), "Refused", error, now)
         case SyncConflict(error, _):
-            return replace(remediation, due_at=now + _BUSY_WAIT, slot_at=None, error=error)
+            return _wait_for_others(remediation, error, now)
+        case TransientFailure(error, may_have_acted=True):
+            return replace(on_lost_backup(remediation, now, now), error=error)
         case TransientFailure():
             return _ask_again(remediation, result, at)
 
@@ -197,8 +222,7 @@ def on_backup_operation(remediation: Remediation, result: OperationResult, at: R
             return _follow(remediation, _without_urls(started), now + DEFAULT_POLL_INTERVAL)
         case OperationFailed(status, error, _):
             if _BUSY in str(error.get("code")).lower():
-                busy = _change(remediation, backup=None)
-                return replace(busy, due_at=now + _BUSY_WAIT, slot_at=None, deferrals=0, error=error)
+                return _wait_for_others(remediation, error, now)
             return _end_backup(remediation, run, status, error, now)
         case OperationUnknown() if now - run.requested_at < _UNKNOWN_OPERATION_TIMEOUT:
             return _follow(remediation, run, now + DEFAULT_POLL_INTERVAL)
@@ -215,8 +239,7 @@ def on_job(remediation: Remediation, result: JobResult, at: RecoveryMoment) -> R
         case JobRead(status, error) if status.lower() not in _RUNNING:
             return _end_backup(remediation, run, status, error, now)
         case JobRead(status, _):
-            wait = min(max((now - run.requested_at) / 4, _MIN_JOB_INTERVAL), _MAX_JOB_INTERVAL)
-            return _follow(remediation, replace(run, status=status), now + wait)
+            return _follow(remediation, replace(run, status=status), now + _job_wait(run, now))
         case Refused(_, error) if now - run.requested_at >= _UNKNOWN_OPERATION_TIMEOUT:
             return _end_backup(remediation, run, "Unknown", error, now)
         case Refused():
@@ -225,8 +248,20 @@ def on_job(remediation: Remediation, result: JobResult, at: RecoveryMoment) -> R
             return _ask_again(remediation, result, at)
 
 
+def _wait_for_others(remediation: Remediation, error: ArmError, now: datetime) -> Remediation:
+    """Other backups kept this one from being made; before it is asked for again, what they made is looked at."""
+    busy = _change(remediation, backup=None, looked_at=None)
+    return replace(busy, due_at=now + _BUSY_WAIT, slot_at=None, deferrals=0, error=error)
+
+
+def _job_wait(run: BackupRun, now: datetime) -> timedelta:
+    return min(max((now - run.requested_at) / 4, _MIN_JOB_INTERVAL), _MAX_JOB_INTERVAL)
+
+
 def _recovered(looked: Remediation, point: RecoveryPoint, now: datetime) -> Remediation:
     before = recovery_of(looked).point_before
+    if run := follows_backup(recovery_of(looked)):
+        looked = _change(looked, backup=replace(run, ended_at=now))
     gap = (point.time - before).total_seconds() if before else None
     reason = "there is a recovery point newer than the failure"
     return end_recovery(looked, Status.RECOVERED, now, reason, point=point.time, point_id=point.id, gap_seconds=gap)

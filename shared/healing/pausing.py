@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from shared.domain.backup_slot import BackupSlot, NoSlot
 from shared.domain.mode import Mode
 from shared.domain.pause import EVERYTHING, Pause
 from shared.domain.resource_ids import BackupInstanceId
@@ -44,6 +45,14 @@ class SlotsOutsidePauses:
     slots: Slots
     pause_of: PauseOf
 
+    def look(self, instance: BackupInstanceId, remediation_id: str) -> BackupSlot:
+        """As `Slots.look`."""
+        return NoSlot() if self.pause_of(instance) else self.slots.look(instance, remediation_id)
+
     def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
         """As `Slots.take`."""
-        return self.pause_of(instance) is None and self.slots.take(instance, remediation_id)
+        return self.slots.take(instance, remediation_id)
+
+    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
+        """As `Slots.give_back`."""
+        self.slots.give_back(instance, remediation_id)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls, SyncResult
 from shared.domain.backup_results import BackupResult, JobResult, PointsResult, Schedule, ScheduleResult
+from shared.domain.backup_slot import BackupSlot
 from shared.domain.finding import ScheduledJob, WellInstance
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
@@ -96,8 +97,14 @@ class LatestPoints(Protocol):
 class Slots(Protocol):
     """How many backups an instance may have a day (`storage.backup_slots.BackupSlots`)."""
 
+    def look(self, instance: BackupInstanceId, remediation_id: str) -> BackupSlot:
+        """The slot that the remediation has, or could take now."""
+
     def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
-        """Whether this remediation may make a backup of the instance."""
+        """Take a free slot, just before the call; False if there is none, or it is held already."""
+
+    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
+        """Free the slot: no backup was begun."""
 
 
 class FindingTopic(Protocol):

@@ -9,10 +9,15 @@ from msgspec.structs import replace
 
 from shared import logs
 from shared.domain import recovery_steps
+from shared.domain.backup_slot import FreeSlot, HeldSlot, NoSlot
+from shared.domain.recovery import BackupRun
 from shared.domain.recovery_steps import RecoveryMoment, recovery_of
 from shared.domain.remediation import Remediation
 from shared.healing.ports import Arm, Backups, LatestPoints, Slots
 from shared.rate_limits.rate_limiter import RateLimiter
+
+_CALL_TIMEOUT = timedelta(minutes=1)
+"""So long a host may be at a call, and its record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +44,15 @@ class RecoveryStep:
         if recovery_steps.needs_schedule(recovery):
             return self._within(self.read_limit, current, self._read_schedule)
         if run := recovery_steps.follows_backup(recovery):
-            return self._within(self.read_limit, current, self._read_job if run.job_id else self._poll_backup)
-        if recovery_steps.needs_backup(recovery, self.now()) and self._has_slot(current):
-            return self._within(self.write_limit, current, self._back_up)
+            return self._within(self.read_limit, current, self._follow(run))
+        if recovery_steps.needs_backup(recovery, self.now()):
+            match self.slots.look(current.instance, current.id):
+                case FreeSlot():
+                    return self._within(self.write_limit, current, self._back_up)
+                case HeldSlot(since):
+                    return self._resume_call(current, since)
+                case NoSlot():
+                    logs.info("backup.capped", remediationId=current.id, backupInstanceId=str(current.instance))
         hint = self.latest_points.newest(current.instance)
         if not recovery_steps.needs_proof(recovery, hint, self.now()):
             return recovery_steps.keep_watching(current, self.now())
@@ -57,11 +68,11 @@ class RecoveryStep:
                 return replace(current, slot_at=slot_at, due_at=slot_at)
         return call(current)
 
-    def _has_slot(self, current: Remediation) -> bool:
-        if self.slots.take(current.instance, current.id):
-            return True
-        logs.info("backup.capped", remediationId=current.id, backupInstanceId=str(current.instance))
-        return False
+    def _follow(self, run: BackupRun) -> Callable[[Remediation], Remediation]:
+        """The call that tells how the backup is."""
+        if recovery_steps.is_unanswered(run):
+            return self._look_for_backup
+        return self._read_job if run.job_id else self._poll_backup
 
     def _read_schedule(self, current: Remediation) -> Remediation:
         schedule = self.backups.schedule(current.instance)
@@ -72,15 +83,35 @@ class RecoveryStep:
         return recovery_steps.on_points(current, points, self._moment())
 
     def _back_up(self, current: Remediation) -> Remediation:
+        # Taken just before the call: whoever comes to this step too, now or after a crash, does not call again.
+        if not self.slots.take(current.instance, current.id):
+            return current
         recovery = recovery_of(current)
         request_id = str(uuid5(NAMESPACE_URL, f"{current.id}/backup"))
         result = self.backups.back_up(current.instance, recovery.rule or "", recovery.retention_tag, request_id)
-        return recovery_steps.on_backup(current, result, self._moment())
+        return self._without_unused_slot(recovery_steps.on_backup(current, result, self._moment()))
+
+    def _resume_call(self, current: Remediation, called_at: datetime) -> Remediation:
+        """A host was about to call: it has died since, or is still at it and will have its record."""
+        if self.now() - called_at < _CALL_TIMEOUT:
+            return current
+        logs.warning("backup.unanswered", remediationId=current.id, calledAt=called_at)
+        return recovery_steps.on_lost_backup(current, called_at, self.now())
 
     def _poll_backup(self, current: Remediation) -> Remediation:
         run = recovery_of(current).backup
         result = self.arm.operation(current.instance, run.operation_urls) if run else None
-        return recovery_steps.on_backup_operation(current, result, self._moment()) if result else current
+        after = recovery_steps.on_backup_operation(current, result, self._moment()) if result else current
+        return self._without_unused_slot(after)
+
+    def _look_for_backup(self, current: Remediation) -> Remediation:
+        return self._without_unused_slot(self._read_points(current))
+
+    def _without_unused_slot(self, after: Remediation) -> Remediation:
+        """Where no backup was begun, the next call takes a slot anew."""
+        if recovery_of(after).backup is None:
+            self.slots.give_back(after.instance, after.id)
+        return after
 
     def _read_job(self, current: Remediation) -> Remediation:
         run = recovery_of(current).backup

@@ -10,7 +10,7 @@ from typing import Any
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import announcements
+from shared.domain import announcements, recovery_steps
 from shared.domain.remediation import Remediation, Status
 from shared.healing.incidents import Incidents
 from shared.healing.outcome_publisher import PUBLISH_BATCH_SIZE, OutcomePublisher
@@ -90,7 +90,10 @@ class RunResults:
         shard = shard_of(change.after.id)
         with self._lock:
             self._changes[shard].append(change)
-            batch = self._changes[shard] if len(self._changes[shard]) == MAX_CHANGES_PER_TRANSACTION else []
+            is_full = len(self._changes[shard]) == MAX_CHANGES_PER_TRANSACTION
+            # A call that must not be made again is on record at once: a crash would take those of a whole batch.
+            is_urgent = recovery_steps.has_begun_backup(change.stored.remediation, change.after)
+            batch = self._changes[shard] if is_full or is_urgent else []
             if batch:
                 self._changes[shard] = []
         if batch:

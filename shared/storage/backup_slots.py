@@ -1,15 +1,17 @@
 """How many backups on demand each instance had within a day, shared by all hosts: one row for each instance.
 
-A slot is of one remediation: taken again after a crash between the slot and the call, it is the same slot.
+A slot is of one remediation, taken just before the call for the backup: who finds it held does not know whether the
+call was made. It is given back where Azure said that no backup was begun.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from azure.data.tables import TableClient
 
 from shared.clock import from_iso, to_iso
+from shared.domain.backup_slot import BackupSlot, FreeSlot, HeldSlot, NoSlot
 from shared.domain.resource_ids import BackupInstanceId
 from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
@@ -26,26 +28,52 @@ class BackupSlots:
         self._daily_cap = daily_cap
         self._now = now
 
+    def look(self, instance: BackupInstanceId, remediation_id: str) -> BackupSlot:
+        """The slot that the remediation has, or could take now."""
+        return self._slot(self._taken(self._rows.read(instance.key)), remediation_id)
+
     def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
-        """Whether this remediation may make a backup of the instance: it has a slot, or takes one that is free.
+        """Take a free slot; whether there was one, and the remediation had none before.
 
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        has_slot = False
+        is_taken = False
 
         def with_slot(row: Row | None) -> Row | None:
-            nonlocal has_slot
-            oldest = self._now() - _DAY
-            taken = {each: at for each, at in _read(row).items() if at > oldest}
-            has_slot = remediation_id in taken or len(taken) < self._daily_cap
-            if not has_slot or remediation_id in taken:
-                return None
-            taken[remediation_id] = self._now()
-            return {"Slots": json.dumps({each: to_iso(at) for each, at in taken.items()})}
+            nonlocal is_taken
+            taken = self._taken(row)
+            is_taken = isinstance(self._slot(taken, remediation_id), FreeSlot)
+            return _written(taken | {remediation_id: self._now()}) if is_taken else None
 
         self._rows.change(instance.key, with_slot)
-        return has_slot
+        return is_taken
+
+    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
+        """Free the remediation's slot, if it has one.
+
+        Raises:
+            WriteConflict: other hosts kept changing the row first.
+        """
+
+        def without_slot(row: Row | None) -> Row | None:
+            taken = self._taken(row)
+            return _written(taken) if taken.pop(remediation_id, None) is not None else None
+
+        self._rows.change(instance.key, without_slot)
+
+    def _slot(self, taken: Mapping[str, datetime], remediation_id: str) -> BackupSlot:
+        if remediation_id in taken:
+            return HeldSlot(taken[remediation_id])
+        return FreeSlot() if len(taken) < self._daily_cap else NoSlot()
+
+    def _taken(self, row: Row | None) -> dict[str, datetime]:
+        oldest = self._now() - _DAY
+        return {each: at for each, at in _read(row).items() if at > oldest}
+
+
+def _written(taken: Mapping[str, datetime]) -> Row:
+    return {"Slots": json.dumps({each: to_iso(at) for each, at in taken.items()})}
 
 
 def _read(row: Row | None) -> dict[str, datetime]:

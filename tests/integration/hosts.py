@@ -4,6 +4,7 @@ Of its own, because the stack that other tests share has a host that would do th
 """
 
 import os
+import random
 import signal
 import sys
 import time
@@ -28,6 +29,8 @@ _POSTING = 8
 _BETWEEN_DELIVERIES = 0.5
 BETWEEN_POLLS = 1.0
 """Seconds, for conditions that list all that was announced so far."""
+ALIVE = (0.3, 2.0)
+"""Seconds between a host's start and the next kill: some die while they work off a full queue, some half idle."""
 
 
 class KillableHost:
@@ -116,6 +119,22 @@ def _deliver(hosts: Sequence[KillableHost], event: Json, deadline: float) -> Non
         tried += 1
         assert time.monotonic() < deadline, f"no host took the event about {event['subject']}"
         time.sleep(_BETWEEN_DELIVERIES)  # as Event Grid waits before it delivers again
+
+
+def kill_and_restart(hosts: Sequence[KillableHost], chance: random.Random, kills: int) -> int:
+    """Kill at random moments, every third time all hosts at once; returns how many were killed."""
+    killed = 0
+    while killed < kills:
+        time.sleep(chance.uniform(*ALIVE))  # the moment of the kill is the point of it
+        victims = hosts if chance.random() < 1 / 3 else [chance.choice(hosts)]
+        for host in victims:
+            host.kill()
+        for host in victims:
+            host.start()
+        for host in victims:
+            host.wait()
+        killed += len(victims)
+    return killed
 
 
 def instance_ids(subscription: str, count: int) -> list[str]:

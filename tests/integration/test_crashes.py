@@ -16,10 +16,10 @@ from dev.stack.failure_event import failure_event
 from tests.integration.hosts import (
     BETWEEN_POLLS,
     Json,
-    KillableHost,
     delivering,
     instance_ids,
     instance_of,
+    kill_and_restart,
     moment,
     put_all,
     two_hosts,
@@ -30,8 +30,6 @@ from tests.support.simulator import SUBSCRIPTION, Simulator
 SIGNALS = 300
 KILLS = 8
 SEED = 20_240_401
-ALIVE = (0.3, 2.0)
-"""Seconds between a host's start and the next kill: some die while they work off a full queue, some half idle."""
 pytestmark = [pytest.mark.timeout(210), pytest.mark.once]
 HEALED = "BackupAutoheal.Remediation.Healed"
 
@@ -61,29 +59,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         azure.set(latencySeconds=0.05)
         put_all(azure, ids, operationSeconds=1, retryAfter=1)
         with delivering(hosts, [failure_event(instance_id) for instance_id in ids], seconds=60):
-            kills = kill_and_restart(hosts, chance)
+            kills = kill_and_restart(hosts, chance, KILLS)
         print(f"\nall delivered, {kills} kills after {time.monotonic() - began:.1f} s")
         until(lambda: announced(azure) == set(ids), lambda: missing(azure, ids), 120, BETWEEN_POLLS)
         cut_off = sum(host.cut_off("submit_sync") for host in hosts)
         story = Story(ids, azure.events(), azure.journal("sync"), cut_off, kills)
         print(f"all announced after {time.monotonic() - began:.1f} s; {summary(story)}")
     return story
-
-
-def kill_and_restart(hosts: list[KillableHost], chance: random.Random) -> int:
-    """Kill at random moments, every third time both hosts at once; returns how many were killed."""
-    killed = 0
-    while killed < KILLS:
-        time.sleep(chance.uniform(*ALIVE))  # the moment of the kill is the point of it
-        victims = hosts if chance.random() < 1 / 3 else [chance.choice(hosts)]
-        for host in victims:
-            host.kill()
-        for host in victims:
-            host.start()
-        for host in victims:
-            host.wait()
-        killed += len(victims)
-    return killed
 
 
 def announced(azure: Simulator) -> set[str]:

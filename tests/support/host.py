@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.backup_results import BackupResult, JobResult, PointsResult, ScheduleResult
+from shared.domain.backup_slot import BackupSlot
 from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
@@ -48,7 +49,13 @@ class NoBackups:
     def newest(self, instance: BackupInstanceId) -> datetime | None:
         raise AssertionError("no recovery is expected")
 
+    def look(self, instance: BackupInstanceId, remediation_id: str) -> BackupSlot:
+        raise AssertionError("no recovery is expected")
+
     def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
+        raise AssertionError("no recovery is expected")
+
+    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
         raise AssertionError("no recovery is expected")
 
 

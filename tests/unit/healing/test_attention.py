@@ -21,6 +21,7 @@ from shared.domain.arm_results import (
     SyncAccepted,
     SyncResult,
 )
+from shared.domain.backup_slot import FreeSlot, NoSlot
 from shared.domain.mode import Mode
 from shared.domain.pause import Pause
 from shared.domain.protection_state import BROKEN, VALID
@@ -329,8 +330,9 @@ def test_an_app_whose_mode_is_paused_begins_nothing_even_if_it_is_forced() -> No
 
 def test_a_paused_instance_gets_no_backup() -> None:
     paused = Pause("*", "ada", "known", None)
-    assert not SlotsOutsidePauses(Mock(take=Mock(return_value=True)), lambda _: paused).take(instance_named("a"), "id")
-    assert SlotsOutsidePauses(Mock(take=Mock(return_value=True)), never_paused).take(instance_named("a"), "id")
+    slots = Mock(look=Mock(return_value=FreeSlot()))
+    assert SlotsOutsidePauses(slots, lambda _: paused).look(instance_named("a"), "id") == NoSlot()
+    assert SlotsOutsidePauses(slots, never_paused).look(instance_named("a"), "id") == FreeSlot()
 
 
 def test_a_request_after_a_cancel_begins_at_once() -> None:

@@ -1,8 +1,17 @@
 """Results of polls are stored and announced while the other polls of the run go on."""
 
+from msgspec.structs import replace
+
 from shared.domain import arm_results
 from shared.domain.arm_results import OperationUrls
+from shared.domain.error_codes import BUILT_IN
+from shared.domain.recovery import BackupRun, Recovery
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.incidents import Incidents
+from shared.healing.run_writer import RunWriter
+from shared.healing.shard_failures import ShardFailures
+from shared.storage.table_rows import Change
 from tests.support.memory_azure import HealingArm, MemoryApp
 from tests.support.processes import until
 
@@ -27,3 +36,16 @@ def test_results_are_stored_and_announced_while_other_polls_go_on() -> None:
     by_shard = app.start_many(300)
     app.host.poller.run()
     assert sorted(app.topic.announced) == sorted(one.id for of_shard in by_shard.values() for one in of_shard)
+
+
+def test_a_call_for_a_backup_is_stored_before_the_run_is_over() -> None:
+    app = MemoryApp()
+    stored = app.store.load(app.open("any").id)
+    assert stored
+    begun = BackupRun(requested_at=app.clock(), status="Accepted")
+    recovery = Recovery(mode=RecoveryMode.BACKUP, failed_at=app.clock(), backup=begun)
+    incidents = Incidents(app.store, BUILT_IN, app.clock)
+    writer = RunWriter(app.store, incidents, app.jobs, None, app.clock)
+    with writer.open(app.clock(), ShardFailures()) as results:
+        results.add(Change(stored, replace(stored.remediation, recovery=recovery)))
+        until(lambda: app.store.remediations()[0].recovery, "the call is on record")
