@@ -17,6 +17,7 @@ from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import from_iso, to_iso
 from shared.domain.finding import Finding, finding_document
+from shared.storage.shared_rows import CORRUPT
 from shared.storage.table_rows import etag_of, only_if
 
 MAX_FINDINGS = 10_000
@@ -97,7 +98,7 @@ class FindingStore:
             return FindingsSummary(from_iso(row["SearchedAt"]), by_kind, row["IsComplete"] is True)
         except ResourceNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
+        except CORRUPT:
             return None  # the next search writes it anew
 
     def put_summary(self, summary: FindingsSummary) -> None:
@@ -118,7 +119,7 @@ def _read(row: Mapping[str, Any]) -> ReportedFinding:
         document = json.loads(row["Document"])
         if not isinstance(document, dict) or document["id"] != row["Id"]:
             raise ValueError("no document of this finding")
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except CORRUPT:
         return ReportedFinding(str(row["RowKey"]), "", {}, is_announced=True, etag=etag_of(row))
     is_announced = row.get("IsAnnounced") is True
     return ReportedFinding(str(row["RowKey"]), row["Id"], document, is_announced, etag_of(row))

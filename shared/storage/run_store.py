@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient
 
 from shared.clock import from_iso, to_iso
 from shared.domain.coverage import UNKNOWN, Coverage
+from shared.storage.shared_rows import CORRUPT, SharedRows
 
 _PARTITION = "runs"
 _POLL = "poll"
@@ -26,8 +26,6 @@ MIN_POLL_RECORD_INTERVAL = timedelta(seconds=20)
 _MAX_REFUSED = 100
 """Subscriptions that are named; all are counted."""
 _MAX_REASON_CHARS = 1000
-_CORRUPT = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
-"""A row that cannot be read: the next run writes it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +61,7 @@ class RunStore:
     def __init__(self, table: TableClient, now: Callable[[], datetime]) -> None:
         """Keep the rows in this table."""
         self._table = table
+        self._rows = SharedRows(table, _PARTITION, now)
         self._now = now
         self._lock = Lock()
         self._poll_recorded_at: datetime | None = None
@@ -95,19 +94,19 @@ class RunStore:
         self._put(_SWEEP, {"Document": json.dumps(document)})
 
     def last_poll_run(self) -> LastPollRun | None:
-        """The last poll run; None if there was none, or its row cannot be read."""
+        """The last poll run; None if there was none, or its row cannot be read: the next run writes it anew."""
+        row = self._rows.read(_POLL)
         try:
-            row = self._table.get_entity(_PARTITION, _POLL)
-            return LastPollRun(from_iso(row["At"]), int(row["Due"]), int(row["Polled"]))
-        except (ResourceNotFoundError, *_CORRUPT):
+            return LastPollRun(from_iso(row["At"]), int(row["Due"]), int(row["Polled"])) if row else None
+        except CORRUPT:
             return None
 
     def last_sweep(self) -> LastSweep | None:
         """The last sweep; None if there was none, or its row cannot be read."""
+        row = self._rows.read(_SWEEP)
         try:
-            row = self._table.get_entity(_PARTITION, _SWEEP)
-            return _read_sweep(json.loads(row["Document"]))
-        except (ResourceNotFoundError, *_CORRUPT):
+            return _read_sweep(json.loads(row["Document"])) if row else None
+        except CORRUPT:
             return None
 
     def _put(self, key: str, columns: Mapping[str, Any]) -> None:
