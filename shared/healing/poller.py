@@ -260,7 +260,7 @@ class Poller:
             return None
         self._cache.forget(after.id)
         wait = after.due_at - now if after.due_at else timedelta()
-        if after is before and (wait > timedelta() or not announcements.has_news(after)):
+        if after is before and announcements.has_news(after) == (wait > timedelta()):
             return None  # the topic did not take it, and its back-off is not over; or another host is at its step
         # A job that waits in the queue needs no entry at its due time yet: the submit is about to name one.
         is_on_its_way = after.status is Status.QUEUED and after == before and wait <= sync_jobs.JOB_TIMEOUT
