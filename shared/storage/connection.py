@@ -6,11 +6,11 @@ A connection string, or identity-based: `AzureWebJobsStorage__accountName` (or `
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from azure.core.pipeline.transport import RequestsTransport
-from azure.data.tables import TableClient, TableServiceClient
-from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64DecodePolicy, TextBase64EncodePolicy
+from azure.data.tables import TableClient
+from azure.storage.queue import QueueClient, TextBase64DecodePolicy, TextBase64EncodePolicy
 
 from shared.clients.credential import managed_identity
 from shared.clients.http_session import pooled_session
@@ -20,6 +20,8 @@ from shared.storage.storage_transport import CheckedTransport, StorageTransport
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
+
+_Client = TypeVar("_Client")
 
 _MAX_CONNECTIONS = 64
 """Kept open: as many as polls run at the same time, and the triggers beside them."""
@@ -45,15 +47,7 @@ def open_table(name: str, environment: Mapping[str, str] = os.environ) -> TableC
     Raises:
         InvalidSettings: no storage account is named.
     """
-    account = _Account("table", environment)
-
-    def client(transport: RequestsTransport) -> TableClient:
-        options: dict[str, Any] = {**_TABLE_OPTIONS, "transport": transport}
-        if account.connection:
-            return TableClient.from_connection_string(account.connection, name, **options)
-        return TableClient(account.endpoint, name, credential=account.credential, **options)
-
-    return client(account.transport(name, lambda transport: client(transport).create_table()))
+    return _open("table", TableClient, TableClient.create_table, name, _TABLE_OPTIONS, environment)
 
 
 def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient:
@@ -62,15 +56,7 @@ def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueC
     Raises:
         InvalidSettings: no storage account is named.
     """
-    account = _Account("queue", environment)
-
-    def client(transport: RequestsTransport) -> QueueClient:
-        options: dict[str, Any] = {**_QUEUE_OPTIONS, "transport": transport}
-        if account.connection:
-            return QueueClient.from_connection_string(account.connection, name, **options)
-        return QueueClient(account.endpoint, name, credential=account.credential, **options)
-
-    return client(account.transport(name, lambda transport: client(transport).create_queue()))
+    return _open("queue", QueueClient, QueueClient.create_queue, name, _QUEUE_OPTIONS, environment)
 
 
 def open_container(name: str, environment: Mapping[str, str] = os.environ) -> "ContainerClient":
@@ -81,40 +67,31 @@ def open_container(name: str, environment: Mapping[str, str] = os.environ) -> "C
     """
     from azure.storage.blob import ContainerClient  # 70 ms, for the few runs that need it
 
-    account = _Account("blob", environment)
-
-    def client(transport: RequestsTransport) -> ContainerClient:
-        options: dict[str, Any] = {**_BLOB_OPTIONS, "transport": transport}
-        if account.connection:
-            return ContainerClient.from_connection_string(account.connection, name, **options)
-        return ContainerClient(account.endpoint, name, credential=account.credential, **options)
-
-    return client(account.transport(name, lambda transport: client(transport).create_container()))
+    return _open("blob", ContainerClient, ContainerClient.create_container, name, _BLOB_OPTIONS, environment)
 
 
-class _Account:
-    """Where a service of the storage account is, and how the app gets in."""
-
-    def __init__(self, service: str, environment: Mapping[str, str]) -> None:
-        self.connection = environment.get(STORAGE_CONNECTION)
-        self.endpoint = _service_url(service, self.connection) if self.connection else _endpoint(service, environment)
-        self.credential = None if self.connection else _identity(environment)
-
-    def transport(self, name: str, create: Callable[[RequestsTransport], object]) -> StorageTransport:
-        """For a client of what has this name; `create` makes that, by a client with the transport that it gets."""
-        session = pooled_session(self.endpoint, _MAX_CONNECTIONS)
-        session.hooks["response"].append(STORAGE_CLOCK.on_response)
-        return StorageTransport(session, name, lambda: create(CheckedTransport(session)))
-
-
-def _service_url(service: str, connection: str) -> str:
-    if service == "table":
-        return str(TableServiceClient.from_connection_string(connection).url)
-    if service == "queue":
-        return str(QueueServiceClient.from_connection_string(connection).url)
-    from azure.storage.blob import BlobServiceClient
-
-    return str(BlobServiceClient.from_connection_string(connection).url)
+def _open(
+    service: str,
+    sdk: type[_Client],
+    create: Callable[[_Client], object],
+    name: str,
+    options: Mapping[str, Any],
+    environment: Mapping[str, str],
+) -> _Client:
+    """A client of this class of the SDK, with pooled connections; `create` makes what it is a client of."""
+    constructor: Any = sdk  # the three have these arguments in common, and no base class that says so
+    connection = environment.get(STORAGE_CONNECTION)
+    client: Callable[..., Any]
+    if connection:
+        client = partial(constructor.from_connection_string, connection, name, **options)
+    else:
+        endpoint = _endpoint(service, environment)
+        client = partial(constructor, endpoint, name, credential=_identity(environment), **options)
+    session = pooled_session(client().url, _MAX_CONNECTIONS)
+    session.hooks["response"].append(STORAGE_CLOCK.on_response)
+    transport = StorageTransport(session, name, lambda: create(client(transport=CheckedTransport(session))))
+    opened: _Client = client(transport=transport)
+    return opened
 
 
 def _endpoint(service: str, environment: Mapping[str, str]) -> str:
