@@ -217,7 +217,7 @@ class Vaults:
         if refusal is None:
             job_seconds = behaviour.operation_seconds + behaviour.backup_seconds
             job = instance.backups.take(now, job_seconds, behaviour.backup_status, behaviour.backup_error)
-            job_id = f"{instance.id.vault_path}/backupJobs/{job.id}"
+            job_id = None if behaviour.omit_job_id else f"{instance.id.vault_path}/backupJobs/{job.id}"
         operation = Operation(
             id=_operation_id(),
             instance_id=instance.id,
