@@ -1,5 +1,7 @@
 """The app's managed identity, and a cache of its tokens."""
 
+import base64
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -90,6 +92,21 @@ class ManagedIdentity(TokenCredential):
 def managed_identity(client_id: str | None) -> ManagedIdentity:
     """The user-assigned identity with this client id, or the system-assigned one."""
     return ManagedIdentity(lambda: ManagedIdentityCredential(client_id=client_id, **_CLIENT_OPTIONS))
+
+
+def identity_ids(token: str) -> frozenset[str]:
+    """The client id and the object id in the claims of a token, in lower case; none where it cannot be read.
+
+    Microsoft Learn, "Access token claims reference": `appid` or `azp`, and `oid`. A token of Microsoft Entra is a
+    JSON Web Token (RFC 7519), though nothing promises that to a client.
+    """
+    payload = [*token.split("."), ""][1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return frozenset()
+    named = (claims.get(name) for name in ("appid", "azp", "oid")) if isinstance(claims, dict) else ()
+    return frozenset(each.lower() for each in named if isinstance(each, str) and each)
 
 
 class TokenCache:

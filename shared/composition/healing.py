@@ -4,8 +4,10 @@ import logging
 import os
 import random
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from azure.core.exceptions import AzureError
 from azure.data.tables import TableClient
 
 from shared import logs
@@ -14,7 +16,7 @@ from shared.clients.arm_backups import ArmBackups
 from shared.clients.arm_circuit import ArmCircuit
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.backup_inventory import BackupInventory
-from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
+from shared.clients.credential import ManagedIdentity, TokenCache, identity_ids, managed_identity
 from shared.clients.http_session import pooled_session
 from shared.clients.latest_points import LatestPointCache
 from shared.clients.notice_webhook import NoticeWebhook
@@ -210,7 +212,19 @@ now = STORAGE_CLOCK
 @once
 def operation_filter() -> OperationFilter:
     """Which failed operations count as signals."""
-    return OperationFilter(settings().event_operations, settings().client_id)
+    return OperationFilter(settings().event_operations, _own_ids)
+
+
+def _own_ids() -> Collection[str]:
+    """Of the app's identity: the setting, or for a system-assigned one what its token says."""
+    client_id = settings().client_id
+    if client_id:
+        return (client_id.lower(),)
+    try:
+        return identity_ids(tokens().get())
+    except AzureError as failure:
+        logs.warning("identity.unknown", reason=logs.describe_exception(failure))
+        return ()
 
 
 @once

@@ -6,7 +6,7 @@ stops or suspends its backups, does not want it mended. Of the rest, the operato
 same for events and for alerts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -29,8 +29,9 @@ _IGNORED = (
 )
 """How the names of operations that never count begin, after `INSTANCE_OPERATIONS` (Microsoft Learn, "Azure
 permissions for Storage", Microsoft.DataProtection)."""
-_APPLICATION_CLAIMS = ("appid", "azp")
-"""Where the claims of a token name the application that it was given to (Microsoft Learn, "Access token claims")."""
+_IDENTITY_CLAIMS = ("appid", "azp", "oid", "http://schemas.microsoft.com/identity/claims/objectidentifier")
+"""Where the claims of a token name the application that it was given to, and its object id (Microsoft Learn, "Access
+token claims reference"; the last as events and the activity log write it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,10 @@ class OperationFilter:
 
     names: tuple[str, ...] = (f"{INSTANCE_OPERATIONS}*",)
     """Globs on the operation's name, in lower case: these count."""
-    own_client_id: str | None = None
-    """The app's user-assigned identity, which others may use too: what it does never counts.
+    own_ids: Callable[[], Collection[str]] = tuple
+    """Client or object ids of the app's identity, in lower case, asked for only where an operation would count.
 
-    A system-assigned identity is the app's alone, and the app itself does nothing but sync.
+    What it does never counts: a backup on demand that fails is seen by its remediation.
     """
 
     def ignore_reason(self, operation: str, data: Mapping[str, Any]) -> str | None:
@@ -64,9 +65,7 @@ class OperationFilter:
 
     def is_own(self, data: Mapping[str, Any]) -> bool:
         """Whether the app's identity carried out the operation of this event or alert context."""
-        return self.own_client_id is not None and _has_claim(parse_object(data.get("claims")), self.own_client_id)
-
-
-def _has_claim(claims: Mapping[str, Any], client_id: str) -> bool:
-    applications = (claims.get(name) for name in _APPLICATION_CLAIMS)
-    return any(isinstance(name, str) and name.lower() == client_id.lower() for name in applications)
+        claims = parse_object(data.get("claims"))
+        named = (claims.get(name) for name in _IDENTITY_CLAIMS)
+        actors = {each.lower() for each in named if isinstance(each, str)}
+        return bool(actors) and not actors.isdisjoint(self.own_ids())

@@ -10,6 +10,7 @@ import pytest
 from dev.stack.failure_event import failure_event
 from dev.stack.services import Azurite
 from dev.stack.stack import Stack
+from shared.clients.credential import identity_ids
 from tests.support.alert_bodies import backup_failure
 from tests.support.processes import until
 from tests.support.simulator import SUBSCRIPTION, Simulator
@@ -121,6 +122,17 @@ def waiting(stack: Stack, simulator: Simulator, instance: str) -> Json:
     remediation = reached(stack, listed["id"], "WaitingToRetry")
     simulator.put(instance, behaviour=FAST)
     return remediation
+
+
+def test_a_backup_of_its_own_that_fails_is_no_signal_though_its_identity_has_no_name_in_the_settings(
+    stack: Stack, simulator: Simulator, instance: str
+) -> None:
+    own = min(identity_ids(simulator.token()))
+    event = failure_event(instance)
+    cast(Json, event["data"])["claims"] = {"appid": own}
+    stack.host.post_event(event)
+    until(lambda: "was this app's own doing" in log_of(stack), "that the event is ignored", 20)
+    assert stack.host.call("GET", f"/api/remediations?backupInstanceId={instance}").json()["value"] == []
 
 
 def syncs_of(azure: Simulator, instance: str) -> int:

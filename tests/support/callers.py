@@ -64,7 +64,7 @@ class Callers:
     def post_alert(self, resource: str) -> func.HttpResponse:
         """`POST /api/alerts`: an alert that names the vault, and what its instance protects."""
         vaults = VaultCache(self.arm.instances, self.clock)
-        api = AlertApi(lambda: self.host.intake, lambda: vaults, OperationFilter((), None), self.clock)
+        api = AlertApi(lambda: self.host.intake, lambda: vaults, OperationFilter(()), self.clock)
         body = alert({"linkedResourceId": resource}, alertTargetIDs=[VAULT], firedDateTime=self.clock().isoformat())
         return self._with_jobs(lambda jobs: api.receive(http_request("POST", "/alerts", body), jobs))
 

@@ -1,5 +1,7 @@
 """The managed identity: a token, or an `AzureError`; whatever the endpoint answers."""
 
+import base64
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +12,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clients.credential import ManagedIdentity, TokenCache, managed_identity
+from shared.clients.credential import ManagedIdentity, TokenCache, identity_ids, managed_identity
 from tests.support.corpus import Case, cases
 from tests.support.json_values import json_values
 from tests.support.scripted_server import ScriptedServer, scripted_server
@@ -144,3 +146,24 @@ def test_what_no_header_can_hold_is_no_token(value: Any) -> None:
     assert token.isascii()
     assert token.isprintable()
     assert " " not in token
+
+
+def jwt(claims: object) -> str:
+    return f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("token", "ids"),
+    [
+        (jwt({"appid": "AB", "oid": "cd", "sub": "x"}), {"ab", "cd"}),
+        (jwt({"azp": "ab", "oid": 5}), {"ab"}),
+        (jwt(["appid"]), set()),
+        (jwt({"appid": ""}), set()),
+        ("eyJ0", set()),
+        ("a.b.c", set()),
+        ("a.\u00e9.c", set()),
+        ("", set()),
+    ],
+)
+def test_a_token_says_whose_it_is_if_it_can_be_read(token: str, ids: set[str]) -> None:
+    assert identity_ids(token) == ids

@@ -178,7 +178,7 @@ def test_what_is_no_failed_backup_of_a_backup_vault_is_ignored(body: object, cod
 
 
 def test_an_alert_about_this_apps_own_doing_is_ignored() -> None:
-    operation_filter = OperationFilter(own_client_id="5A7A1B26-0000-4000-8000-000000000000")
+    operation_filter = OperationFilter(own_ids=lambda: ["5a7a1b26-0000-4000-8000-000000000000"])
     body = activity_alert("backup/action", claims='{"appid": "5a7a1b26-0000-4000-8000-000000000000"}')
     assert "own doing" in ignored(body, operation_filter).reason
 

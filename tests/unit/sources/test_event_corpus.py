@@ -14,7 +14,7 @@ from shared.sources.operation_filter import OperationFilter
 from tests.support.corpus import Case, cases
 
 NOW = datetime(2026, 3, 13, 12, 0, tzinfo=UTC)
-OPERATIONS = OperationFilter(own_client_id="5a7a1b26-0000-4000-8000-000000000000")
+OPERATIONS = OperationFilter(own_ids=lambda: ["5a7a1b26-0000-4000-8000-000000000000"])
 
 
 @pytest.mark.parametrize("case", cases("events"))

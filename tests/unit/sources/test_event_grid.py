@@ -23,7 +23,7 @@ ACTION_FAILURE = "Microsoft.Resources.ResourceActionFailure"
 WRITE_FAILURE = "Microsoft.Resources.ResourceWriteFailure"
 OWN_CLIENT_ID = "5a7a1b26-0000-4000-8000-000000000000"
 ALL_OPERATIONS = OperationFilter()
-OF_OTHERS = OperationFilter(own_client_id=OWN_CLIENT_ID)
+OF_OTHERS = OperationFilter(own_ids=lambda: [OWN_CLIENT_ID])
 CUSTOM: dict[str, object] = {"backupInstanceId": ID}
 
 
@@ -100,7 +100,14 @@ def test_no_setting_makes_syncs_and_restores_count(operation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "claims", [{"appid": OWN_CLIENT_ID.upper()}, f'{{"appid": "{OWN_CLIENT_ID}"}}', {"azp": OWN_CLIENT_ID}]
+    "claims",
+    [
+        {"appid": OWN_CLIENT_ID.upper()},
+        f'{{"appid": "{OWN_CLIENT_ID}"}}',
+        {"azp": OWN_CLIENT_ID},
+        {"appid": "", "oid": OWN_CLIENT_ID},
+        {"http://schemas.microsoft.com/identity/claims/objectidentifier": OWN_CLIENT_ID},
+    ],
 )
 def test_what_this_app_did_itself_is_no_signal(claims: object) -> None:
     assert "own doing" in reason_of(ACTION_FAILURE, failure(claims=claims), OF_OTHERS)

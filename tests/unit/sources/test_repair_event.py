@@ -24,7 +24,7 @@ def success(operation: object = GRANTS[0], resource: object = ROLE, **data: Any)
 
 
 def read(data: object, event_type: str = WRITE_SUCCESS, subject: str = "") -> Signal | NoSignal | Repair:
-    return read_event_fields(event_type, subject, data, NOW, OperationFilter(own_client_id=OWN))
+    return read_event_fields(event_type, subject, data, NOW, OperationFilter(own_ids=lambda: [OWN]))
 
 
 @pytest.mark.parametrize("event_type", [*RESOURCE_SUCCESSES, WRITE_SUCCESS.upper()])
