@@ -16,6 +16,7 @@ from typing import Any
 from shared import logs
 from shared.clock import to_iso
 from shared.domain.arm_results import Reachable, TransientFailure
+from shared.domain.duration_text import duration_text
 from shared.domain.mode import Mode
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
@@ -108,7 +109,8 @@ class Health:
             "corruptRows": corrupt,
         }
         if waits > _MAX_OVERDUE:
-            reason = "a remediation was not polled in time: check that the timer function poll_operations runs and ends"
+            late = f"a remediation has been due for {duration_text(waits)}"
+            reason = f"{late}: check that the timer function poll_operations runs and ends"
             return {**part, "status": "late", "reason": reason}
         if corrupt:
             reason = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from shared.clock import to_iso
 from shared.domain.backup_results import Schedule
+from shared.domain.duration_text import duration_text
 from shared.domain.protection_state import VALID
 from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId, normalize
 from shared.domain.signal import SWEEP, Signal, one_line
@@ -77,8 +78,8 @@ class Finding:
         if self.kind is FindingKind.JOB_FAILED:
             code = f" with {one_line(self.error_code)}" if self.error_code else ""
             return f"JobFailed: the last scheduled backup failed{code}, {point}"
-        hours = self.interval.total_seconds() / 3600 if self.interval else 0
-        return f"Stale: {point}, the policy's interval is {hours:g} h"
+        interval = duration_text(self.interval) if self.interval else "not known"
+        return f"Stale: {point}, the policy's interval is {interval}"
 
     @property
     def signal(self) -> Signal:

@@ -6,12 +6,13 @@ Texts of Azure and names of resources are foreign: they are cut here, and escape
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from msgspec import Struct
 
 from shared.domain.attention import is_unannounced
+from shared.domain.duration_text import duration_text
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remedy import next_step_of
@@ -96,16 +97,6 @@ def message_of(notices: Iterable[Notice]) -> Message:
     return Message(", ".join(section.title for section in sections), sections)
 
 
-def hours(duration: timedelta) -> str:
-    """A duration in the largest fitting unit, as `40 min`, `26.5 h` or `3.2 days`."""
-    seconds = duration.total_seconds()
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 48 * 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / (24 * 3600):.1f} days"
-
-
 def _counted(kind: NoticeKind, notices: Sequence[Notice]) -> str:
     if kind is NoticeKind.DIGEST:
         return notices[-1].title
@@ -137,7 +128,7 @@ def _recovery(remediation: Remediation) -> Notice:
     if remediation.status is Status.RECOVERED:
         text = "There is a recovery point newer than the failure."
         if gap is not None:
-            text += f" For {hours(gap)} there was none."
+            text += f" For {duration_text(gap)} there was none."
     else:
         text = "No recovery point newer than the failure was found in time."
     return Notice(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from shared.domain.duration_text import duration_text
 from shared.domain.error_codes import NEEDING_PERSON, ErrorClass, ErrorCodes
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
@@ -92,8 +93,9 @@ class Policy:
             since = now - (latest.ended_at or now)
             is_change_of_mind = signal.source == REQUEST and latest.status is Status.CANCELLED
             if since < self.cooldown and not is_change_of_mind:
-                rest = self.cooldown - since
-                return Drop("CoolingDown", f"remediation {latest.id} ended {latest.status}; cooling down for {rest}")
+                rest = duration_text(self.cooldown - since)
+                reason = f"remediation {latest.id} ended {latest.status}; cooling down, again in {rest}"
+                return Drop("CoolingDown", reason)
             if signal.source == SWEEP and latest.status is Status.CANCELLED and since < _DAY:
                 # The instance is as broken as it was when an operator said no; a sweep brings no news about it.
                 return Drop("CancelledToday", f"an operator cancelled remediation {latest.id} less than a day ago")
@@ -101,7 +103,7 @@ class Policy:
             if signal.source == SWEEP and is_rejected and since < _DAY:
                 return Drop("RejectedToday", f"less than a day ago remediation {latest.id} met what no sync mends")
             if signal.source == SWEEP and not signal.seems_mended and since < (wait := self._wait_for_person(latest)):
-                rest = timedelta(seconds=round((wait - since).total_seconds()))
+                rest = duration_text(wait - since)
                 return Drop("NeedsAttention", f"a person must mend what remediation {latest.id} met; again in {rest}")
         if sum(now - opened < _DAY for opened in recent) >= self.daily_cap:
             return Drop("DailyCapReached", f"{self.daily_cap} remediations within 24 hours")

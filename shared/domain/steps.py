@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain.arm_results import ArmError, InstanceRead
 from shared.domain.attention import is_unannounced, with_attention, without_attention
+from shared.domain.duration_text import duration_text
 from shared.domain.protection_state import INTENDED, VALID
 from shared.domain.remediation import Remediation, Resolution, Status, Transition
 
@@ -69,7 +70,7 @@ def retry_or_end(
     """
     if retry_in is None:
         return end(remediation, status, now, reason, error)
-    later = f"{reason}; next attempt in {retry_in}"
+    later = f"{reason}; next attempt in {duration_text(retry_in)}"
     moved = move(remediation, Status.WAITING_TO_RETRY, now, later, due_at=now + retry_in)
     waiting = replace(moved, error=error, not_before=now + retry_in)
     if needs_person:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from shared.domain import state_machine
 from shared.domain.arm_scope import group_of, is_within, read_scope, subscription_of
+from shared.domain.duration_text import duration_text
 from shared.domain.remediation import Remediation, Status
 from shared.domain.repair import Repair
 
@@ -51,7 +52,7 @@ def wake(remediation: Remediation, repair: Repair, delay: timedelta, now: dateti
     budget = MAX_WAKES_A_DAY * (1 + (now - remediation.opened_at) // _DAY)
     if was_tried_since or remediation.wakes >= budget or not is_about(repair, remediation):
         return None
-    reason = f"{repair.operation}: next attempt in {delay}"
+    reason = f"{repair.operation}: next attempt in {duration_text(delay)}"
     return state_machine.bring_forward(remediation, now + delay, now, reason)
 
 

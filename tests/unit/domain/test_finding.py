@@ -101,7 +101,7 @@ def test_the_reason_of_a_stale_one_names_point_and_interval() -> None:
     assert finding is not None
     assert (
         finding.reason
-        == "Stale: the newest recovery point is of 2025-12-30T03:04:05.678Z, the policy's interval is 24 h"
+        == "Stale: the newest recovery point is of 2025-12-30T03:04:05.678Z, the policy's interval is 1 day"
     )
 
 

@@ -1,13 +1,11 @@
 """Notices: who is told of what, and how several become one message."""
 
-from datetime import timedelta
-
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.attention import announced, with_attention
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.notice import Notice, NoticeKind, hours, message_of, notices_of
+from shared.domain.notice import Notice, NoticeKind, message_of, notices_of
 from shared.domain.remediation import Remediation, Status
 from tests.support.remediations import LATER, NOW, healed, instance_named, recovered, rejected, running
 
@@ -42,10 +40,10 @@ def test_where_nobody_is_needed_nobody_is_told(remediation: Remediation) -> None
 def test_a_recovery_gives_a_notice_with_the_time_without_a_recovery_point() -> None:
     remediation = recovered()
     assert remediation.recovery is not None
-    remediation = replace(remediation, recovery=replace(remediation.recovery, gap_seconds=26.5 * 3600))
+    remediation = replace(remediation, recovery=replace(remediation.recovery, gap_seconds=27 * 3600))
     (told,) = notices_of(remediation, BUILT_IN)
     assert (told.kind, told.id) == (NoticeKind.RECOVERED, f"{remediation.id}-recovery")
-    assert "For 26.5 h there was none." in told.text
+    assert "For 1 day 3 hours there was none." in told.text
 
 
 def test_a_backup_that_is_not_back_gives_a_notice_of_its_own() -> None:
@@ -75,15 +73,3 @@ def test_the_notices_of_a_section_are_in_the_order_of_their_codes() -> None:
     (section,) = message_of(notices).sections
     assert section.title == "50 backup instances need attention"
     assert [each.code for each in section.notices] == ["A"] * 25 + ["B"] * 25
-
-
-@pytest.mark.parametrize(
-    ("duration", "words"),
-    [
-        (timedelta(minutes=40), "40 min"),
-        (timedelta(hours=26, minutes=30), "26.5 h"),
-        (timedelta(days=3, hours=5), "3.2 days"),
-    ],
-)
-def test_a_duration_is_told_in_its_largest_fitting_unit(duration: timedelta, words: str) -> None:
-    assert hours(duration) == words

@@ -61,6 +61,13 @@ def test_an_instance_cools_down_after_a_remediation(minutes: int, opens: bool) -
     assert (judged(replace(NEWER, occurred_at=now), healed(), now=now) == Open()) is opens
 
 
+def test_a_cool_down_says_how_long_it_still_is_in_words() -> None:
+    now = LATER + timedelta(minutes=11, seconds=31.297691)
+    verdict = judged(replace(NEWER, occurred_at=now), healed(), now=now)
+    assert isinstance(verdict, Drop)
+    assert verdict.reason.endswith("again in 3 minutes 29 seconds")
+
+
 @pytest.mark.parametrize(
     ("source", "hours", "opens"), [("Sweep", 23, False), ("Sweep", 24, True), ("Event", 1, True), ("Request", 1, True)]
 )
