@@ -169,7 +169,7 @@ def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("dashboard", methods=[*READ, "POST"])
 @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
-def get_dashboard(req: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+def get_dashboard(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpResponse:
     """`GET /api/dashboard`: the page. Its forms come here too: a function's own key opens no other function."""
     return composition.dashboard.page().answer(req, jobs)
 

@@ -5,23 +5,27 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import azure.functions as func
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from shared.api.csv_export import FILE_HEADERS, MEDIA_TYPE, accepts_csv, csv_of
 from shared.api.errors import ApiError
-from shared.api.requests import KEY_PARAMETERS, read_body, read_query
-from shared.api.responses import api_errors, conditional_response, json_response
+from shared.api.requests import KEY_PARAMETERS, read_body, read_query, true_or_false
+from shared.api.responses import api_errors, conditional_body, conditional_response, json_response
 from shared.clock import from_iso
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
 from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
+from shared.domain.summary_list import Conditions, Order, is_place
 from shared.healing.cancel import Cancel
+from shared.healing.remediation_search import RemediationSearch
 from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_store import RemediationStore
 
@@ -40,11 +44,26 @@ def _statuses(value: object) -> frozenset[Status]:
     return frozenset(by_name[name.lower()] for name in names)
 
 
-def _resolution(value: object) -> Resolution:
-    for resolution in Resolution:
-        if str(value).strip().lower() == resolution.lower():
-            return resolution
-    raise ValueError(f"{str(value)[:100]!a} is no resolution; there are: {', '.join(Resolution)}")
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def _choice(of: type[Choice]) -> BeforeValidator:
+    """Reads one of these, in any casing."""
+
+    def read(value: object) -> Choice:
+        for choice in of:
+            if str(value).strip().lower() == choice.lower():
+                return choice
+        raise ValueError(f"{str(value)[:100]!a} is no {of.__name__.lower()}; there are: {', '.join(of)}")
+
+    return BeforeValidator(read)
+
+
+class Format(StrEnum):
+    """What a list is answered as."""
+
+    JSON = "json"
+    CSV = "csv"
 
 
 def _moment(value: object) -> datetime:
@@ -71,10 +90,10 @@ def _place(value: object) -> str:
         ValueError: no response of this app has named it.
     """
     try:
-        place = urlsafe_b64decode(f"{value}==").decode("ascii")
-        if not is_remediation_id(place) or continuation(place) != value:
-            raise ValueError("not an id")
-        opened_at_of(place)
+        place = urlsafe_b64decode(f"{value}==").decode()
+        if not is_place(place) or continuation(place) != value:
+            raise ValueError("not a place")
+        opened_at_of(place.rpartition("~")[2])
     except (ValueError, OverflowError, OSError) as cause:
         raise ValueError("not a continuation of this list: take it from nextLink") from cause
     return place
@@ -82,7 +101,10 @@ def _place(value: object) -> str:
 
 def continuation(place: str) -> str:
     """A place in the list as an opaque text that needs no escape in a URL."""
-    return urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    return urlsafe_b64encode(place.encode(errors="replace")).decode().rstrip("=")
+
+
+_Text = Annotated[str, Field(max_length=500)]
 
 
 class RemediationsQuery(BaseModel):
@@ -94,16 +116,49 @@ class RemediationsQuery(BaseModel):
     backup_instance_id: Annotated[BackupInstanceId | None, BeforeValidator(BackupInstanceId.parse)] = None
     subscription_id: Annotated[str | None, Field(pattern=_UUID)] = None
     since: Annotated[datetime | None, BeforeValidator(_moment)] = None
-    resolution: Annotated[Resolution | None, BeforeValidator(_resolution)] = None
+    resolution: Annotated[Resolution | None, _choice(Resolution)] = None
     incident: Annotated[str | None, Field(pattern=ID_PATTERN)] = None
+    needs_attention: Annotated[bool, BeforeValidator(true_or_false)] = False
+    error_code: _Text = ""
+    vault: _Text = ""
+    source: _Text = ""
+    resource_type: _Text = ""
+    text: Annotated[str, Field(max_length=200)] = ""
+    sort: Annotated[Order, _choice(Order)] = Order.NEWEST
+    format: Annotated[Format, _choice(Format)] = Format.JSON
     top: Annotated[int, Field(ge=1, le=_MAX_TOP), BeforeValidator(_whole_number)] = 50
     continuation: Annotated[str | None, BeforeValidator(_place)] = None
 
+    @property
+    def is_search(self) -> bool:
+        """Whether it wants what storage cannot filter or sort by."""
+        return bool(self.model_fields_set & _SEARCHED) or self.sort is not Order.NEWEST
+
+    def conditions(self) -> Conditions:
+        """All the filters, for a search."""
+        return Conditions(
+            statuses=self.status,
+            needs_attention=self.needs_attention,
+            resolution=self.resolution,
+            code=self.error_code,
+            vault=self.vault,
+            subscription_id=self.subscription_id or "",
+            instance=self.backup_instance_id,
+            source=self.source,
+            resource_type=self.resource_type,
+            incident_id=self.incident or "",
+            text=self.text,
+            since=self.since,
+        )
+
     def filters(self) -> Filters:
-        """The filters of the list."""
+        """The filters that storage knows."""
         return Filters(
             self.status, self.backup_instance_id, self.subscription_id, self.since, self.resolution, self.incident
         )
+
+
+_SEARCHED = {"needs_attention", "error_code", "vault", "source", "resource_type", "text"}
 
 
 class CancelRequest(BaseModel):
@@ -121,13 +176,21 @@ class RemediationsApi:
     cancellation: Callable[[], Cancel]
     store: Callable[[], RemediationStore]
     reader: Callable[[], RemediationReader]
+    search: Callable[[], RemediationSearch]
     error_codes: ErrorCodes = BUILT_IN
 
     @api_errors
     def list(self, request: func.HttpRequest) -> func.HttpResponse:
-        """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it, newest first."""
+        """`GET /api/remediations`: 200 with a page as Resource Manager's lists have it; as CSV with all of it."""
         query = read_query(request, RemediationsQuery)
-        page = self.reader().page(query.filters(), query.top, query.continuation)
+        if query.format is Format.CSV or ("format" not in query.model_fields_set and accepts_csv(request.headers)):
+            found = self.search().find(query.conditions(), query.sort)
+            top = query.top if "top" in query.model_fields_set else None
+            return conditional_body(request, csv_of(found, top), MEDIA_TYPE, FILE_HEADERS)
+        if query.is_search:
+            page = self.search().page(query.conditions(), query.sort, query.top, query.continuation or "")
+        else:
+            page = self.reader().page(query.filters(), query.top, _id_of_place(query.continuation))
         value = [shown_document(stored.remediation, self.error_codes) for stored in page.items]
         next_link = _next_link(request, page.after) if page.after else None
         return conditional_response(request, {"value": value, "nextLink": next_link})
@@ -162,6 +225,13 @@ def _id(request: func.HttpRequest) -> str:
     if not isinstance(given, str) or not is_remediation_id(given):
         raise _not_found(given)
     return given
+
+
+def _id_of_place(place: str | None) -> str | None:
+    """The place in a list that storage sorts: an id."""
+    if place and not is_remediation_id(place):
+        raise ApiError(400, "InvalidRequest", "continuation: it is one of another order", "continuation")
+    return place
 
 
 def _not_found(remediation_id: object) -> ApiError:

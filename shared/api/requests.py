@@ -26,7 +26,7 @@ _MAX_NAME_CHARS = 100
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _true_or_false(value: object) -> bool:
+def true_or_false(value: object) -> bool:
     """In any casing, and nothing else: what is taken for a dry run and is none would do the real thing."""
     text = str(value).lower()
     if text not in ("true", "false"):
@@ -37,7 +37,7 @@ def _true_or_false(value: object) -> bool:
 class DryRunQuery(BaseModel):
     """The query of a route that can preview what it would do."""
 
-    dry_run: Annotated[bool, BeforeValidator(_true_or_false)] = Field(False, alias="dryRun")
+    dry_run: Annotated[bool, BeforeValidator(true_or_false)] = Field(False, alias="dryRun")
 
 
 def client_request_id(request: func.HttpRequest) -> str | None:

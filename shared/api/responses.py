@@ -73,16 +73,22 @@ def json_response(
 
 
 def conditional_response(request: func.HttpRequest, document: Mapping[str, Any]) -> func.HttpResponse:
-    """200 with the document, or 304 if the caller has it already.
+    """200 with the document, or 304 if the caller has it already."""
+    return conditional_body(request, json.dumps(document).encode(), "application/json", {})
 
-    The ETag is made from the document, so that it also changes when a newer app shows the same record otherwise.
+
+def conditional_body(
+    request: func.HttpRequest, body: bytes, media_type: str, headers: Mapping[str, str]
+) -> func.HttpResponse:
+    """200 with this body, which is UTF-8, and these headers, or 304 if the caller has it already.
+
+    The ETag is made from the body, so that it also changes when a newer app shows the same record otherwise.
     """
-    body = json.dumps(document).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    validators = {"ETag": etag, "Cache-Control": "no-cache"}
     if _matches(request.headers.get("If-None-Match") or "", etag):
-        return func.HttpResponse(status_code=304, headers=headers)
-    return func.HttpResponse(body, status_code=200, headers=headers, mimetype="application/json")
+        return func.HttpResponse(status_code=304, headers=validators)
+    return func.HttpResponse(body, status_code=200, headers={**headers, **validators}, mimetype=media_type)
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -16,6 +16,7 @@ from shared.api.sync import SyncApi
 from shared.clients.vault_cache import VaultCache
 from shared.composition import healing, settings
 from shared.composition.once import once
+from shared.healing.remediation_search import RemediationSearch
 from shared.storage import connection
 from shared.storage.finding_store import FindingStore
 from shared.storage.queues import POISON_JOBS, SyncJobQueue
@@ -43,7 +44,15 @@ def sweep() -> SweepApi:
 @once
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
-    return RemediationsApi(healing.cancel, healing.store, healing.reader, settings().code_catalogue())
+    return RemediationsApi(healing.cancel, healing.store, healing.reader, search, settings().code_catalogue())
+
+
+@once
+def search() -> RemediationSearch:
+    """Search in what is kept."""
+    policy = settings().policy()
+    retention = timedelta(days=settings().retention_days)
+    return RemediationSearch(healing.reader, retention, policy.is_in_scope, STORAGE_CLOCK)
 
 
 @once

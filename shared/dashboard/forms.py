@@ -1,6 +1,6 @@
 """Reads the page's forms from untrusted bytes; a form that cannot be used is an `ApiError` whose message says why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -12,7 +12,8 @@ from shared.domain.signal import SyncType, read_sync_type
 FORM_CONTENT_TYPE = "application/x-www-form-urlencoded"
 _MAX_BYTES = 16 * 1024
 """A form has a few hundred."""
-_MAX_FIELDS = 50
+_MAX_FIELDS = 120
+"""The list's form has one for each row that is selected."""
 MAX_REASON_CHARS = 500
 DAYS_CHOICES = (1, 7, 30)
 
@@ -29,11 +30,11 @@ class SyncForm:
     """Whether it is to begin whatever the cool-down and the daily cap say."""
 
 
-def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
-    """The fields of a posted form; of a repeated one the last.
+def read_pairs(content_type: str, body: bytes) -> Sequence[tuple[str, str]]:
+    """The fields of a posted form with their values, in their order.
 
     Raises:
-        ApiError: 415 another Content-Type, 413 more than 16 KiB, 400 not UTF-8 or more than 50 fields.
+        ApiError: 415 another Content-Type, 413 more than 16 KiB, 400 not UTF-8 or more than 120 fields.
     """
     if content_type.partition(";")[0].strip().lower() != FORM_CONTENT_TYPE:
         message = f"expected a form ({FORM_CONTENT_TYPE}), got {ascii(content_type)[:100]}"
@@ -41,9 +42,7 @@ def read_fields(content_type: str, body: bytes) -> Mapping[str, str]:
     if len(body) > _MAX_BYTES:
         raise ApiError(413, "RequestTooLarge", f"the form has {len(body)} bytes, at most {_MAX_BYTES} are allowed")
     try:
-        return dict(
-            parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"),
-        )
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
     except ValueError as cause:
         raise invalid_request(f"the form cannot be read: {cause}") from cause
 
@@ -66,10 +65,15 @@ def read_sync_form(fields: Mapping[str, str]) -> SyncForm:
     except ValueError as invalid:
         raise invalid_request(f"Sync type: {invalid}") from invalid
     reason = read_reason(fields, "requested on the dashboard")
-    return SyncForm(instance, sync_type, reason, is_forced=_read_force(fields))
+    return SyncForm(instance, sync_type, reason, is_forced=read_force(fields))
 
 
-def _read_force(fields: Mapping[str, str]) -> bool:
+def read_force(fields: Mapping[str, str]) -> bool:
+    """The field "Even within the cooldown".
+
+    Raises:
+        ApiError: 400, it is neither checked nor unchecked.
+    """
     force = fields.get("force", "")
     if force not in ("", "true"):
         raise invalid_request(f"Force: expected true or nothing, got {ascii(force)[:100]}")

@@ -18,7 +18,8 @@ from shared.clock import to_iso
 from shared.dashboard import formatting
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "status.css"))
+_STYLE_FILES = ("page.css", "list.css", "status.css")
+_STYLE = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLE_FILES)
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (

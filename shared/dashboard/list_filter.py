@@ -1,89 +1,175 @@
-"""The filter of the remediation list, and the pages of its result. Pure."""
+"""The filter of the remediation list as it stands in the page's query, and the page of rows that it asks for. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
+from shared.api.csv_export import accepts_csv
 from shared.clock import from_iso
 from shared.dashboard.forms import invalid_request
-from shared.domain.remediation import Resolution, Status, is_remediation_id
-from shared.domain.summary import Summary, needs_attention
+from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id
+from shared.domain.summary import Summary
+from shared.domain.summary_list import (
+    GROUPINGS,
+    Conditions,
+    Facet,
+    Group,
+    Listing,
+    Order,
+    group_by,
+    is_place,
+    list_summaries,
+)
 
 ACTIVE = "Active"
 NEEDS_ATTENTION = "NeedsAPerson"
 """The value stands in bookmarks."""
 STATUS_GROUPS = {
-    ACTIVE: "Active",
     NEEDS_ATTENTION: "Needs attention",
+    ACTIVE: "Active",
     Resolution.REPAIRED: "Healed: repaired",
     Resolution.NOTHING_TO_REPAIR: "Healed: nothing to repair",
 }
 """Choices of the status filter that are more or less than one status, with their labels."""
 PAGE_SIZE = 50
 """Rows."""
+MAX_GROUPS = 50
+MAX_CHOICES = 100
+"""Of one select; a text finds the others."""
 MAX_TEXT_CHARS = 200
+_MAX_VALUE_CHARS = 500
+_GROUP_PARAMETERS = {Facet.CODE: "error", Facet.VAULT: "vault", Facet.SUBSCRIPTION: "subscription"}
+ORDERS = {
+    Order.ATTENTION: "Needs attention first",
+    Order.NEWEST: "Newest first",
+    Order.OLDEST: "Oldest first",
+    Order.INSTANCE: "By name",
+    Order.CODE: "By code",
+    Order.ATTEMPTS: "Most attempts first",
+}
+"""Labels of the orders."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """Conditions on remediations, and where the page begins; an empty field is no condition."""
+    """Conditions on remediations, their order, and where the page begins; an empty field is no condition."""
 
     status: str = ""
     """A status, or one of `STATUS_GROUPS`."""
     text: str = ""
-    """Part of a name: of the instance, its vault, its resource group, or of its subscription's id."""
+    """As `Conditions.text`."""
     since: str = ""
     """A day or a time, ISO 8601; UTC where it names no offset."""
+    error: str = ""
+    """An error code; `code` is the function key's name in a query."""
+    vault: str = ""
+    subscription: str = ""
+    source: str = ""
+    type: str = ""
+    """Of the datasource."""
+    incident: str = ""
+    """The id of one."""
+    sort: str = ""
+    """One of `Order`; attention first where it is empty."""
+    group: str = ""
+    """One of `GROUPINGS`: groups are listed in place of remediations."""
     after: str = ""
-    """The id of the last remediation of the page before."""
+    """The place of the last remediation of the page before."""
 
     @property
-    def conditions(self) -> Mapping[str, str]:
-        """The query without the place of the page."""
-        return {"status": self.status, "text": self.text, "since": self.since}
+    def query(self) -> dict[str, str]:
+        """All of it but the place of the page."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "after"}
 
     @property
     def is_filtered(self) -> bool:
         """Whether there is any condition."""
-        return any(self.conditions.values())
+        return any(value for name, value in self.query.items() if name not in ("sort", "group"))
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether there is a condition beyond status and text."""
+        return any(value for name, value in self.query.items() if name not in ("status", "text", "sort", "group"))
+
+    @property
+    def order(self) -> Order:
+        """The order of the list."""
+        return Order(self.sort) if self.sort else Order.ATTENTION
+
+    def within(self, value: str) -> dict[str, str]:
+        """The query of the remediations in one of the groups."""
+        return {**self.query, "group": "", _GROUP_PARAMETERS[Facet(self.group)]: value}
+
+    def conditions(self) -> Conditions:
+        """What the list is filtered by.
+
+        Raises:
+            ApiError: 400, `since` is no time.
+        """
+        return Conditions(
+            statuses=_statuses(self.status),
+            needs_attention=self.status == NEEDS_ATTENTION,
+            resolution=Resolution(self.status) if self.status in tuple(Resolution) else None,
+            code=self.error,
+            vault=self.vault,
+            subscription_id=self.subscription,
+            source=self.source,
+            resource_type=self.type,
+            incident_id=self.incident,
+            text=self.text,
+            since=_parse_since(self.since),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of the matching remediations."""
+    """One page of the matching remediations, or their groups."""
 
     rows: Sequence[Summary]
     offset: int
-    """How many matching ones are newer than this page."""
+    """How many matching ones come before this page."""
     matching: int
     """How many match, on all pages."""
-
-    @property
-    def next_after(self) -> str:
-        """`ListFilter.after` of the next page; empty on the last one."""
-        return self.rows[-1].id if self.rows and self.offset + len(self.rows) < self.matching else ""
+    needing_attention: frozenset[str]
+    """Ids of those that need a person."""
+    next_after: str
+    """`ListFilter.after` of the next page; empty on the last one."""
+    groups: Sequence[Group]
+    """Instead of rows, where the filter asks for groups; no more than `MAX_GROUPS`."""
+    group_count: int
 
 
 def read_filter(query: Mapping[str, str]) -> ListFilter:
-    """The filter in a request's query.
+    """The filter in a request's query, whose names are in lower case.
 
     Raises:
         ApiError: 400; the message names the parameter.
     """
-    list_filter = ListFilter(
-        status=query.get("status", ""),
-        text=query.get("text", "").strip(),
-        since=query.get("since", ""),
-        after=query.get("after", ""),
-    )
-    if list_filter.status and list_filter.status not in {*STATUS_GROUPS, *Status}:
-        raise invalid_request(f"status: there is no status {ascii(list_filter.status)[:100]}")
-    if len(list_filter.text) > MAX_TEXT_CHARS:
-        raise invalid_request(f"text: at most {MAX_TEXT_CHARS} characters are allowed")
-    if list_filter.after and not is_remediation_id(list_filter.after):
-        raise invalid_request(f"after: {ascii(list_filter.after)[:100]} is not the id of a remediation")
+    list_filter = ListFilter(**{field.name: query.get(field.name, "").strip() for field in fields(ListFilter)})
+    _check_choice("status", list_filter.status, {*STATUS_GROUPS, *Status})
+    _check_choice("sort", list_filter.sort, {*Order})
+    _check_choice("group", list_filter.group, {*GROUPINGS})
+    for name, value in list_filter.query.items():
+        limit = MAX_TEXT_CHARS if name == "text" else _MAX_VALUE_CHARS
+        if len(value) > limit:
+            raise invalid_request(f"{name}: at most {limit} characters are allowed")
+    if list_filter.incident and not is_remediation_id(list_filter.incident):
+        raise invalid_request(f"incident: {ascii(list_filter.incident)[:100]} is not an id like {ID_PATTERN}")
+    if list_filter.after and not is_place(list_filter.after):
+        raise invalid_request(f"after: {ascii(list_filter.after)[:100]} is not a place in the list")
     _parse_since(list_filter.since)
     return list_filter
+
+
+def wants_csv(query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+    """Whether the list is to come as CSV, by the query, whose names are in lower case, or by `Accept`.
+
+    Raises:
+        ApiError: 400, the query names another format.
+    """
+    wanted = query.get("format", "")
+    _check_choice("format", wanted, {"csv"})
+    return wanted == "csv" or accepts_csv(headers)
 
 
 def select(
@@ -93,38 +179,54 @@ def select(
     in_scope: Callable[[str], bool] = lambda _: True,
 ) -> ListPage:
     """The page that the filter asks for, of these remediations, newest first as given; `in_scope` as for the count."""
-    matching = _matching(summaries, list_filter, now, in_scope)
-    # Ids count down with time: what is older has a greater one. A place that was removed meanwhile is still a place.
-    offset = sum(summary.id <= list_filter.after for summary in matching) if list_filter.after else 0
-    return ListPage(matching[offset : offset + PAGE_SIZE], offset, len(matching))
+    listing = matching(summaries, list_filter, now, in_scope)
+    groups = group_by(listing.rows, Facet(list_filter.group), listing.needing_attention) if list_filter.group else []
+    offset = listing.behind(list_filter.after)
+    rows = [] if list_filter.group else listing.rows[offset : offset + PAGE_SIZE]
+    has_next = bool(rows) and offset + len(rows) < len(listing.rows)
+    return ListPage(
+        rows,
+        offset,
+        len(listing.rows),
+        listing.needing_attention,
+        listing.place_of(rows[-1]) if has_next else "",
+        groups[:MAX_GROUPS],
+        len(groups),
+    )
 
 
-def _matching(
-    summaries: Sequence[Summary], list_filter: ListFilter, now: datetime, in_scope: Callable[[str], bool]
-) -> Sequence[Summary]:
-    matching = summaries
-    if list_filter.status == ACTIVE:
-        matching = [summary for summary in matching if not summary.status.is_terminal]
-    elif list_filter.status == NEEDS_ATTENTION:
-        matching = needs_attention(matching, now, in_scope)
-    elif list_filter.status in tuple(Resolution):
-        matching = [summary for summary in matching if summary.resolution == list_filter.status]
-    elif list_filter.status:
-        matching = [summary for summary in matching if summary.status == list_filter.status]
-    if since := _parse_since(list_filter.since):
-        matching = [summary for summary in matching if summary.opened_at >= since]
-    if text := list_filter.text.lower():
-        matching = [summary for summary in matching if _contains(summary.instance.lower(), text)]
-    return matching
+def matching(
+    summaries: Sequence[Summary],
+    list_filter: ListFilter,
+    now: datetime,
+    in_scope: Callable[[str], bool] = lambda _: True,
+) -> Listing:
+    """All that match, in their order; arguments as for `select`."""
+    return list_summaries(summaries, list_filter.conditions(), list_filter.order, now, in_scope)
 
 
-def _contains(instance: str, text: str) -> bool:
-    """Whether one of the names in the id contains the text; a text with a slash is searched in the whole id."""
-    if "/" in text:
-        return text in instance
-    parts = instance.split("/")
-    # Between the names stand fixed words, and "backup" is part of two of them.
-    return any(text in name for name in (*parts[2:5:2], *parts[8::2]))
+def choices(summaries: Sequence[Summary], list_filter: ListFilter) -> Mapping[str, Sequence[Group]]:
+    """What the selects of the filter offer, by the name of the parameter; what is chosen is always among it."""
+    facets = {"error": Facet.CODE, "vault": Facet.VAULT, "source": Facet.SOURCE, "type": Facet.RESOURCE_TYPE}
+    offered = {}
+    for name, facet in facets.items():
+        groups = [group for group in group_by(summaries, facet) if group.value]
+        chosen = list_filter.query[name].lower()
+        offered[name] = [
+            group for place, group in enumerate(groups) if place < MAX_CHOICES or group.value.lower() == chosen
+        ]
+    return offered
+
+
+def _statuses(status: str) -> frozenset[Status]:
+    if status == ACTIVE:
+        return frozenset(each for each in Status if not each.is_terminal)
+    return frozenset({Status(status)}) if status in tuple(Status) else frozenset()
+
+
+def _check_choice(name: str, value: str, known: set[str]) -> None:
+    if value and value not in known:
+        raise invalid_request(f"{name}: there is no {name} {ascii(value)[:100]}")
 
 
 def _parse_since(text: str) -> datetime | None:

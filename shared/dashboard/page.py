@@ -4,7 +4,7 @@ One function with one route serves all of it, because a function's own key, whic
 carries, opens that function only (Microsoft Learn, "Work with access keys in Azure Functions").
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ import azure.functions as func
 from azure.core.exceptions import AzureError
 
 from shared import logs
+from shared.api.csv_export import FILE_HEADERS, MEDIA_TYPE, csv_of
 from shared.api.errors import ApiError, dropped, storage_unavailable
 from shared.api.pauses import begin_pause, end_pause
 from shared.api.requests import operator_name
@@ -27,15 +28,25 @@ from shared.dashboard.forms import (
     MAX_REASON_CHARS,
     invalid_request,
     read_days,
-    read_fields,
+    read_pairs,
     read_reason,
     read_scope,
     read_sync_form,
 )
-from shared.dashboard.html import redirect, render
+from shared.dashboard.html import HEADERS, redirect, render
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.links import Links
-from shared.dashboard.list_filter import STATUS_GROUPS, ListFilter, read_filter, select
+from shared.dashboard.list_filter import (
+    ORDERS,
+    STATUS_GROUPS,
+    ListFilter,
+    choices,
+    matching,
+    read_filter,
+    select,
+    wants_csv,
+)
+from shared.dashboard.several import MAX_SEVERAL, Several, picked
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.dashboard.status_strip import Strip, strip_of
 from shared.domain.mode import Mode
@@ -43,6 +54,8 @@ from shared.domain.pause import Pause
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import REQUEST, Signal, SyncType, forced_reason
+from shared.domain.summary import Summary
+from shared.domain.summary_list import GROUPINGS, Listing
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
@@ -73,6 +86,9 @@ _TEMPLATE_CONSTANTS = {
     "sync_types": tuple(SyncType),
     "max_reason_chars": MAX_REASON_CHARS,
     "days_choices": DAYS_CHOICES,
+    "max_several": MAX_SEVERAL,
+    "orders": ORDERS,
+    "groupings": GROUPINGS,
 }
 
 
@@ -104,7 +120,7 @@ class Dashboard:
     status: Callable[[], AppStatus] = field(kw_only=True)
     reads: KnownReads = field(kw_only=True)
 
-    def answer(self, request: func.HttpRequest, jobs: func.Out[str]) -> func.HttpResponse:
+    def answer(self, request: func.HttpRequest, jobs: func.Out[list[str]]) -> func.HttpResponse:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
         # Names in any casing, as the host takes the key's.
         query = {name.lower(): value for name, value in request.params.items()}
@@ -112,7 +128,12 @@ class Dashboard:
         try:
             if request.method == "POST":
                 return self._submit_form(context, request, jobs)
-            return self._remediation(context) if "id" in query else self._overview(context, read_filter(query))
+            if "id" in query:
+                return self._remediation(context)
+            list_filter = read_filter(query)
+            if wants_csv(query, request.headers):
+                return self._csv(context, list_filter)
+            return self._overview(context, list_filter)
         except ApiError as error:
             return _error_page(context, error)
         except CorruptDocument as corrupt:
@@ -139,8 +160,8 @@ class Dashboard:
             form_values: the fields of a rejected form, to be corrected.
             form_error: why it was rejected: a sentence, and the details.
         """
-        reads, since = self.reads.begin(), context.now - timedelta(days=self.settings.retention_days)
-        read_summaries = reads.start("summaries", lambda: self.reader().summaries(since))
+        reads = self.reads.begin()
+        read_summaries = reads.start("summaries", lambda: self._summaries(context))
         read_pauses = reads.start("pauses", lambda: self.pausing().pauses())
         read_findings = reads.start("findings", partial(_findings_card, self.findings))
         strip = strip_of(self.status().document(), context.now, self.settings.sweep_schedule)
@@ -163,14 +184,28 @@ class Dashboard:
             "summary_count": len(summaries),
             "is_truncated": len(summaries) >= MAX_SUMMARIES,
             "list_filter": list_filter,
+            "choices": choices(summaries, list_filter),
             "list_page": select(summaries, list_filter, context.now, self._in_scope),
             "form_values": form_values or {},
             "form_error": form_error,
         }
         return _render(context, status, "overview.html", values)
 
-    def _in_scope(self, instance: str) -> bool:
-        return self.settings.policy().out_of_scope(instance) is None
+    def _summaries(self, context: RequestContext) -> Sequence[Summary]:
+        return self.reader().summaries(context.now - timedelta(days=self.settings.retention_days))
+
+    def _csv(self, context: RequestContext, list_filter: ListFilter) -> func.HttpResponse:
+        """All that match, on all pages."""
+        body = csv_of(self._listing(context, list_filter))
+        return func.HttpResponse(body, headers={**HEADERS, **FILE_HEADERS}, mimetype=MEDIA_TYPE, charset="utf-8")
+
+    def _listing(self, context: RequestContext, list_filter: ListFilter) -> Listing:
+        summaries = self.reads.begin().value(lambda: self._summaries(context))
+        return matching(summaries, list_filter, context.now, self._in_scope)
+
+    @property
+    def _in_scope(self) -> Callable[[str], bool]:
+        return self.settings.policy().is_in_scope
 
     def _remediation(self, context: RequestContext) -> func.HttpResponse:
         remediation = self._load(context.query["id"])
@@ -190,9 +225,10 @@ class Dashboard:
         return stored.remediation
 
     def _submit_form(
-        self, context: RequestContext, request: func.HttpRequest, jobs: func.Out[str]
+        self, context: RequestContext, request: func.HttpRequest, jobs: func.Out[list[str]]
     ) -> func.HttpResponse:
-        fields = read_fields(request.headers.get("content-type", ""), request.get_body())
+        pairs = read_pairs(request.headers.get("content-type", ""), request.get_body())
+        fields = dict(pairs)
         match fields.get("do"):
             case "sync":
                 return self._sync(context, fields, jobs, operator_name(request))
@@ -208,10 +244,13 @@ class Dashboard:
             case "resume":
                 end_pause(self.pausing(), read_scope(fields), operator_name(request))
                 return redirect(context.links.url())
+            case "sync several" | "acknowledge several":
+                ids = [value for name, value in pairs if name == "id"]
+                return self._several(context, fields, ids, jobs, operator_name(request))
         raise invalid_request(f"unknown form {ascii(fields.get('do'))[:100]}")
 
     def _sync(
-        self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[str], by: str
+        self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[list[str]], by: str
     ) -> func.HttpResponse:
         """The same intake as `POST /api/sync`, with the same policy."""
         try:
@@ -227,7 +266,7 @@ class Dashboard:
                 return self._overview(context, ListFilter(), dropped(code, reason).status, fields, error_texts)
             case Opened(remediation, job) | Coalesced(remediation, job):
                 if job:
-                    jobs.set(job.to_message())
+                    jobs.set([job.to_message()])
                 return redirect(context.links.url(id=remediation.id, note="opened" if job else "joined"))
 
     def _cancel(self, context: RequestContext, fields: Mapping[str, str]) -> func.HttpResponse:
@@ -244,6 +283,29 @@ class Dashboard:
         if latest is None:
             raise ApiError(404, "RemediationNotFound", f"There is no remediation of {instance}.")
         return redirect(context.links.url(id=latest.id, note="acknowledged" if latest.attention else "unneeded"))
+
+    def _several(
+        self,
+        context: RequestContext,
+        fields: Mapping[str, str],
+        ids: Sequence[str],
+        jobs: func.Out[list[str]],
+        by: str,
+    ) -> func.HttpResponse:
+        """The page with the result of each: to send the form once more does no harm, and no redirect could carry it."""
+        list_filter = read_filter({name.lower(): value for name, value in fields.items()})
+        listing = self._listing(context, list_filter)
+        rows = picked(listing.rows, ids, fields.get("all") == "true")
+        several = Several(self.intake, self.acknowledgement, context.now, by)
+        messages: list[str] = []
+        try:
+            is_sync = fields["do"] == "sync several"
+            results = several.sync(rows, fields, messages) if is_sync else several.acknowledge(rows, fields)
+        finally:
+            if messages:
+                jobs.set(messages)
+        title = "Sync of several" if is_sync else "Acknowledgement of several"
+        return _render(context, 200, "several.html", {"title": title, "results": results, "query": list_filter.query})
 
 
 def _findings_card(findings: Callable[[], FindingStore] | None) -> FindingsCard | None:

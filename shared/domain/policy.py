@@ -158,6 +158,10 @@ class Policy:
             return timedelta()
         return min((latest.ended_at or latest.attention.since) - latest.attention.since, _DAY)
 
+    def is_in_scope(self, instance: str) -> bool:
+        """Whether the instance with this ARM id is one of the app's."""
+        return self.out_of_scope(instance) is None
+
     def out_of_scope(self, instance: str) -> str | None:
         """Why the instance with this ARM id is none of the app's; None if it is."""
         path = fold(instance)

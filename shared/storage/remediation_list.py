@@ -6,7 +6,7 @@ each longer than the one before, until the page is full or enough was read for o
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isqrt
@@ -20,7 +20,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.summary_cache import SummaryCache
-from shared.storage.table_rows import SHARDS, Stored, shard_of_instance, stored_in
+from shared.storage.table_rows import SHARDS, Stored, shard_of, shard_of_instance, stored_in
 
 _FIRST_STRETCH = timedelta(days=1)
 _STRETCH_GROWTH = 8
@@ -72,6 +72,7 @@ class RemediationReader:
     def __init__(self, table: TableClient, store: RemediationStore, now: Callable[[], datetime]) -> None:
         """Read from the table in which the store writes."""
         self._table = table
+        self._store = store
         self._corrupt_rows = store.corrupt_rows
         self._summaries = SummaryCache(table, store)
         self._now = now
@@ -83,6 +84,24 @@ class RemediationReader:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
         return self._summaries.since(opened_since)
+
+    def load(self, remediation_ids: Sequence[str]) -> tuple[Stored, ...]:
+        """These remediations, in this order, but those that are gone or cannot be read.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        by_shard: dict[str, list[str]] = {}
+        for remediation_id in remediation_ids:
+            by_shard.setdefault(shard_of(remediation_id), []).append(remediation_id)
+        found: dict[str, Stored] = {}
+        for shard, ids in by_shard.items():
+            for remediation_id, each in self._store.load_all(ids).items():
+                if isinstance(each, CorruptDocument):
+                    self._corrupt_rows.report(shard, f"r:{remediation_id}", str(each))
+                else:
+                    found[remediation_id] = each
+        return tuple(found[each] for each in remediation_ids if each in found)
 
     def page(self, filters: Filters, top: int, after: str | None = None) -> Page:
         """The first `top` remediations that the filters let through, behind a place.
@@ -138,13 +157,19 @@ class _Query:
 
 
 def _conditions(filters: Filters) -> list[str]:
-    """At most 12 comparisons besides the range's three: a filter may hold 15. All values have a fixed alphabet."""
+    """At most 11 comparisons besides the range's three. All values have a fixed alphabet.
+
+    A filter may hold 15 (Microsoft Learn, "Querying tables and entities"), so of many statuses the others are named.
+    """
     conditions = []
     if filters.resolution:
         conditions.append(f"Resolution eq '{filters.resolution}'")
-    statuses = [each for each in sorted(filters.statuses) if each.is_healed or not filters.resolution]
-    if statuses:
-        conditions.append("(" + " or ".join(f"Status eq '{status}'" for status in statuses) + ")")
+    wanted = [each for each in Status if each in filters.statuses]
+    unwanted = [each for each in Status if each not in filters.statuses]
+    if wanted and len(wanted) <= len(unwanted):
+        conditions.append("(" + " or ".join(f"Status eq '{status}'" for status in wanted) + ")")
+    elif wanted:
+        conditions += [f"Status ne '{status}'" for status in unwanted]
     if filters.instance:
         conditions.append(f"InstanceKey eq '{filters.instance.key}'")
     if filters.subscription_id:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Route, sync_playwright
@@ -29,6 +30,10 @@ _OPTIONS = [
 SCREENS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 900}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 900}},
+    "desktop": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
+    "desktop, dark": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
+    "tablet": {"color_scheme": "light", "viewport": {"width": 768, "height": 1024}},
+    "phone, dark": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}, "has_touch": True},
     "phone": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}, "has_touch": True},
 }
 OWN = "https://app.test"
@@ -43,18 +48,20 @@ class Seen:
     """Errors and warnings on the console, exceptions, dialogs, requests that failed."""
 
     def show(self, page: Page, **query: str) -> None:
-        """Open this page, served by the page's own code with all its headers."""
+        """Open this page, served by the page's own code with all its headers; links and forms work."""
 
         def serve(route: Route) -> None:
-            response = page.get(**query)
+            asked = route.request
+            sent = dict(parse_qsl(urlsplit(asked.url).query))
+            response = page.answer(asked.method, sent, asked.post_data_buffer or b"", asked.headers)
             route.fulfill(
                 status=response.status_code,
-                headers={**response.headers, "Content-Type": f"{response.mimetype}; charset={response.charset}"},
+                headers={**response.headers, "Content-Type": f"{response.mimetype}; charset=utf-8"},
                 body=response.get_body(),
             )
 
         self.tab.route(f"{OWN}/**", serve)
-        self.tab.goto(f"{OWN}/api/dashboard?code=key")
+        self.tab.goto(f"{OWN}/api/dashboard?{urlencode({'code': 'key', **query})}")
 
 
 OpenTab = Callable[..., Seen]

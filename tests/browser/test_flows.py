@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -82,12 +83,77 @@ def test_cancelling_ends_a_remediation(seen: Seen, sync: Sync) -> None:
 def test_the_filter_finds_by_name_and_status(seen: Seen, sync: Sync, dashboard: str) -> None:
     names = [sync(seen.tab), sync(seen.tab)]
     seen.tab.goto(dashboard)
-    seen.tab.get_by_label("Instance, vault or subscription").fill(names[0])
+    seen.tab.get_by_label("Name or code").fill(names[0])
     seen.tab.get_by_label("Status").select_option("Active")
     seen.tab.get_by_role("button", name="Filter").click()
-    rows = seen.tab.locator("table.list tbody tr")
+    rows = seen.tab.locator("table.remediations tbody tr")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text(names[0])
+
+
+def test_the_list_can_be_downloaded_with_its_filter(seen: Seen, sync: Sync, dashboard: str) -> None:
+    name = sync(seen.tab)
+    sync(seen.tab)
+    seen.tab.goto(f"{dashboard}&text={name}")
+    with seen.tab.expect_download() as started:
+        seen.tab.get_by_role("link", name="Download as CSV").click()
+    _, *lines = Path(started.value.path()).read_text(encoding="utf-8").splitlines()
+    assert (started.value.suggested_filename, len(lines)) == ("remediations.csv", 1)
+    assert name in lines[0]
+
+
+def test_several_are_synced_and_acknowledged_without_scripts(open_tab: OpenTab, sync: Sync, dashboard: str) -> None:
+    seen = open_tab(java_script_enabled=False)
+    prefix = f"bi-{uuid.uuid4()}-"
+    failing = {
+        **QUICK,
+        "finalStatus": "Failed",
+        "finalError": {"code": "UserErrorManagedDiskNotFound", "message": "no"},
+    }
+    for _ in range(2):
+        sync(seen.tab, failing, prefix)
+    seen.tab.goto(f"{dashboard}&text={prefix}&status=NeedsAPerson")
+    for _ in range(120):
+        if seen.tab.get_by_text("of 2 that match").count():
+            break
+        seen.tab.wait_for_timeout(250)
+        seen.tab.get_by_role("link", name="Refresh").click()
+    seen.tab.get_by_label("All 2 that match").check()
+    seen.tab.get_by_role("button", name="Acknowledge").click()
+    expect(seen.tab.get_by_role("heading", name="2 of 2 done")).to_be_visible()
+    seen.tab.goto(f"{dashboard}&text={prefix}")
+    seen.tab.get_by_label("All 2 that match").check()
+    seen.tab.get_by_role("button", name="Sync", exact=True).click()
+    expect(seen.tab.get_by_text("The sync is queued.")).to_have_count(2)
+    assert seen.problems == []
+
+
+def test_an_instance_that_needs_attention_is_acknowledged(seen: Seen, sync: Sync) -> None:
+    error = {"code": "UserErrorManagedDiskNotFound", "message": "no"}
+    sync(seen.tab, {**QUICK, "finalStatus": "Failed", "finalError": error})
+    refresh_until(seen.tab, "This instance needs attention")
+    form = seen.tab.get_by_role("region", name="Acknowledge")
+    form.get_by_label("Reason").fill("the owner is told")
+    form.get_by_label("For").select_option("7")
+    form.get_by_role("button", name="Acknowledge").click()
+    expect(seen.tab.get_by_role("status")).to_contain_text("Acknowledged.")
+    expect(seen.tab.get_by_text("the owner is told")).to_be_visible()
+    assert seen.problems == []
+
+
+def test_a_scope_is_paused_and_resumed(seen: Seen, sync: Sync, dashboard: str) -> None:
+    scope = f"*/backupInstances/{uuid.uuid4()}-*"
+    seen.tab.goto(dashboard)
+    seen.tab.locator("summary", has_text="Pause").click()
+    form = seen.tab.get_by_role("region", name="Pause")
+    form.get_by_label("Instances").fill(scope)
+    form.get_by_label("Reason").fill("maintenance")
+    form.get_by_role("button", name="Pause").click()
+    notice = seen.tab.locator(".notice", has_text=scope)
+    expect(notice).to_contain_text("maintenance")
+    notice.get_by_role("button", name="Resume").click()
+    expect(notice).to_have_count(0)
+    assert seen.problems == []
 
 
 def test_a_sync_after_a_cancel_begins_at_once(seen: Seen, sync: Sync) -> None:

@@ -13,7 +13,7 @@ from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.domain.state_machine import Moment
-from shared.domain.summary import Summary
+from shared.domain.summary import Summary, summarize
 from tests.support.dashboard_parts import Page, newest_first, summary
 from tests.support.remediations import NOW, OPERATION
 
@@ -26,6 +26,12 @@ ERROR: Any = {
     "recommendedAction": ["Grant the vault's identity the role that the workload needs.", "Then sync again."],
     "details": [{"code": "AuthorizationFailed", "message": "No read access to the server.", "target": "server"}],
     "innerError": {"code": "Denied", "additionalInfo": {"ActivityId": "d5c2"}},
+}
+_KINDS = {
+    "pgflex": "Microsoft.DBforPostgreSQL/flexibleServers",
+    "blobs": "Microsoft.Storage/storageAccounts/blobServices",
+    "disk": "Microsoft.Compute/disks",
+    "aks": "Microsoft.ContainerService/managedClusters",
 }
 _WEIGHTS = (160, 5, 4, 3, 2, 4, 3)
 
@@ -58,6 +64,20 @@ def failed() -> Page:
     return _detail_page(state_machine.on_operation_status(again, lost, Moment(NOW - timedelta(minutes=44), 0.0, None)))
 
 
+def stored_failures(count: int) -> Page:
+    """With so many failed remediations, which the store has too."""
+    page = Page()
+    for number in range(count):
+        lost = arm_results.OperationFailed("Failed", ERROR, "3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa")
+        instance = BackupInstanceId(
+            INSTANCE.subscription_id, INSTANCE.resource_group, INSTANCE.vault, f"pgflex-{number}"
+        )
+        begun = _submitted(_opened(instance))
+        page.keep(state_machine.on_operation_status(begun, lost, Moment(NOW - timedelta(minutes=50), 0.0, None)))
+    page.summaries = newest_first([summarize(each) for each in page.store.remediations()])
+    return page
+
+
 def running() -> Page:
     """Of a remediation whose sync operation runs."""
     return _detail_page(_submitted(_opened()))
@@ -68,16 +88,25 @@ def _any_summary(random: Random, number: int) -> Summary:
     [status] = random.choices(OUTCOMES, _WEIGHTS)
     took = timedelta(seconds=random.lognormvariate(5.2, 1.6))
     names = (random.choice(["rg-data-prod", "rg-payments"]), random.choice(["bv-weu-prod-01", "bv-neu-dr"]))
-    kind = random.choice(["pgflex", "blobs", "disk", "aks"])
+    kind, datasource_type = random.choice([*_KINDS.items()])
     instance = BackupInstanceId(INSTANCE.subscription_id, *names, f"{kind}-orders-{number:05d}")
-    code = None if status is Status.HEALED else "UserErrorMissingPermissions"
-    return summary(status, opened_at=NOW - age, took=min(took, age), instance=instance, error_code=code)
+    code = None if status is Status.HEALED else random.choice(["UserErrorMissingPermissions", "UserErrorDiskNotFound"])
+    return summary(
+        status,
+        opened_at=NOW - age,
+        took=min(took, age),
+        instance=instance,
+        error_code=code,
+        source=random.choice(["Event", "Alert", "Sweep"]),
+        datasource_type=datasource_type,
+        attempts=random.randint(1, 5),
+    )
 
 
-def _opened() -> Remediation:
+def _opened(instance: BackupInstanceId = INSTANCE) -> Remediation:
     at = NOW - timedelta(hours=1)
     operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
-    return state_machine.open_remediation(Signal(INSTANCE, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
+    return state_machine.open_remediation(Signal(instance, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
 
 
 def _submitted(queued: Remediation) -> Remediation:
@@ -95,6 +124,8 @@ VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
     "empty": (empty, {}),
     "small": (small, {}),
     "large": (large, {}),
+    "groups": (large, {"group": "Code"}),
+    "refined": (large, {"group": "Vault", "type": "Microsoft.Compute/disks", "sort": "Oldest"}),
     "no match": (small, {"text": "nowhere"}),
     "failed": (failed, {"id": _opened().id}),
     "running": (running, {"id": _opened().id, "note": "opened"}),

@@ -74,6 +74,16 @@ def without_summaries(table: TableClient) -> None:
         table.update_entity(row, UpdateMode.REPLACE)
 
 
+def test_remediations_are_read_in_the_order_asked_for_without_those_that_cannot_be(
+    past: RemediationReader, table: TableClient, opened: Opening
+) -> None:
+    first, second, unreadable = opened("bi-1"), opened("bi-2", hours_ago=1), opened("bi-3")
+    make_unreadable(table, unreadable)
+    gone = queued(instance_named("bi-gone"))
+    read = past.load([each.id for each in (second, unreadable, gone, first)])
+    assert [stored.remediation.id for stored in read] == [second.id, first.id]
+
+
 def test_a_page_shows_the_newest_first_whatever_their_shard(past: RemediationReader, opened: Opening) -> None:
     made = [opened(f"bi-{number}", hours_ago=number % 7 * 24 + number).id for number in range(12)]
     assert ids(past.page(Filters(), 50)) == sorted(made)

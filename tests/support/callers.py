@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 import azure.functions as func
@@ -23,6 +23,7 @@ from shared.dashboard.page import Dashboard
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.pausing import Pausing
+from shared.healing.remediation_search import RemediationSearch
 from shared.healing.retention import Retention
 from shared.healing.sweep import Sweep
 from shared.settings import Settings
@@ -107,7 +108,8 @@ class Callers:
         """Every request that reads or cancels a remediation, by its function."""
         assert self.table
         reader = RemediationReader(self.table, self.store, self.clock)
-        api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader)
+        search = RemediationSearch(lambda: reader, timedelta(days=90), lambda _: True, self.clock)
+        api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader, lambda: search)
         pausing = Pausing(self.settings.mode, PauseStore(self.table, self.clock), self.clock)
         page = Dashboard(
             lambda: self.host.intake,
@@ -124,6 +126,9 @@ class Callers:
         one = remediation.id
         return {
             "get_remediations": lambda: api.list(http_request("GET", "/remediations")),
+            "get_remediations, searched": lambda: api.list(
+                http_request("GET", "/remediations", query={"sort": "Attention"})
+            ),
             "get_remediation": lambda: api.show(http_request("GET", "/remediations/{id}", id=one)),
             "cancel_remediation": lambda: api.cancel(http_request("POST", "/remediations/{id}/cancel", id=one)),
             "get_dashboard": lambda: page.answer(http_request("GET", "/dashboard"), OutputBinding()),

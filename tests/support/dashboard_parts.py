@@ -51,6 +51,9 @@ def summary(
     instance: BackupInstanceId | None = None,
     error_code: str | None = None,
     attention_from: datetime | None = None,
+    source: str = "Event",
+    datasource_type: str | None = None,
+    attempts: int = 1,
 ) -> Summary:
     """A remediation in short."""
     of = instance or BackupInstanceId(INSTANCE.subscription_id, INSTANCE.resource_group, INSTANCE.vault, name)
@@ -60,13 +63,14 @@ def summary(
         new_id(of, opened_at),
         status,
         str(of),
-        "Event",
+        source,
         opened_at,
         ended_at,
-        1,
+        attempts,
         None,
         error_code,
         attention_from=since,
+        datasource_type=datasource_type,
     )
 
 
@@ -166,16 +170,16 @@ class Page:
 
     def get(self, key: str = KEY, **query: str) -> func.HttpResponse:
         """Request it as a browser does."""
-        return self._answer("GET", {"code": key, **query}, b"", {})
+        return self.answer("GET", {"code": key, **query}, b"", {})
 
     def open(self, key: str = KEY, **query: str) -> ParsedPage:
         """Request it and parse the response."""
         return ParsedPage(self.get(key, **query))
 
-    def post(self, fields: Mapping[str, str] | bytes, content_type: str = FORM_CONTENT_TYPE) -> ParsedPage:
+    def post(self, fields: Mapping[str, str | list[str]] | bytes, content_type: str = FORM_CONTENT_TYPE) -> ParsedPage:
         """Submit a form as a browser does."""
-        body = fields if isinstance(fields, bytes) else urlencode(fields).encode()
-        return ParsedPage(self._answer("POST", {"code": KEY}, body, {"Content-Type": content_type}))
+        body = fields if isinstance(fields, bytes) else urlencode(fields, doseq=True).encode()
+        return ParsedPage(self.answer("POST", {"code": KEY}, body, {"Content-Type": content_type}))
 
     @property
     def findings(self) -> FindingStore:
@@ -190,7 +194,10 @@ class Page:
     def _now(self) -> datetime:
         return self.now
 
-    def _answer(self, method: str, query: Mapping[str, str], body: bytes, headers: dict[str, str]) -> func.HttpResponse:
+    def answer(
+        self, method: str, query: Mapping[str, str], body: bytes, headers: Mapping[str, str]
+    ) -> func.HttpResponse:
+        """The response to any request."""
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
         cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
         reader = Mock(summaries=self._read)
@@ -215,7 +222,7 @@ class Page:
         )
         url = "https://app.example/api/dashboard"
         return page.answer(
-            func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.append)
+            func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.extend)
         )
 
 

@@ -133,7 +133,7 @@ def query_parameters(operation: Json) -> dict[str, Json]:
 def test_the_parameters_of_each_route_are_those_of_the_model_that_reads_them() -> None:
     described = {(path, method): list(query_parameters(operation)) for path, method, operation in operations()}
     read = {route: list(properties(model)) for route, model in QUERIES.items()}
-    read["/dashboard", "get"] = ["id", *(field.name for field in fields(ListFilter))]
+    read["/dashboard", "get"] = ["id", "format", *(field.name for field in fields(ListFilter))]
     assert {route: names for route, names in described.items() if names} == read
 
 
@@ -211,7 +211,7 @@ def test_the_page_searches_for_a_text_as_long_as_is_described(excess: int, statu
     assert dashboard("GET", {"text": text}) == status
 
 
-SYNC_FORM, CANCEL_FORM, ACKNOWLEDGE_FORM, PAUSE_FORM, RESUME_FORM = (
+SYNC_FORM, CANCEL_FORM, ACKNOWLEDGE_FORM, PAUSE_FORM, RESUME_FORM, SYNC_SEVERAL_FORM, ACKNOWLEDGE_SEVERAL_FORM = (
     schema["properties"]
     for schema in openapi()["paths"]["/dashboard"]["post"]["requestBody"]["content"][FORM]["schema"]["oneOf"]
 )

@@ -1,7 +1,8 @@
 """`/api/remediations`: what a query is read as, what is refused, and what is shown."""
 
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,9 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.remediations import RemediationsApi, continuation
+from shared.domain import arm_results
 from shared.domain.error_codes import BUILT_IN
 from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.remediation_json import shown_document
+from shared.domain.summary import Summary, summarize
+from shared.domain.summary_list import Order
+from shared.healing.remediation_search import RemediationSearch
 from shared.storage.remediation_list import Filters, Page, RemediationReader
 from shared.storage.table_rows import DueEntry, Stored
 from tests.support.api_parts import (
@@ -30,7 +35,20 @@ from tests.support.api_parts import (
 )
 from tests.support.json_values import json_values
 from tests.support.memory_store import MemoryStore
-from tests.support.remediations import INSTANCE, NOW, ended, healed, queued, running, verifying
+from tests.support.remediations import (
+    ERROR,
+    INSTANCE,
+    LATER,
+    NOW,
+    after,
+    ended,
+    healed,
+    instance_named,
+    queued,
+    rejected,
+    running,
+    verifying,
+)
 
 ID = queued().id
 UNKNOWN_ID = "0" * 12 + "-" + "0" * 16
@@ -51,7 +69,7 @@ class Reader(RemediationReader):
 
 def get_list(reader: Reader, query: Json, headers: dict[str, str] | None = None) -> func.HttpResponse:
     request = http_request("GET", "/remediations", headers=headers, query=query)
-    response = RemediationsApi(unexpected, unexpected, lambda: reader).list(request)
+    response = RemediationsApi(unexpected, unexpected, lambda: reader, unexpected).list(request)
     return described(response, "GET", "/remediations")
 
 
@@ -140,10 +158,7 @@ def test_a_wrong_parameter_is_named(name: str, value: str) -> None:
 
 
 def test_an_unknown_parameter_is_answered_with_those_that_there_are() -> None:
-    assert (
-        "status, backupInstanceId, subscriptionId, since, resolution, incident, top, continuation"
-        in refused(state="x")["message"]
-    )
+    assert "status, backupInstanceId, subscriptionId, since" in refused(state="x")["message"]
 
 
 @given(st.dictionaries(st.sampled_from(["status", "since", "top", "continuation", "subscriptionId", "x"]), st.text()))
@@ -162,6 +177,109 @@ def test_a_continuation_that_somebody_made_up_is_refused(made_up: str) -> None:
     assert refused(continuation=made_up)["target"] == "continuation"
 
 
+# Searches: what storage cannot filter or sort by
+
+
+class SearchReader(Reader):
+    """Has these remediations, in short and whole."""
+
+    def __init__(self, *kept: Remediation) -> None:
+        super().__init__()
+        self._kept = {each.id: each for each in sorted(kept, key=lambda each: each.id)}
+
+    def summaries(self, opened_since: datetime) -> list[Summary]:
+        return [summarize(each) for each in self._kept.values()]
+
+    def load(self, remediation_ids: Sequence[str]) -> tuple[Stored, ...]:
+        return tuple(Stored(self._kept[each], "e", DueEntry(each, NOW)) for each in remediation_ids)
+
+
+def healed_one(name: str) -> Remediation:
+    opened = after(queued(instance_named(name)), arm_results.SyncDone())
+    return after(opened, arm_results.InstanceRead("ProtectionConfigured", None))
+
+
+KEPT = SearchReader(rejected(), healed_one("well"), queued(instance_named("new"), LATER))
+
+
+def search(**query: str) -> func.HttpResponse:
+    finds = RemediationSearch(lambda: KEPT, timedelta(days=90), lambda _: True, lambda: LATER)
+    request = http_request("GET", "/remediations", query=query)
+    response = RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds).list(request)
+    return described(response, "GET", "/remediations")
+
+
+def found(**query: str) -> list[str]:
+    return [each["backupInstanceId"].rpartition("/")[2] for each in document(search(**query))["value"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"needsAttention": "true"}, ["testbi"]),
+        ({"errorCode": "DATAProtectionResourceNotFound"}, []),
+        ({"errorCode": str(ERROR["code"]).upper()}, ["testbi"]),
+        ({"vault": INSTANCE.vault}, ["new", "testbi", "well"]),
+        ({"source": "event", "text": "WELL"}, ["well"]),
+        ({"resourceType": "Microsoft.Compute/disks"}, []),
+        ({"sort": "oldest"}, ["testbi", "well", "new"]),
+        ({"sort": "Attention", "top": "1"}, ["testbi"]),
+        ({"text": "e", "status": "Queued"}, ["new"]),
+    ],
+)
+def test_a_search_finds_and_sorts_by_what_storage_cannot(query: dict[str, str], expected: list[str]) -> None:
+    shown = found(**query)
+    assert shown == expected or (len(query) == 1 and "sort" not in query and sorted(shown) == sorted(expected))
+
+
+@pytest.mark.parametrize("order", Order)
+def test_the_pages_of_a_search_follow_each_other(order: Order) -> None:
+    query, shown = {"sort": order, "top": "1", "text": "e"}, []
+    while True:
+        page = document(search(**query))
+        shown += [each["backupInstanceId"] for each in page["value"]]
+        if page["nextLink"] is None:
+            break
+        query = {name: value for name, [value] in parse_qs(urlsplit(page["nextLink"]).query).items()}
+    assert len(shown) == len({*shown}) == len(found(text="e"))
+
+
+def test_a_place_in_another_order_is_refused() -> None:
+    place = continuation(f"0~{ID}")
+    assert refused(continuation=place)["target"] == "continuation"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("needsAttention", "maybe"), ("sort", "Best"), ("format", "xml"), ("text", "x" * 201), ("vault", "x" * 501)],
+)
+def test_a_wrong_parameter_of_a_search_is_named(name: str, value: str) -> None:
+    assert refused(**{name: value})["target"] == name
+
+
+def lines_of(response: func.HttpResponse) -> list[str]:
+    return response.get_body().decode().splitlines()
+
+
+def test_the_list_as_csv_has_all_that_match() -> None:
+    response = search(format="csv", status="Rejected,Healed")
+    assert response.mimetype == "text/csv"
+    assert [line.split(",")[1] for line in lines_of(response)] == ["status", "Rejected", "Healed"]
+
+
+def test_a_csv_has_no_more_lines_than_are_asked_for() -> None:
+    assert len(lines_of(search(format="csv", top="1"))) == 2
+
+
+def test_a_list_is_csv_for_who_accepts_csv() -> None:
+    finds = RemediationSearch(lambda: KEPT, timedelta(days=90), lambda _: True, lambda: LATER)
+    request = http_request("GET", "/remediations", headers={"Accept": "text/csv"})
+    assert RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds).list(request).mimetype == "text/csv"
+
+
+# What is shown
+
+
 def test_the_list_shows_whole_remediations() -> None:
     page = document(get_list(Reader(healed()), {}))
     assert page == {"value": [shown_document(healed(), BUILT_IN)], "nextLink": None}
@@ -177,7 +295,7 @@ def test_the_next_link_repeats_the_query_without_the_key() -> None:
 
 def test_the_next_link_of_a_url_with_a_key_has_no_key() -> None:
     request = http_request("GET", "/remediations?code=secret", query={"code": "secret"})
-    response = RemediationsApi(unexpected, unexpected, lambda: Reader(after=ID)).list(request)
+    response = RemediationsApi(unexpected, unexpected, lambda: Reader(after=ID), unexpected).list(request)
     assert "secret" not in response.get_body().decode()
 
 

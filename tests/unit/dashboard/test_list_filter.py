@@ -1,6 +1,7 @@
 """Which remediations the list shows, and its pages."""
 
 from contextlib import suppress
+from dataclasses import fields
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.errors import ApiError
-from shared.dashboard.list_filter import PAGE_SIZE, ListFilter, read_filter, select
+from shared.dashboard.list_filter import MAX_CHOICES, PAGE_SIZE, ListFilter, choices, read_filter, select
 from shared.domain.remediation import Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
@@ -73,6 +74,10 @@ def test_a_page_keeps_its_place_when_newer_remediations_come() -> None:
         ("since", "0001-01-01T00:00+23:00"),
         ("after", "x"),
         ("text", "x" * 201),
+        ("vault", "x" * 501),
+        ("sort", "Best"),
+        ("group", "Source"),
+        ("incident", "1"),
     ],
 )
 def test_an_invalid_parameter_is_named(name: str, value: str) -> None:
@@ -81,7 +86,22 @@ def test_an_invalid_parameter_is_named(name: str, value: str) -> None:
     assert (refused.value.status, refused.value.message.partition(": ")[0]) == (400, name)
 
 
-@given(st.dictionaries(st.sampled_from(["status", "since", "after", "text"]), st.text()))
+def test_groups_come_instead_of_rows_and_lead_to_their_rows() -> None:
+    rows = newest_first([summary(Status.FAILED, error_code="A"), summary(name="b"), summary(instance=OTHER)])
+    by_vault = read_filter({"group": "Vault", "sort": "Oldest"})
+    page = select(rows, by_vault, NOW)
+    assert ([each.count for each in page.groups], page.group_count, page.rows) == ([2, 1], 2, [])
+    within = read_filter(by_vault.within(page.groups[1].value))
+    assert [row.instance for row in select(rows, within, NOW).rows] == [str(OTHER)]
+
+
+def test_a_filter_offers_what_there_is_and_what_is_chosen() -> None:
+    rows = [summary(name=f"b{number}", error_code=f"Code{number:03}") for number in range(MAX_CHOICES + 5)]
+    offered = [each.value for each in choices(rows, ListFilter(error="code104"))["error"]]
+    assert (len(offered), offered[-1]) == (MAX_CHOICES + 1, "Code104")
+
+
+@given(st.dictionaries(st.sampled_from([field.name for field in fields(ListFilter)]), st.text()))
 def test_any_query_selects_or_is_refused(query: dict[str, str]) -> None:
     with suppress(ApiError):
         select([summary()], read_filter(query), NOW)

@@ -64,6 +64,35 @@ def test_the_filter_is_read_in_any_casing_and_from_bookmarks(query: dict[str, st
     assert {*query.values()} <= {*page.values}
 
 
+def test_what_needs_attention_comes_first() -> None:
+    text = Page([summary(name="bi-newest"), summary(Status.FAILED, "bi-failed", LATER - timedelta(days=3))]).open().text
+    assert text.index("bi-failed") < text.index("bi-newest")
+
+
+def test_the_list_comes_before_charts_and_forms() -> None:
+    text = Page([summary(name="bi-healed")]).open().text
+    assert text.index("bi-healed") < min(text.index("Sync now"), text.index("Outcomes per day"))
+
+
+@pytest.mark.parametrize("query", [{"group": "Code"}, {"group": "Vault"}, {"group": "Subscription"}])
+def test_a_group_leads_to_the_list_of_what_is_in_it(query: dict[str, str]) -> None:
+    page = Page([summary(Status.FAILED, error_code="UserErrorDisk")])
+    [within] = [each for each in page.open(**query).own_queries if {"error", "vault", "subscription"} & each.keys()]
+    assert "testbi" in page.open(**within).text
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept": "text/csv"}])
+def test_the_list_can_be_had_as_csv(headers: dict[str, str]) -> None:
+    query = {} if headers else {"format": "csv"}
+    response = Page(MANY).answer("GET", {"text": "bi5", **query}, b"", headers)
+    assert (response.mimetype, len(response.get_body().splitlines())) == ("text/csv", 12)
+
+
+def test_the_link_to_the_csv_keeps_the_filter() -> None:
+    [link] = [query for query in Page(MANY).open(text="bi", sort="Oldest").own_queries if "format" in query]
+    assert (link["text"], link["sort"]) == ("bi", "Oldest")
+
+
 def test_the_longest_retention_can_be_shown() -> None:
     settings = Settings.from_environment({"RETENTION_DAYS": str(MAX_DAYS)})
     assert Page(settings=settings).open().status == 200
@@ -90,6 +119,7 @@ def test_what_was_observed_is_shown_with_the_sync_and_the_error_of_the_instance(
     [
         ({"utm_source": "mail"}, 200, ""),
         ({"status": "Broken"}, 400, "there is no status"),
+        ({"format": "null"}, 400, "there is no format"),
         *[({"id": unknown}, 404, "Not found") for unknown in ("", "nothing", "../etc", MARKUP, f"{0:012}-{0:016}")],
     ],
 )

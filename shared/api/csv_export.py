@@ -1,0 +1,87 @@
+"""Lists as CSV (RFC 4180), for spreadsheets and scripts."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from io import StringIO
+
+from shared.clock import to_iso
+from shared.domain.summary import Summary
+from shared.domain.summary_list import Listing
+
+MEDIA_TYPE = "text/csv"
+FILE_HEADERS = {"Content-Disposition": 'attachment; filename="remediations.csv"'}
+_FORMULA_STARTS = tuple(
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+"""What makes a formula of a cell (OWASP, "CSV Injection")."""
+COLUMNS = (
+    "id",
+    "status",
+    "resolution",
+    "needsAttention",
+    "backupInstanceId",
+    "backupInstanceName",
+    "vaultName",
+    "resourceGroupName",
+    "subscriptionId",
+    "resourceType",
+    "source",
+    "errorCode",
+    "protectionState",
+    "attempts",
+    "openedAt",
+    "endedAt",
+    "incidentId",
+)
+
+
+def accepts_csv(headers: Mapping[str, str]) -> bool:
+    """Whether the request's `Accept` names CSV; of JSON and CSV, the one that it names first counts."""
+    ranges = [each.split(";") for each in (headers.get("Accept") or "").lower().split(",")]
+    named = [media.strip() for media, *parameters in ranges if "q=0" not in [each.strip() for each in parameters]]
+    known = [media for media in named if media in (MEDIA_TYPE, "application/json", "text/html")]
+    return known[:1] == [MEDIA_TYPE]
+
+
+def csv_of(listing: Listing, top: int | None = None) -> bytes:
+    """These remediations, or the first `top` of them, one a line."""
+    text = StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in listing.rows[:top]:
+        writer.writerow([_cell(value) for value in _values(row, row.id in listing.needing_attention)])
+    # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
+    return text.getvalue().encode(errors="replace")
+
+
+def _values(row: Summary, needs_attention: bool) -> Sequence[str]:
+    _, _, subscription, _, group, _, _, _, vault, _, name = row.instance.split("/")
+    return (
+        row.id,
+        row.status,
+        row.resolution or "",
+        "true" if needs_attention else "false",
+        row.instance,
+        name,
+        vault,
+        group,
+        subscription,
+        row.datasource_type or "",
+        row.source,
+        row.code or "",
+        row.protection_state or "",
+        str(row.attempts),
+        _time(row.opened_at),
+        _time(row.ended_at),
+        row.incident_id or "",
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return to_iso(moment) if moment else ""
+
+
+def _cell(value: str) -> str:
+    """The value such that no spreadsheet takes it for a formula: then an apostrophe stands before it."""
+    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA_STARTS) else value
