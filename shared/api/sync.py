@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,14 +23,20 @@ from shared.api.requests import (
     validated,
 )
 from shared.api.responses import api_errors, json_response, log_error
+from shared.domain.instance_view import InstanceView
 from shared.domain.policy import Coalesce, Drop, Open
 from shared.domain.remediation_json import Document, shown_document
 from shared.domain.signal import REQUEST, Signal, SyncType, forced_reason, read_sync_type
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
+from shared.healing.dry_run import DryRun
 from shared.healing.intake import Coalesced, Dropped, Intake, Opened
 from shared.storage.conflicts import WriteConflict
 
 MAX_ITEMS = 100
+_DRY_RUN_TIMEOUT = timedelta(seconds=20)
+"""After it the instances that are left in a list are not asked for; a read may take half a minute more."""
+_MAX_MESSAGE_CHARS = 2_000
+"""Of Azure's error."""
 _ITEMS = "items"
 Result = tuple[int, Document]
 """The HTTP status of a request that comes alone, and its document."""
@@ -54,6 +60,7 @@ class SyncApi:
     """The function behind the route."""
 
     intake: Callable[[], Intake]
+    dry_run: Callable[[], DryRun]
     now: Callable[[], datetime]
 
     def sync(self, request: func.HttpRequest, jobs: func.Out[list[str]]) -> func.HttpResponse:
@@ -71,7 +78,8 @@ class SyncApi:
         is_dry_run = read_query(request, DryRunQuery).dry_run
         document = read_object(request)
         opened: list[str] = []
-        serve = self._preview if is_dry_run else partial(self._accept, opened=opened)
+        deadline = self.now() + _DRY_RUN_TIMEOUT
+        serve = partial(self._preview, deadline=deadline) if is_dry_run else partial(self._accept, opened=opened)
         try:
             if _ITEMS in document:
                 results = self._each(request, _items(document), serve)
@@ -123,10 +131,14 @@ class SyncApi:
                     opened.append(job.to_message())
                 return 202, {"remediation": shown_document(remediation, self.intake().policy.error_codes)}
 
-    def _preview(self, signal: Signal) -> Result:
-        """The action that `_accept` would take, why, and the active remediation to which the request would be added."""
-        preview = self.intake().preview(signal)
-        remediation = None
+    def _preview(self, signal: Signal, deadline: datetime) -> Result:
+        """The action that `_accept` would take, why, and the active remediation to which the request would be added.
+
+        `Reject` where a remediation would be opened for an instance that Azure refuses to show.
+        """
+        result = self.dry_run().run(signal, deadline)
+        preview, view = result.preview, result.view
+        remediation, sync_type = None, preview.sync_type
         match preview.decision:
             case Drop(code, reason):
                 action = "Drop"
@@ -135,14 +147,30 @@ class SyncApi:
                 action, code, reason = "Coalesce", "AlreadyActive", f"remediation {active.id} is {active.status}"
             case Open():
                 action, code, reason = "Open", "Admitted", "in scope, and nobody heals the instance now"
+                if view and view.answer.is_refusal:
+                    action, sync_type = "Reject", None
         return 200, {
             "dryRun": True,
             "action": action,
             "backupInstanceId": str(signal.instance),
-            "syncType": preview.sync_type,
+            "syncType": sync_type,
             "policy": {"code": code, "reason": reason},
             "remediation": remediation,
+            "azure": _shown_view(view) if view else None,
         }
+
+
+def _shown_view(view: InstanceView) -> Document:
+    error, entry = view.error, view.entry
+    return {
+        "answer": view.answer,
+        "reason": view.reason,
+        "protectionState": view.protection_state,
+        "error": {"code": error["code"], "message": error["message"][:_MAX_MESSAGE_CHARS]} if error else None,
+        "errorClass": entry.error_class if entry else None,
+        "whatToDo": entry.what_to_do if entry else None,
+        "effect": view.effect,
+    }
 
 
 def _items(document: Mapping[str, Any]) -> Sequence[object]:

@@ -108,7 +108,8 @@ def is_verdict(response: requests.Response) -> bool:
 def transient_failure(response: requests.Response) -> TransientFailure:
     """The response's error, and when ARM wants to be asked again."""
     may_have_acted = response.status_code not in _NEVER_ACTED
-    return TransientFailure(response_error(response), retry_after(response), may_have_acted)
+    status = response.status_code if is_verdict(response) else None
+    return TransientFailure(response_error(response), retry_after(response), may_have_acted, status)
 
 
 def retry_after(response: requests.Response) -> float | None:

@@ -26,7 +26,7 @@ from shared.storage.storage_clock import STORAGE_CLOCK
 @once
 def sync() -> SyncApi:
     """`POST /api/sync`."""
-    return SyncApi(healing.intake, STORAGE_CLOCK)
+    return SyncApi(healing.intake, healing.dry_run, STORAGE_CLOCK)
 
 
 @once

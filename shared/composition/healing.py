@@ -29,6 +29,7 @@ from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
+from shared.healing.dry_run import DryRun
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
 from shared.healing.incidents import Incidents
@@ -84,6 +85,12 @@ logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
 def intake() -> Intake:
     """Takes signals in."""
     return Intake(store(), jobs(), _cache(), settings().policy(), STORAGE_CLOCK, pausing())
+
+
+@once
+def dry_run() -> DryRun:
+    """Says what requests would do."""
+    return DryRun(intake(), arm(), _read_limiter(), STORAGE_CLOCK)
 
 
 @once

@@ -52,6 +52,8 @@ class TransientFailure:
     """Seconds that ARM asked us to wait, when it did."""
     may_have_acted: bool = False
     """Whether the call may have been taken all the same: no answer, or one that does not tell."""
+    status: int | None = None
+    """Of HTTP, where ARM itself said so; None without an answer, or for one of anybody on the way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,11 +123,13 @@ def test_a_list_heals_each_of_its_instances(stack: Stack, simulator: Simulator, 
         assert outcome_of(simulator, one)["type"] == "BackupAutoheal.Remediation.Healed"
 
 
-def test_a_dry_run_calls_nobody(stack: Stack, simulator: Simulator, instance: str) -> None:
+def test_a_dry_run_reads_the_instance_and_syncs_nothing(stack: Stack, simulator: Simulator, instance: str) -> None:
     other = f"{instance}-other"
-    simulator.put(other, behaviour=FAST)
+    for each in (instance, other):
+        simulator.put(each, behaviour=FAST)
     answer = stack.host.call("POST", "/api/sync?dryRun=true", {"backupInstanceId": instance})
     assert (answer.status_code, answer.json()["action"]) == (200, "Open")
+    assert calls_about(simulator, instance) == ["instance"]
     accepted(stack, {"backupInstanceId": other})
     outcome_of(simulator, other)
     assert calls_about(simulator, f"{instance}/") == []

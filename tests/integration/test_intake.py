@@ -38,7 +38,7 @@ def receive(app: App, body: object) -> Answer:
 
 
 def sync(app: App, body: object, headers: dict[str, str] | None = None, **query: str) -> Answer:
-    return Answer(SyncApi(lambda: app.host.intake, app.clock).sync, body, headers, **query)
+    return Answer(SyncApi(lambda: app.host.intake, lambda: app.host.dry_run, app.clock).sync, body, headers, **query)
 
 
 def test_each_instance_of_an_alert_is_opened_and_queued(app: App) -> None:
@@ -76,8 +76,10 @@ def test_an_alert_that_comes_again_after_its_heal_is_dropped_with_the_reason(app
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(app: App) -> None:
+    app.azure.put(str(INSTANCE))
     answer = sync(app, {"backupInstanceId": str(INSTANCE), "syncType": "ForceResync"}, dryRun="True")
     assert (answer.status, answer.jobs) == (200, [])
+    assert answer.document["azure"].pop("error")["message"].startswith("The vault's managed identity")
     assert answer.document == {
         "dryRun": True,
         "action": "Open",
@@ -85,7 +87,39 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(app: App) -> None:
         "syncType": "ForceResync",
         "policy": {"code": "Admitted", "reason": "in scope, and nobody heals the instance now"},
         "remediation": None,
+        "azure": {
+            "answer": "Read",
+            "reason": "the instance is ProtectionError: a sync may heal it",
+            "protectionState": "ProtectionError",
+            "errorClass": None,
+            "whatToDo": None,
+            "effect": "MayHeal",
+        },
     }
+    assert app.host.store.latest_pointer(INSTANCE) is None
+
+
+def test_a_dry_run_knows_a_subscription_that_does_not_exist(app: App) -> None:
+    answer = sync(app, {"backupInstanceId": str(INSTANCE)}, dryRun="true")
+    azure = answer.document["azure"]
+    assert (answer.status, answer.document["action"]) == (200, "Reject")
+    assert (azure["answer"], azure["error"]["code"]) == ("NotFound", "SubscriptionNotFound")
+
+
+@pytest.mark.parametrize(
+    ("fault", "action", "answer"),
+    [
+        ({"status": 403}, "Reject", "Forbidden"),
+        ({"status": 503}, "Open", "Unreachable"),
+        ({"kind": "reset"}, "Open", "Unreachable"),
+    ],
+)
+def test_a_dry_run_says_what_keeps_azure_from_showing_the_instance(
+    app: App, fault: dict[str, object], action: str, answer: str
+) -> None:
+    app.azure.put(str(INSTANCE), behaviour={"readFaults": [fault]})
+    result = sync(app, {"backupInstanceId": str(INSTANCE)}, dryRun="true")
+    assert (result.status, result.document["action"], result.document["azure"]["answer"]) == (200, action, answer)
     assert app.host.store.latest_pointer(INSTANCE) is None
 
 

@@ -13,20 +13,24 @@ from jsonschema import Draft202012Validator
 from shared.api.health import Health
 from shared.api.meta import MetaApi, openapi
 from shared.api.remediations import RemediationsApi
+from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation
+from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
+from shared.healing.dry_run import DryRun
 from shared.healing.intake import Intake
 from shared.healing.pausing import Pausing
 from shared.healing.poll_cache import PollCache
 from shared.healing.recorder import Recorder
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
 from shared.storage.pause_store import PauseStore
 from shared.storage.table_rows import LatestPointer, Stored
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
-from tests.support.remediations import LATER, NOW
+from tests.support.remediations import LATER, NOW, read
 
 Json = dict[str, Any]
 
@@ -68,6 +72,32 @@ def error(response: func.HttpResponse) -> Json:
 
 def intake(store: MemoryStore, settings: Settings = DEFAULTS) -> Intake:
     return Intake(store, MemoryQueue(), PollCache(), settings.policy(), lambda: NOW)
+
+
+class ShownInstance:
+    """Resource Manager that shows every instance so."""
+
+    def __init__(self, result: InstanceResult) -> None:
+        self.result = result
+        self.reads = 0
+
+    def read(self, instance: BackupInstanceId) -> InstanceResult:
+        self.reads += 1
+        return self.result
+
+    def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> OperationResult:
+        raise AssertionError
+
+
+PLENTY = Gcra(burst=100, rate=100)
+BROKEN = ShownInstance(read("ProtectionError"))
+
+
+def dry_run(
+    store: MemoryStore, settings: Settings = DEFAULTS, arm: ShownInstance = BROKEN, limit: Gcra = PLENTY
+) -> DryRun:
+    reads = RateLimiter("reads", limit, store.buckets, lambda: NOW)
+    return DryRun(intake(store, settings), arm, reads, lambda: NOW)
 
 
 def acknowledge(store: MemoryStore) -> Acknowledge:

@@ -89,7 +89,8 @@ class Callers:
 
     def requests(self, instance: BackupInstanceId, resource: str) -> Mapping[str, Callable[[], func.HttpResponse]]:
         """Every request that storage or Azure is needed for, by its function."""
-        sync, sweep = SyncApi(lambda: self.host.intake, self.clock), SweepApi(lambda: self.sweep)
+        sync = SyncApi(lambda: self.host.intake, lambda: self.host.dry_run, self.clock)
+        sweep = SweepApi(lambda: self.sweep)
         body = {"backupInstanceId": str(instance)}
 
         def post_sync(query: Mapping[str, str]) -> func.HttpResponse:

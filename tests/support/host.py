@@ -9,6 +9,7 @@ from shared.domain.backup_slot import BackupSlot
 from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
+from shared.healing.dry_run import DryRun
 from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
@@ -89,6 +90,7 @@ class Host:
         recorder = Recorder(self.store, self.cache, announces=self.topic is not None)
         publisher = OutcomePublisher(self.store, self.topic, self.clock, self._random) if self.topic else None
         self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock, self.pause_of)
+        self.dry_run = DryRun(self.intake, self.arm, self.read_limit, self.clock)
         self.wake = Wake(self.store, self.settings.wake_delay, self.clock)
         self.cancel = Cancel(self.store, recorder, self.clock)
         self.acknowledge = Acknowledge(self.store, recorder, self.clock)

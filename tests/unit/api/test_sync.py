@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.sync import SyncApi
+from shared.domain.arm_results import InstanceResult, Refused, TransientFailure
 from shared.domain.error_codes import BUILT_IN
 from shared.domain.remediation_json import shown_document
 from shared.settings import Settings
 from shared.storage.queues import SyncJob
 from tests.support.api_parts import (
+    BROKEN,
     DEFAULTS,
     FailingStore,
     Json,
+    ShownInstance,
     described,
     document,
+    dry_run,
     error,
     http_request,
     intake,
@@ -26,7 +30,7 @@ from tests.support.api_parts import (
 from tests.support.bindings import OutputBinding
 from tests.support.json_values import json_values
 from tests.support.memory_store import MemoryStore
-from tests.support.remediations import INSTANCE, NOW
+from tests.support.remediations import INSTANCE, NOW, read
 
 ID = str(INSTANCE)
 PARTS = {
@@ -41,7 +45,9 @@ BY_ID = {"backupInstanceId": ID}
 def post(body: object, headers: dict[str, str] | None = None, **query: str) -> func.HttpResponse:
     """The response to a request that must not get as far as the intake."""
     jobs = OutputBinding[list[str]]()
-    response = SyncApi(unexpected, lambda: NOW).sync(http_request("POST", "/sync", body, headers, query), jobs)
+    response = SyncApi(unexpected, unexpected, lambda: NOW).sync(
+        http_request("POST", "/sync", body, headers, query), jobs
+    )
     assert jobs.values == []
     return described(response, "POST", "/sync")
 
@@ -56,11 +62,12 @@ def post_to(
     body: object,
     headers: dict[str, str] | None = None,
     settings: Settings = DEFAULTS,
+    arm: ShownInstance = BROKEN,
     **query: str,
 ) -> tuple[func.HttpResponse, list[list[str]]]:
     """The response, and what is queued."""
     jobs = OutputBinding[list[str]]()
-    api = SyncApi(lambda: intake(store, settings), lambda: NOW)
+    api = SyncApi(lambda: intake(store, settings), lambda: dry_run(store, settings, arm), lambda: NOW)
     response = api.sync(http_request("POST", "/sync", body, headers, query), jobs)
     return described(response, "POST", "/sync"), jobs.values
 
@@ -87,6 +94,34 @@ def test_a_dry_run_names_the_policy_that_would_drop_the_request() -> None:
     response, _ = post_to(MemoryStore(), BY_ID, settings=Settings(exclude=("*/testvault/*",)), dryRun="true")
     result = document(response)
     assert (result["action"], result["policy"]["code"], result["syncType"]) == ("Drop", "OutOfScope", None)
+    assert result["azure"] is None
+
+
+NOT_FOUND = Refused(404, {"code": "SubscriptionNotFound", "message": "The subscription could not be found."})
+FORBIDDEN = TransientFailure({"code": "AuthorizationFailed", "message": "no"}, status=403)
+OUTAGE = TransientFailure({"code": "ServiceUnavailable", "message": "busy"}, status=503)
+
+
+@pytest.mark.parametrize(
+    ("shown", "action", "answer", "effect"),
+    [
+        (read("ProtectionError"), "Open", "Read", "MayHeal"),
+        (read("ProtectionConfigured"), "Open", "Read", "NothingToRepair"),
+        (NOT_FOUND, "Reject", "NotFound", None),
+        (FORBIDDEN, "Reject", "Forbidden", None),
+        (OUTAGE, "Open", "Unreachable", None),
+    ],
+)
+def test_a_dry_run_says_what_azure_shows_of_the_instance(
+    shown: InstanceResult, action: str, answer: str, effect: str | None
+) -> None:
+    store = MemoryStore()
+    response, jobs = post_to(store, BY_ID, arm=ShownInstance(shown), dryRun="true")
+    result = document(response)
+    assert (response.status_code, result["action"]) == (200, action)
+    assert (result["azure"]["answer"], result["azure"]["effect"]) == (answer, effect)
+    assert (result["syncType"] is None) is (action == "Reject")
+    assert (jobs, store.remediations()) == ([], [])
 
 
 @pytest.mark.parametrize(("dry_run", "status", "opened"), [("true", 200, 0), ("false", 202, 1)])
