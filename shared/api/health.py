@@ -30,8 +30,8 @@ _MAX_OVERDUE = timedelta(minutes=10)
 """A remediation that is due for longer than that says that no poll run takes place."""
 _MAX_POLL_RUN_AGE = timedelta(minutes=10)
 """Likewise, where nothing is due."""
-_PART_TIMEOUT = 5.0
-"""Seconds."""
+PART_TIMEOUT = 5.0
+"""Seconds for all parts together, which are asked at the same time."""
 _REACHABLE_FOR = timedelta(seconds=60)
 _UNREACHABLE_FOR = timedelta(seconds=10)
 """How long the last result for Resource Manager is used again."""
@@ -68,7 +68,7 @@ class Health:
     _lock: Lock = field(default_factory=Lock)
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_MAX_CHECKS, "health"))
 
-    def check(self, timeout: float = _PART_TIMEOUT) -> tuple[bool, Mapping[str, Any]]:
+    def check(self, timeout: float) -> tuple[bool, Mapping[str, Any]]:
         """Whether all parts are well, and the response's document; a part that gives no answer by then is not."""
         running = self._start()
         wait(running.values(), timeout)

@@ -10,7 +10,7 @@ from typing import Any
 import azure.functions as func
 
 from shared.api.errors import ApiError
-from shared.api.health import Health
+from shared.api.health import PART_TIMEOUT, Health
 from shared.api.responses import api_errors, conditional_response, error_response, json_response
 
 _OPENAPI = Path(__file__).with_name("openapi.json")
@@ -24,7 +24,7 @@ class MetaApi:
 
     def check_health(self) -> func.HttpResponse:
         """`GET /api/health`: 200 when all is well, else 503; the body says which part is not."""
-        is_healthy, document = self.health.check()
+        is_healthy, document = self.health.check(PART_TIMEOUT)
         return json_response(200 if is_healthy else 503, document, {"Cache-Control": "no-store"})
 
     @api_errors

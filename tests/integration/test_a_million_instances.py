@@ -95,6 +95,7 @@ def graph() -> GraphOfMillions:
     return GraphOfMillions()
 
 
+@pytest.mark.once
 def test_a_million_instances_are_searched_to_the_end_within_quota_time_and_memory(graph: GraphOfMillions) -> None:
     client = ResourceGraph("https://arm", (), cast(ArmTransport, graph), graph.clock, graph.sleep)
     search = FindingSearch(BackupInventory(client), Settings().policy(), timedelta(hours=6), graph.clock)

@@ -140,7 +140,7 @@ class Page:
     reached: Reachable | TransientFailure = field(default_factory=lambda: Reachable(1))
 
     def __post_init__(self) -> None:
-        self.reads = KnownReads(self._now, timeout=0.5)
+        self.reads = KnownReads(self._now)
         health = Health(
             self._stored,
             lambda: self._stored().buckets,

@@ -10,7 +10,6 @@ import azure.functions as func
 import pytest
 from azure.data.tables import TableClient
 
-from shared.api import health
 from shared.api.health import Health
 from shared.api.meta import MetaApi
 from shared.clock import to_iso
@@ -207,7 +206,7 @@ class Silent:
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
-    monkeypatch.setattr(health, "_PART_TIMEOUT", 0.05)
+    monkeypatch.setattr("shared.api.meta.PART_TIMEOUT", 0.05)
     storage = Silent()
     yield storage
     storage.over.set()

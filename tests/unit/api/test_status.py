@@ -3,6 +3,7 @@
 from threading import Event
 from typing import Any, NoReturn
 
+import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.api.health import Health
@@ -86,7 +87,8 @@ def test_where_storage_never_answered_it_says_that_nothing_is_known() -> None:
     assert found["knownAt"] == dict.fromkeys(("storage", "queue", "poller", "sweep"))
 
 
-def test_silence_of_storage_keeps_nobody_waiting_for_long() -> None:
+def test_silence_of_storage_keeps_nobody_waiting_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.api.status._TIMEOUT", 0.5)
     silence, parts = Event(), Parts()
     health = parts.health()
 
