@@ -189,7 +189,7 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     published_at: Annotated[Time | None, Meta(description="When the outcome event was taken by the topic.")] = None
     slot_at: Annotated[
         Time | None,
-        Meta(description="When the call that is waited for may be made: a slot of the rate limit, taken already."),
+        Meta(description="When the call that is waited for has its turn, within the rate limit."),
     ] = None
     deferrals: Annotated[int, Meta(ge=0, description="How often in a row Resource Manager gave no verdict.")] = 0
     incident_id: Annotated[

@@ -79,7 +79,7 @@ class SyncResponse:
 
 @dataclass(frozen=True, slots=True)
 class SlotAhead:
-    """The subscription's limit has no slot for the sync call, or for the read before it, until then."""
+    """The subscription's limit has no slot for the sync call, or for the read before it, which has its turn then."""
 
     attempt: int
     slot_at: datetime
@@ -154,7 +154,7 @@ def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, r
 
 
 def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The read limit has no slot before then: it is polled again when it has."""
+    """The read limit has no slot now: it is polled again at its turn."""
     return replace(remediation, slot_at=slot_at, due_at=slot_at)
 
 

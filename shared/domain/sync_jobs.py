@@ -33,7 +33,7 @@ def is_too_early(remediation: Remediation, now: datetime) -> bool:
 
 
 def waits_for_sweep_slot(remediation: Remediation, now: datetime) -> bool:
-    """Whether nothing but its sweep slot keeps its first sync job back: no rate-limit slot taken, no call made."""
+    """Whether nothing but its sweep slot keeps its first sync job back: no turn for a slot, no call made."""
     is_fresh = remediation.status is Status.QUEUED and remediation.slot_at is None and not remediation.deferrals
     return is_fresh and is_too_early(remediation, now)
 
@@ -72,17 +72,17 @@ def requeue(remediation: Remediation, now: datetime, state_before: str | None = 
     """The sync job was put into the queue once more, because it got lost; the instance may have been read meanwhile."""
     if state_before is not None:
         remediation = replace(remediation, protection_state_before=state_before)
-    # A slot that it had is long past: others have taken the rate limit since.
+    # A turn that it had is long past: others have had theirs since.
     return await_job(replace(remediation, slot_at=None), now)
 
 
 def wait_for_write_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The write limit has no slot before then: the job goes back to the queue until its slot."""
+    """The write limit has no slot now: the job goes back to the queue until its turn."""
     return await_job(replace(remediation, slot_at=slot_at), slot_at)
 
 
 def hold(remediation: Remediation, until: datetime) -> Remediation:
-    """Its instance is paused: the job goes back to the queue until then, and a slot that it had is given up."""
+    """Its instance is paused: the job goes back to the queue until then, and a turn that it had is given up."""
     return await_job(replace(remediation, slot_at=None), until)
 
 

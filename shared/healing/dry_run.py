@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain.duration_text import duration_text
 from shared.domain.instance_view import InstanceView, not_asked, view_of
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Intake, Preview
@@ -48,7 +47,6 @@ class DryRun:
     def _look(self, signal: Signal, sync_type: SyncType, deadline: datetime) -> InstanceView:
         if self.now() >= deadline:
             return not_asked("the time for this request is over; ask for fewer instances at once")
-        wait = self.read_limit.slot(signal.instance.subscription_id) - self.now()
-        if wait.total_seconds() > 0:
-            return not_asked(f"the limit for reads of this subscription is used up; again in {duration_text(wait)}")
+        if not self.read_limit.take(signal.instance.subscription_id):
+            return not_asked("the limit for reads of this subscription is used up; ask again in some seconds")
         return view_of(self.arm.read(signal.instance), sync_type, self.intake.policy.error_codes)

@@ -76,11 +76,9 @@ class NextStep:
         return sync_jobs.requeue(current, self.now(), after.protection_state_before)
 
     def _wait_for_slot(self, current: Remediation) -> Remediation | None:
-        """The remediation as it waits for a slot of the subscription's read limit; None if it has one."""
-        if current.slot_at is not None:
-            return None
-        slot_at = self.read_limit.slot(current.instance.subscription_id)
-        return state_machine.wait_for_read_slot(current, slot_at) if slot_at > self.now() else None
+        """The remediation as it waits for its turn within the subscription's read limit; None if it has a slot."""
+        turn = self.read_limit.admit(current.instance.subscription_id, has_turn=current.slot_at is not None)
+        return state_machine.wait_for_read_slot(current, turn) if turn else None
 
     def _poll_operation(self, current: Remediation) -> Remediation:
         seen = None
@@ -91,7 +89,7 @@ class NextStep:
             if current.status.is_terminal:
                 return current
             # Counted, but not waited for: who waits would begin with the instance again.
-            self.read_limit.slot(current.instance.subscription_id)
+            self.read_limit.take(current.instance.subscription_id)
         elif state_machine.asks_instance_instead(current, self._moment(current).is_expired):
             return state_machine.on_instance_read_instead(current, self._read(current), self._moment(current))
         result = self.arm.operation(current.instance, current.attempt.operation_urls)
@@ -102,7 +100,7 @@ class NextStep:
         if not state_machine.needs_instance(polled, result, moment):
             return polled
         if seen is None:
-            if self.read_limit.slot(current.instance.subscription_id) > self.now():
+            if not self.read_limit.take(current.instance.subscription_id):
                 return polled  # the next poll comes, and the instance can be read beside it then
             seen = self._read(current)
         return state_machine.on_instance_read_beside(polled, seen, moment)

@@ -61,12 +61,9 @@ class RecoveryStep:
     def _within(
         self, limit: RateLimiter, current: Remediation, call: Callable[[Remediation], Remediation]
     ) -> Remediation:
-        """Make the call if the subscription's rate limit has a slot now; else wait for the slot."""
-        if current.slot_at is None:
-            slot_at = limit.slot(current.instance.subscription_id)
-            if slot_at > self.now():
-                return replace(current, slot_at=slot_at, due_at=slot_at)
-        return call(current)
+        """Make the call if the subscription's rate limit has a slot now; else wait for its turn."""
+        turn = limit.admit(current.instance.subscription_id, has_turn=current.slot_at is not None)
+        return replace(current, slot_at=turn, due_at=turn) if turn else call(current)
 
     def _follow(self, run: BackupRun) -> Callable[[Remediation], Remediation]:
         """The call that tells how the backup is."""

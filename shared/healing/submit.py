@@ -126,28 +126,24 @@ class Submit:
         return None
 
     def _submit(self, remediation: Remediation, is_repeat: bool) -> SubmitResult:
-        """Read the instance, if nobody knows how it was; then wait for a rate-limit slot, or call sync."""
+        """Read the instance, if nobody knows how it was; then wait for a turn within the rate limit, or call sync."""
         if not first_read.is_needed(remediation):
-            return self._sync(remediation, None, has_slot=remediation.slot_at is not None)
-        attempt = remediation.attempt.number
-        if remediation.slot_at is None:
-            slot_at = self.read_limit.slot(remediation.instance.subscription_id)
-            if slot_at > self.now():
-                return SlotAhead(attempt, slot_at)
+            return self._sync(remediation, None, has_turn=remediation.slot_at is not None)
+        attempt, has_turn = remediation.attempt.number, remediation.slot_at is not None
+        if turn := self.read_limit.admit(remediation.instance.subscription_id, has_turn):
+            return SlotAhead(attempt, turn)
         result = read_instance(self.arm, remediation, self.policy.error_codes)
         if isinstance(result, TransientFailure):
             return SyncResponse(attempt, result, self._moment(remediation))
         before = _state_before(result, is_repeat)
         if first_read.makes_sync_useless(remediation, result, self.policy.error_codes.class_of):
             return NoSync(attempt, result, before, self.now())
-        return self._sync(remediation, before, has_slot=False)
+        return self._sync(remediation, before, has_turn=False)
 
-    def _sync(self, remediation: Remediation, before: InstanceRead | None, has_slot: bool) -> SubmitResult:
+    def _sync(self, remediation: Remediation, before: InstanceRead | None, has_turn: bool) -> SubmitResult:
         attempt = remediation.attempt
-        if not has_slot:
-            slot_at = self.write_limit.slot(remediation.instance.subscription_id)
-            if slot_at > self.now():
-                return SlotAhead(attempt.number, slot_at, before)
+        if turn := self.write_limit.admit(remediation.instance.subscription_id, has_turn):
+            return SlotAhead(attempt.number, turn, before)
         result = self.arm.sync(remediation.instance, attempt.sync_type, remediation.request_id)
         return SyncResponse(attempt.number, result, self._moment(remediation), before)
 

@@ -2,19 +2,31 @@
 
 Resource Manager has a token bucket for each subscription (Azure Resource Manager, "Request limits and throttling":
 200 writes and 10 more each second, and another for 250 reads and 25 more). The app counts the same buckets by the
-generic cell rate algorithm, each as one time in storage, and takes slots from them in blocks, so that hosts share
-them exactly and none fights for a slot that another has.
+generic cell rate algorithm, each as one time in storage.
+
+A call takes a slot of the bucket just before it is made, so that what is counted is what is called, however slow a
+host is. Who finds no slot gets a turn: a time, in the order of asking and as far apart as the rate has it, at which
+to ask again. Turns are counted beside the slots. One that is used late, or never, has taken nothing from the bucket:
+a host that is behind makes its calls as fast as it can while the bucket has slots, and whoever finds none gets a new
+turn behind all others.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import floor
 from threading import Lock
 from typing import Protocol
 
 _MIN_BLOCK = 16
-_BLOCK_TIMEOUT = timedelta(seconds=30)
-"""Slots of a block that nobody used for so long are given up: storage knows the bucket better by then."""
+_MARGIN = 20
+"""The burst divided by this is left: calls do not reach Resource Manager as evenly as their slots are taken."""
+_RESERVE = 20
+"""Turns begin when the bucket holds the burst divided by this, for slots that other hosts hold, and calls in pairs."""
+_DEMAND_TIME = timedelta(seconds=2)
+"""A block that lasts for longer is followed by a smaller one, else by a larger one."""
+_BLOCK_TIMEOUT = timedelta(seconds=4)
+"""Slots that were taken so long ago are given up: the bucket may be full without them by now."""
 
 
 class Buckets(Protocol):
@@ -24,7 +36,7 @@ class Buckets(Protocol):
         """The bucket's TAT; None for a bucket that was never used."""
 
     def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        """Move the bucket's TAT by compare-and-swap; returns what it was before."""
+        """Move the bucket's TAT by compare-and-swap, unless `move` leaves it; returns what it was before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +44,7 @@ class Gcra:
     """The generic cell rate algorithm (GCRA): a token bucket as one time, its TAT (theoretical arrival time).
 
     Every TAT here has the burst tolerance, `burst / rate`, subtracted: it is the time of the last slot that was
-    taken, which a caller can wait for. A bucket that was left alone has it in the past, one with a queue in the
-    future.
+    taken. A bucket that was left alone has it in the past, an empty one has it now.
     """
 
     burst: int
@@ -42,9 +53,14 @@ class Gcra:
     """Calls a second."""
 
     @property
-    def block(self) -> int:
-        """Slots taken from storage at once, those of two seconds: one row read and written for so many calls."""
+    def max_block(self) -> int:
+        """Slots that a host takes from storage at once, at most: those of two seconds."""
         return max(_MIN_BLOCK, round(self.rate * 2))
+
+    @property
+    def max_turns(self) -> int:
+        """Turns that a host takes at once, at most, those of half a second: what it does not give out is lost."""
+        return max(1, round(self.rate / 2))
 
     def next(self, tat: datetime | None, now: datetime) -> datetime:
         """Where free slots begin: at the TAT, but no earlier than a full bucket allows."""
@@ -54,6 +70,11 @@ class Gcra:
     def after(self, tat: datetime, slots: int) -> datetime:
         """The TAT once so many slots are taken from there."""
         return tat + timedelta(seconds=slots / self.rate)
+
+    def between(self, tat: datetime, now: datetime) -> int:
+        """How many slots there are from that TAT until now; negative where it lies ahead."""
+        # Times have microseconds, which is no reason to find a slot less.
+        return floor((now - tat).total_seconds() * self.rate + 0.001)
 
     def with_remaining(self, calls: int, now: datetime) -> datetime:
         """The TAT of a bucket that has so many calls left."""
@@ -67,43 +88,74 @@ class Gcra:
 
 @dataclass(slots=True)
 class _Block:
-    """The slots of one subscription that this host holds, and what Resource Manager said of its bucket."""
+    """What this host has taken from a bucket at once, and has still to give out."""
+
+    left: int = 0
+    size: int = 1
+    taken_at: datetime | None = None
+    last: datetime | None = None
+    """The time that was given out last."""
+
+    def resize(self, max_size: int, now: datetime) -> int:
+        """How much to take now, by how long the last block lasted: what one host holds, no other can use."""
+        is_in_demand = self.taken_at is not None and now - self.taken_at < _DEMAND_TIME
+        self.size = min(self.size * 2, max_size) if is_in_demand else max(self.size // 2, 1)
+        self.taken_at = now
+        return self.size
+
+
+@dataclass(slots=True)
+class _Limit:
+    """What this host knows of the limit of one subscription."""
 
     lock: Lock = field(default_factory=Lock)
-    last: datetime | None = None
-    """The slot that was given out last, or the TAT from which a fresh block was taken."""
-    left: int = 0
-    """Slots that are still to be given out."""
-    taken_at: datetime | None = None
+    slots: _Block = field(default_factory=_Block)
+    turns: _Block = field(default_factory=_Block)
+    empty_until: datetime | None = None
+    """There is no slot before then, as storage had it; others can only make it later."""
     observed_tat: datetime | None = None
     """The TAT by Resource Manager's own count."""
+    ahead: timedelta = timedelta(0)
+    """By how much a host whose slots stand in the bucket has its clock ahead of this one's, at least."""
 
 
 class RateLimiter:
-    """Gives out slots for one kind of call."""
+    """Gives out slots for one kind of call, and turns to those who find none."""
 
     def __init__(self, kind: str, gcra: Gcra, buckets: Buckets, now: Callable[[], datetime]) -> None:
         """Share the rate limit of this kind, `writes` or `reads`, with every host that uses the same buckets."""
         self._kind = kind
-        self._gcra = gcra
+        self._gcra = Gcra(gcra.burst - gcra.burst // _MARGIN, gcra.rate)
         self._buckets = buckets
         self._now = now
-        self._blocks: dict[str, _Block] = {}
+        self._limits: dict[str, _Limit] = {}
 
-    def slot(self, subscription_id: str) -> datetime:
-        """The time from which one call may be made; in the past when it may be made at once.
+    def admit(self, subscription_id: str, has_turn: bool = False) -> datetime | None:
+        """None if the call may be made, at once; else when to ask again.
+
+        Args:
+            has_turn: the caller has waited for a time that it was given here.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        block = self._block(subscription_id)
-        with block.lock:
-            now = self._now()
-            if not block.left or block.last is None or self._is_stale(block, now):
-                block.last, block.left = self._take_block(subscription_id, block.observed_tat, now), self._gcra.block
-                block.taken_at = now
-            block.last, block.left = self._gcra.after(block.last, 1), block.left - 1
-            return block.last
+        limit = self._limit(subscription_id)
+        with limit.lock:
+            now = self._shared_time(limit)
+            is_queue_ahead = limit.turns.last is not None and limit.turns.last > now
+            if (has_turn or not is_queue_ahead) and self._take_slot(subscription_id, limit, now):
+                return None
+            return self._take_turn(subscription_id, limit, self._shared_time(limit)) - limit.ahead
+
+    def take(self, subscription_id: str) -> bool:
+        """Whether a call may be made now, by one that would not wait for it.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        limit = self._limit(subscription_id)
+        with limit.lock:
+            return self._take_slot(subscription_id, limit, self._shared_time(limit))
 
     def learn(self, subscription_id: str, remaining: int | None, retry_after: float | None) -> None:
         """Take over what a response of Resource Manager says of the bucket.
@@ -112,29 +164,66 @@ class RateLimiter:
             remaining: calls left; None if it did not say.
             retry_after: seconds to stay away, of a 429; None for any other response.
         """
-        block, now = self._block(subscription_id), self._now()
-        with block.lock:
+        limit = self._limit(subscription_id)
+        with limit.lock:
+            now = self._shared_time(limit)
             if retry_after is not None:
                 # No bucket takes longer than to fill up: what asks for more is about one resource, not about all.
-                block.observed_tat = now + min(timedelta(seconds=retry_after), self._gcra.fill_time)
+                limit.observed_tat = now + min(timedelta(seconds=retry_after), self._gcra.fill_time)
                 # Slots taken before are of a bucket that Resource Manager says is empty.
-                block.left = 0
-            elif remaining is not None and (block.observed_tat is None or block.observed_tat <= now):
-                block.observed_tat = self._gcra.with_remaining(remaining, now)
+                limit.slots.left = 0
+            elif remaining is not None and (limit.observed_tat is None or limit.observed_tat <= now):
+                limit.observed_tat = self._gcra.with_remaining(remaining, now)
 
-    def _block(self, subscription_id: str) -> _Block:
-        return self._blocks.setdefault(subscription_id.lower(), _Block())
+    def _limit(self, subscription_id: str) -> _Limit:
+        return self._limits.setdefault(subscription_id.lower(), _Limit())
 
-    def _is_stale(self, block: _Block, now: datetime) -> bool:
-        was_taken_long_ago = block.taken_at is not None and now - block.taken_at > _BLOCK_TIMEOUT
-        return was_taken_long_ago and block.last is not None and block.last < now
+    def _shared_time(self, limit: _Limit) -> datetime:
+        """The time by the clock that is furthest ahead of all that count in this bucket, as far as this host knows."""
+        return self._now() + limit.ahead
 
-    def _take_block(self, subscription_id: str, observed_tat: datetime | None, now: datetime) -> datetime:
-        """Take a block of slots; returns the TAT from which it begins."""
+    def _take_slot(self, subscription_id: str, limit: _Limit, now: datetime) -> bool:
+        block = limit.slots
+        if block.taken_at is not None and now - block.taken_at > _BLOCK_TIMEOUT:
+            block.left = 0
+        if not block.left and (limit.empty_until is None or limit.empty_until <= now):
+            self._take_slots(f"{self._kind}:{subscription_id.lower()}", limit, now)
+        if not block.left:
+            return False
+        block.left -= 1
+        return True
 
-        def begin(tat: datetime | None) -> datetime:
-            begins = self._gcra.next(tat, now)
-            return begins if observed_tat is None else max(begins, observed_tat)
+    def _take_slots(self, bucket: str, limit: _Limit, now: datetime) -> None:
+        """Take slots that are there now, as many as this host has use for."""
+        gcra, observed = self._gcra, limit.observed_tat
+        wanted = limit.slots.resize(gcra.max_block, now)
 
-        bucket = f"{self._kind}:{subscription_id.lower()}"
-        return begin(self._buckets.advance(bucket, lambda tat: self._gcra.after(begin(tat), self._gcra.block)))
+        def free(tat: datetime | None) -> tuple[datetime, int]:
+            begin = gcra.next(tat, now)
+            begin = begin if observed is None else max(begin, observed)
+            return begin, max(0, min(wanted, gcra.between(begin, now)))
+
+        before = self._buckets.advance(bucket, lambda tat: gcra.after(*free(tat)))
+        if before is not None:
+            # Slots are taken up to now, and a refusal moves the TAT ahead by the time to fill up at most: what lies
+            # further ahead was written by another clock.
+            limit.ahead += max(before - now - gcra.fill_time, timedelta(0))
+        begin, count = free(before)
+        limit.slots.left, limit.empty_until = count, gcra.after(begin, count + 1)
+
+    def _take_turn(self, subscription_id: str, limit: _Limit, now: datetime) -> datetime:
+        gcra, block = self._gcra, limit.turns
+        soonest = now
+        if limit.empty_until is not None and limit.empty_until > now:
+            soonest = limit.empty_until + gcra.fill_time / _RESERVE
+        if not block.left or block.last is None or gcra.after(block.last, 1) < soonest:
+            size = block.resize(gcra.max_turns, now)
+
+            def begin(tat: datetime | None) -> datetime:
+                return soonest if tat is None else max(tat, soonest)
+
+            bucket = f"{self._kind}-turns:{subscription_id.lower()}"
+            block.last = begin(self._buckets.advance(bucket, lambda tat: gcra.after(begin(tat), size)))
+            block.left = size
+        block.last, block.left = gcra.after(block.last, 1), block.left - 1
+        return block.last

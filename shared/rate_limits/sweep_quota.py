@@ -2,7 +2,7 @@
 
 Thousands of sync calls that are ready at once would take the slots of minutes, and an event's call would get one
 behind them all. So a sweep draws its slots from a bucket of its own, and each of its jobs becomes visible in the
-queue at its sweep slot only; then it takes a slot of the rate limit like any other. First attempts of a sweep thus
+queue at its sweep slot only; then it asks for a slot of the rate limit like any other. First attempts of a sweep thus
 need a quarter, the retries that follow them at the same pace a second one, and half is always left to events.
 
 A sweep that finds more than it has slots for leaves the rest to the next one.

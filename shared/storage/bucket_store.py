@@ -38,7 +38,7 @@ class BucketStore:
         return self._tat_in(self._rows.read(bucket))
 
     def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        """Set the bucket's TAT to what `move` makes of it, by compare-and-swap.
+        """Set the bucket's TAT to what `move` makes of it, by compare-and-swap; the same is not written again.
 
         Returns:
             The TAT before; None for a bucket that was never used.
@@ -48,10 +48,11 @@ class BucketStore:
         """
         before: datetime | None = None
 
-        def moved(row: Row | None) -> Row:
+        def moved(row: Row | None) -> Row | None:
             nonlocal before
             before = self._tat_in(row)
-            return {"Horizon": move(before).isoformat()}
+            after = move(before)
+            return None if after == before else {"Horizon": after.isoformat()}
 
         self._rows.change(bucket, moved)
         return before

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TypeVar
 
+from dev.azure_simulator.throttling import Throttling
 from shared.clients.outcome_topic import PublishFailed, attention_event
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
@@ -89,6 +90,10 @@ class ResourceManager:
     """`503`; `429`; `silent`, where the answers to sync calls get lost; empty while there is none."""
     refusals: float = 0.0
     """Probability that a sync call is refused for want of a permission."""
+    writes: Throttling = field(default_factory=Throttling)
+    """Resource Manager's own count of sync calls; off until it is set up."""
+    throttled: int = 0
+    """Sync calls that were answered with 429 by that count."""
     instances: dict[str, Instance] = field(default_factory=dict)
     calls: list[SyncCall] = field(default_factory=list)
     polls: int = 0
@@ -105,8 +110,9 @@ class ResourceManager:
 
     def sync(self, instance: BackupInstanceId) -> arm_results.SyncResult:
         """Carry out a sync call; in a silent outage that is done too, and nobody hears of it."""
-        done = self._sync(self.instances[instance.key]) if self.outage in ("", "silent") else None
-        result = self._outage() or done
+        throttled = self._throttle(instance)
+        done = self._sync(self.instances[instance.key]) if self.outage in ("", "silent") and not throttled else None
+        result = throttled or self._outage() or done
         assert result is not None
         self.calls.append(SyncCall(instance.key, self.scheduler.current, self.scheduler.time, result))
         return result
@@ -156,6 +162,13 @@ class ResourceManager:
         return arm_results.SyncAccepted(
             OperationUrls(f"{_URL}{operation.number}", None), self.random.choice((None, 5.0))
         )
+
+    def _throttle(self, instance: BackupInstanceId) -> arm_results.TransientFailure | None:
+        admission = self.writes.admit(instance.subscription_id, self.scheduler.time)
+        if admission is None or admission.retry_after is None:
+            return None
+        self.throttled += 1
+        return arm_results.TransientFailure(new_error("SubscriptionRequestsThrottled", "429"), admission.retry_after)
 
     def _outage(self, is_sync: bool = True) -> arm_results.TransientFailure | None:
         if not self.outage or (self.outage == "silent" and not is_sync):

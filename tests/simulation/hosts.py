@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 from azure.data.tables import TableClient
 
 from shared.domain.remediation import Remediation
-from shared.rate_limits.rate_limiter import Gcra, RateLimiter, _Block
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter, _Limit
 from shared.storage.bucket_store import BucketStore
 from shared.storage.remediation_store import RemediationStore
 from tests.simulation.azure import Topic
@@ -32,9 +32,9 @@ class _Limiter(RateLimiter):
         super().__init__(kind, gcra, buckets, now)
         self._scheduler = scheduler
 
-    def _block(self, subscription_id: str) -> _Block:
-        fresh = _Block(lock=cast(Any, SwitchingLock(self._scheduler)))
-        return self._blocks.setdefault(subscription_id.lower(), fresh)
+    def _limit(self, subscription_id: str) -> _Limit:
+        fresh = _Limit(lock=cast(Any, SwitchingLock(self._scheduler)))
+        return self._limits.setdefault(subscription_id.lower(), fresh)
 
 
 class StorageClient:
@@ -93,6 +93,8 @@ class SimulatedHost:
     is_alive: bool = True
     takes_jobs: bool = True
     is_polling: bool = False
+    busy_until: float = 0.0
+    """Its processor has work until then (`World.request_seconds`)."""
     dies_in: int = -1
     """Requests until it is killed; negative: it is not."""
     jobs: dict[Step, Message] = field(default_factory=dict)

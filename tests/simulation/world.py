@@ -81,6 +81,8 @@ class World:
         self.capacity = MAX_RUNNING_JOBS
         self.job_seconds = 0.0
         """Seconds of a sync job beside its requests."""
+        self.request_seconds = 0.0
+        """Seconds that each request takes of its host's one processor, for which they queue up."""
         self.poll_interval = 30.0
         self.max_due_per_host = 10_000
         self.shards = SharedShards(self.scheduler, self._wake_for)
@@ -332,6 +334,9 @@ class World:
         seconds = self.random.uniform(*self.chances.latency)
         if host.is_slow:
             seconds *= 100
+        if self.request_seconds:
+            host.busy_until = max(host.busy_until, self.scheduler.time) + self.request_seconds / 2
+            seconds += host.busy_until - self.scheduler.time
         if self._happens(self.chances.stalls):
             seconds = self.random.uniform(1, 120)
         if seconds > _LONG:

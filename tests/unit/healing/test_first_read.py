@@ -166,27 +166,27 @@ def test_reads_without_a_verdict_do_not_keep_an_instance_from_being_synced() -> 
     assert (ended.status, ended.protection_state_before, ended.resolution) == (Status.HEALED, None, None)
 
 
-def test_a_read_waits_for_its_slot_like_any_other_and_the_sync_for_one_of_its_own() -> None:
+def test_a_read_waits_for_its_turn_like_any_other_and_the_sync_for_one_of_its_own() -> None:
     paced = app(read("ProtectionError"))
-    slots = {"reads": NOW.replace(minute=10), "writes": NOW.replace(minute=12)}
-    limits: dict[str, Any] = {kind: Limit(slot) for kind, slot in slots.items()}
+    turns = {"reads": NOW.replace(minute=10), "writes": NOW.replace(minute=12)}
+    limits: dict[str, Any] = {kind: Limit(turn) for kind, turn in turns.items()}
     paced.host = replace(paced.host, read_limit=limits["reads"], write_limit=limits["writes"])
     remediation = submitted(paced)
-    assert (remediation.slot_at, paced.arm.calls) == (slots["reads"], [])
-    paced.clock.now = slots["reads"]
+    assert (remediation.slot_at, paced.arm.calls) == (turns["reads"], [])
+    paced.clock.now = turns["reads"]
     message = f'{{"v":1,"remediationId":"{remediation.id}","attempt":1}}'
     paced.host.submit.run(message)
-    assert (paced.now(remediation).slot_at, paced.arm.calls) == (slots["writes"], ["read"])
-    paced.clock.now = slots["writes"]
+    assert (paced.now(remediation).slot_at, paced.arm.calls) == (turns["writes"], ["read"])
+    paced.clock.now = turns["writes"]
     paced.host.submit.run(message)
     assert paced.arm.calls == READ_SYNC
 
 
 class Limit:
-    """Has its only slot then."""
+    """Gives everybody this turn, and a slot at it."""
 
-    def __init__(self, slot: Any) -> None:
-        self._slot = slot
+    def __init__(self, turn: Any) -> None:
+        self._turn = turn
 
-    def slot(self, subscription_id: str) -> Any:
-        return self._slot
+    def admit(self, subscription_id: str, has_turn: bool) -> Any:
+        return None if has_turn else self._turn

@@ -1,7 +1,9 @@
-"""The shared write budget: exact across hosts, corrected by what Resource Manager says."""
+"""The shared rate limit: exact across hosts of any speed, corrected by what Resource Manager says."""
 
 import heapq
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -12,6 +14,8 @@ from tests.support.memory_store import MemoryStore
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 OTHER = "14cf684a-d41f-4550-9f70-7708a3a2283b"
 BUDGET = Gcra(burst=200, rate=10)
+AT_ONCE = 190
+"""Calls from a full bucket: the burst without its margin of a twentieth."""
 
 
 class ResourceManager:
@@ -46,111 +50,236 @@ def hosts(clock: Clock) -> list[RateLimiter]:
     return [RateLimiter("writes", BUDGET, store.buckets, clock) for _ in range(2)]
 
 
-def seconds_until(slot: datetime, clock: Clock) -> float:
-    return (slot - clock()).total_seconds()
+def admitted(hosts: list[RateLimiter], asked: int) -> int:
+    """How many of so many calls may be made now, asked for on each host in turn."""
+    return sum(hosts[number % len(hosts)].admit(SUBSCRIPTION) is None for number in range(asked))
 
 
-def work_off(calls: int, hosts: list[RateLimiter], clock: Clock, azure: ResourceManager) -> float:
-    """All calls are wanted at once, alternately on each host; returns the seconds until the last is accepted."""
+def turn_of(host: RateLimiter, subscription: str = SUBSCRIPTION) -> datetime:
+    """The turn of a call that finds no slot."""
+    turn = host.admit(subscription)
+    assert turn is not None
+    return turn
+
+
+def seconds_until(turn: datetime, clock: Clock) -> float:
+    return (turn - clock()).total_seconds()
+
+
+def work_off(
+    calls: int,
+    hosts: list[RateLimiter],
+    clock: Clock,
+    azure: ResourceManager,
+    seconds_each: float = 0.0,
+    late: Callable[[datetime], datetime] = lambda turn: turn,
+) -> float:
+    """All calls are wanted at once, alternately on each host; returns the seconds until the last is accepted.
+
+    Args:
+        seconds_each: what a host has to do for each time that a call asks.
+        late: when a call comes that has its turn then.
+    """
     began = clock()
-    due = [(max(host.slot(SUBSCRIPTION), began), number, host) for number, host in enumerate(hosts * (calls // 2))]
-    heapq.heapify(due)
+    due = [(began, number, hosts[number % len(hosts)], False) for number in range(calls)]
     while due:
-        at, number, host = heapq.heappop(due)
-        clock.now = max(clock.now, at)
-        remaining = azure.call()
-        host.learn(SUBSCRIPTION, remaining, 1.0 if remaining is None else None)
-        if remaining is None:
-            heapq.heappush(due, (max(host.slot(SUBSCRIPTION), clock.now), number, host))
+        at, number, host, has_turn = heapq.heappop(due)
+        clock.now = max(clock.now, at) + timedelta(seconds=seconds_each)
+        turn = host.admit(SUBSCRIPTION, has_turn)
+        if turn is None:
+            remaining = azure.call()
+            host.learn(SUBSCRIPTION, remaining, 1.0 if remaining is None else None)
+            turn = clock.now + timedelta(seconds=1) if remaining is None else None
+            has_turn = False
+        else:
+            has_turn = True
+        if turn is not None:
+            heapq.heappush(due, (late(turn), number, host, has_turn))
     return (clock() - began).total_seconds()
 
 
-def test_a_full_budget_gives_its_burst_at_once(hosts: list[RateLimiter], clock: Clock) -> None:
-    slots = [hosts[0].slot(SUBSCRIPTION) for _ in range(200)]
-    assert max(seconds_until(slot, clock) for slot in slots) <= 0
+def test_a_full_bucket_gives_its_burst_at_once_but_for_a_margin(hosts: list[RateLimiter]) -> None:
+    assert admitted(hosts[:1], 300) == AT_ONCE
 
 
-def test_the_call_after_the_burst_waits_its_turn(hosts: list[RateLimiter], clock: Clock) -> None:
-    for _ in range(200):
-        hosts[0].slot(SUBSCRIPTION)
-    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) == pytest.approx(0.1)
+def test_a_bucket_of_one_call_gives_it(clock: Clock) -> None:
+    limiter = RateLimiter("writes", Gcra(burst=1, rate=0.5), MemoryStore().buckets, clock)
+    assert [limiter.take(SUBSCRIPTION), limiter.take(SUBSCRIPTION)] == [True, False]
+    clock.advance(2)
+    assert limiter.take(SUBSCRIPTION)
 
 
-def test_two_hosts_never_get_the_same_slot(hosts: list[RateLimiter]) -> None:
-    slots = [host.slot(SUBSCRIPTION) for _ in range(200) for host in hosts]
-    assert len(set(slots)) == 400
+def test_turns_follow_each_other_at_the_rate(hosts: list[RateLimiter]) -> None:
+    admitted(hosts[:1], AT_ONCE)
+    turns = [turn_of(hosts[0]) for _ in range(100)]
+    assert {later - sooner for sooner, later in pairwise(turns)} == {timedelta(seconds=0.1)}
 
 
-def test_one_subscriptions_famine_delays_no_other(hosts: list[RateLimiter], clock: Clock) -> None:
-    for _ in range(1000):
-        hosts[0].slot(SUBSCRIPTION)
-    assert seconds_until(hosts[0].slot(OTHER), clock) <= 0
+def test_turns_begin_when_the_bucket_holds_a_reserve(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE)
+    assert 0.9 <= seconds_until(turn_of(hosts[0]), clock) <= 1.2
+
+
+def test_turns_that_a_host_takes_and_does_not_give_out_cost_the_others_half_a_second(hosts: list[RateLimiter]) -> None:
+    admitted(hosts[:1], AT_ONCE)
+    taken = [turn_of(hosts[0]) for _ in range(50)]
+    hosts[0].admit(SUBSCRIPTION)
+    assert turn_of(hosts[1]) - taken[-1] <= timedelta(seconds=0.6)
+
+
+def test_a_host_whose_clock_is_behind_waits_no_longer_for_slots_than_the_others(clock: Clock) -> None:
+    buckets = MemoryStore().buckets
+    ahead = RateLimiter("writes", BUDGET, buckets, lambda: clock() + timedelta(minutes=5))
+    behind = RateLimiter("writes", BUDGET, buckets, clock)
+    admitted([ahead], AT_ONCE)
+    assert seconds_until(turn_of(behind), clock) < 30
+    clock.advance(30)
+    assert behind.admit(SUBSCRIPTION, has_turn=True) is None
+
+
+def test_two_hosts_with_skewed_clocks_get_no_more_than_the_bucket_holds(clock: Clock) -> None:
+    buckets = MemoryStore().buckets
+    ahead = RateLimiter("writes", BUDGET, buckets, lambda: clock() + timedelta(minutes=5))
+    hosts = [ahead, RateLimiter("writes", BUDGET, buckets, clock)]
+    at_once = admitted(hosts, 800)
+    clock.advance(60)
+    assert at_once + admitted(hosts, 800) <= AT_ONCE + 190
+
+
+def test_two_hosts_never_get_the_same_turn(hosts: list[RateLimiter]) -> None:
+    admitted(hosts, 250)
+    turns = [turn_of(host) for _ in range(200) for host in hosts]
+    assert len(set(turns)) == 400
+
+
+def test_two_hosts_together_get_what_the_bucket_holds(hosts: list[RateLimiter]) -> None:
+    # What one of them has taken and not used yet is all that the other one misses.
+    assert AT_ONCE - 20 <= admitted(hosts, 400) <= AT_ONCE
+
+
+def test_who_asks_first_does_not_overtake_those_who_wait(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE + 50)
+    clock.advance(2.5)
+    assert hosts[0].admit(SUBSCRIPTION) is not None
+    assert hosts[0].admit(SUBSCRIPTION, has_turn=True) is None
+
+
+def test_a_turn_that_is_used_late_takes_a_slot_of_then(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE + 100)
+    clock.advance(120)
+    late = [hosts[0].admit(SUBSCRIPTION, has_turn=True) for _ in range(100)]
+    assert late == [None] * 100
+
+
+def test_a_late_crowd_gets_no_more_than_the_bucket_holds(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE + 500)
+    clock.advance(60)
+    late = [hosts[0].admit(SUBSCRIPTION, has_turn=True) for _ in range(500)]
+    assert late.count(None) == AT_ONCE
+    assert min(turn for turn in late if turn is not None) > clock() + timedelta(seconds=1)
+
+
+def test_one_subscriptions_famine_delays_no_other(hosts: list[RateLimiter]) -> None:
+    admitted(hosts[:1], 1000)
+    assert hosts[0].admit(OTHER) is None
 
 
 def test_a_subscription_is_the_same_in_any_casing(hosts: list[RateLimiter]) -> None:
-    assert hosts[0].slot(SUBSCRIPTION) != hosts[1].slot(SUBSCRIPTION.upper())
+    admitted(hosts[:1], AT_ONCE)
+    assert hosts[1].admit(SUBSCRIPTION.upper()) is not None
 
 
-def test_a_budget_fills_up_again(hosts: list[RateLimiter], clock: Clock) -> None:
-    for _ in range(240):
-        hosts[0].slot(SUBSCRIPTION)
+def test_a_bucket_fills_up_again(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], 240)
     clock.advance(60)
-    slots = [hosts[1].slot(SUBSCRIPTION) for _ in range(160)]
-    assert max(seconds_until(slot, clock) for slot in slots) <= 0
+    assert admitted(hosts[1:], 160) == 160
 
 
-def test_what_azure_says_remains_is_believed(hosts: list[RateLimiter], clock: Clock) -> None:
+def test_a_call_that_would_not_wait_is_told_so_and_takes_no_turn(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE)
+    assert not hosts[0].take(SUBSCRIPTION)
+    clock.advance(0.2)
+    assert hosts[0].take(SUBSCRIPTION)
+
+
+def test_what_azure_says_remains_is_believed(hosts: list[RateLimiter]) -> None:
     hosts[0].learn(SUBSCRIPTION, remaining=0, retry_after=None)
-    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) > 0
+    assert hosts[0].admit(SUBSCRIPTION) is not None
 
 
 def test_a_429_keeps_every_host_away_for_as_long_as_azure_says(hosts: list[RateLimiter], clock: Clock) -> None:
     hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=15)
-    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) > 15
-    assert seconds_until(hosts[1].slot(SUBSCRIPTION), clock) > 15
+    assert seconds_until(turn_of(hosts[0]), clock) > 15
+    assert seconds_until(turn_of(hosts[1]), clock) > 15
 
 
 def test_a_429_also_voids_the_slots_that_were_taken_before(hosts: list[RateLimiter], clock: Clock) -> None:
-    hosts[0].slot(SUBSCRIPTION)
+    admitted(hosts[:1], 5)
     hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=15)
     hosts[0].learn(SUBSCRIPTION, remaining=150, retry_after=None)
-    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) > 14
+    assert seconds_until(turn_of(hosts[0]), clock) > 14
+
+
+def test_a_429_puts_off_the_turns_that_were_taken_before(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE + 5)
+    hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=15)
+    clock.advance(3)
+    turn = hosts[0].admit(SUBSCRIPTION, has_turn=True)
+    assert turn is not None
+    assert seconds_until(turn, clock) > 12
 
 
 def test_one_resource_that_asks_for_an_hour_does_not_close_its_subscription(
     hosts: list[RateLimiter], clock: Clock
 ) -> None:
     hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=3600)
-    assert seconds_until(hosts[0].slot(SUBSCRIPTION), clock) < 60
+    assert seconds_until(turn_of(hosts[0]), clock) < 60
 
 
-@pytest.mark.parametrize(("per_second", "calls"), [(1, 16), (10, 20), (100, 200)])
-def test_the_slots_of_two_seconds_are_taken_from_storage_at_once(clock: Clock, per_second: float, calls: int) -> None:
+@pytest.mark.parametrize(("per_second", "most"), [(1, 16), (10, 20), (100, 200)])
+def test_a_host_in_demand_takes_the_slots_of_two_seconds_from_storage_at_once(
+    clock: Clock, per_second: float, most: int
+) -> None:
     requests: list[None] = []
     store = MemoryStore(lambda: requests.append(None))
-    pacer = RateLimiter("writes", Gcra(burst=200, rate=per_second), store.buckets, clock)
-    pacer.slot(SUBSCRIPTION)
-    first_block = len(requests)
-    for _ in range(calls - 1):
-        pacer.slot(SUBSCRIPTION)
-    assert len(requests) == first_block
-    pacer.slot(SUBSCRIPTION)
-    assert len(requests) > first_block
+    limiter = RateLimiter("writes", Gcra(burst=2_000, rate=per_second), store.buckets, clock)
+    calls_between: list[int] = [0]
+    for _ in range(1_000):
+        before = len(requests)
+        assert limiter.take(SUBSCRIPTION)
+        calls_between += [0] if len(requests) > before else []
+        calls_between[-1] += 1
+    assert max(calls_between[1:]) == most
+    assert calls_between[1:3] == [1, 2]
 
 
-def test_slots_that_lie_ahead_are_not_given_up_though_they_were_taken_long_ago(
-    hosts: list[RateLimiter], clock: Clock
+def test_a_host_that_makes_few_calls_takes_few_slots_from_others(hosts: list[RateLimiter], clock: Clock) -> None:
+    for _ in range(10):
+        assert hosts[0].take(SUBSCRIPTION)
+        clock.advance(20)
+    clock.now -= timedelta(seconds=20)
+    assert admitted(hosts[1:], 300) == AT_ONCE - 1
+
+
+@pytest.mark.parametrize("seconds_each", [0.0, 0.01, 0.03, 0.1])
+def test_two_thousand_calls_on_two_hosts_use_the_limit_and_waste_none(
+    hosts: list[RateLimiter], clock: Clock, seconds_each: float
 ) -> None:
-    *_, before = [hosts[0].slot(SUBSCRIPTION) for _ in range(605)]
-    clock.advance(31)
-    assert hosts[0].slot(SUBSCRIPTION) - before == timedelta(seconds=0.1)
-
-
-def test_two_thousand_calls_on_two_hosts_use_the_budget_and_waste_none(hosts: list[RateLimiter], clock: Clock) -> None:
     azure = ResourceManager(clock)
-    seconds = work_off(2000, hosts, clock, azure)
-    assert seconds <= 1.05 * (2000 - 200) / 10
-    assert azure.throttled <= 20
+    seconds = work_off(2000, hosts, clock, azure, seconds_each)
+    # Each asks twice: for its turn, before those whose turns have come by then, and at its turn.
+    assert seconds <= 1.05 * ((2000 - 200) / 10 + 2000 * seconds_each)
+    assert azure.throttled == 0
+
+
+def test_turns_that_all_come_in_a_bunch_each_minute_waste_no_call(hosts: list[RateLimiter], clock: Clock) -> None:
+    azure = ResourceManager(clock)
+
+    def at_the_next_minute(turn: datetime) -> datetime:
+        return turn.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+    work_off(2000, hosts, clock, azure, late=at_the_next_minute)
+    assert azure.throttled == 0
 
 
 def test_a_bucket_that_others_have_emptied_wastes_few_calls(hosts: list[RateLimiter], clock: Clock) -> None:

@@ -2,6 +2,7 @@
 
 import heapq
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 
@@ -36,18 +37,23 @@ def waits_of_events(jobs: list[datetime], pacers: list[RateLimiter], clock: Cloc
         jobs: when each job of the sweep becomes visible. Half of them come again five minutes later, as retries.
     """
     began = clock()
-    visible = [(at, "sweep") for at in jobs]
-    visible += [(at + timedelta(minutes=5), "sweep") for at in jobs[::2]]
-    end = max(at for at, _ in visible)
-    visible += [(began + timedelta(seconds=at), "event") for at in range(1, int((end - began).total_seconds()), 10)]
+    visible = [(at, "sweep", at, False) for at in jobs]
+    visible += [(at + timedelta(minutes=5), "sweep", at, False) for at in jobs[::2]]
+    end = max(at for at, *_ in visible)
+    events = [began + timedelta(seconds=at) for at in range(1, int((end - began).total_seconds()), 10)]
+    visible += [(at, "event", at, False) for at in events]
     heapq.heapify(visible)
-    waits = []
-    for number in range(len(visible)):
-        at, kind = heapq.heappop(visible)
+    waits: list[float] = []
+    numbers = count()
+    while visible:
+        number = next(numbers)
+        at, kind, asked_at, has_turn = heapq.heappop(visible)
         clock.now = max(clock.now, at)
-        slot = pacers[number % len(pacers)].slot(SUBSCRIPTION)
-        if kind == "event":
-            waits.append(max((slot - clock.now).total_seconds(), 0))
+        turn = pacers[number % len(pacers)].admit(SUBSCRIPTION, has_turn)
+        if turn is not None:
+            heapq.heappush(visible, (turn, kind, asked_at, True))
+        elif kind == "event":
+            waits.append((clock.now - asked_at).total_seconds())
     return waits
 
 
