@@ -54,6 +54,9 @@ class Recovery(Struct, frozen=True, kw_only=True, rename="camel"):
     gap_seconds: Annotated[float | None, Meta(description="From the point before to the new one.")] = None
     looked_at: Annotated[Time | None, Meta(description="When the recovery points were read last.")] = None
     backup: BackupRun | None = None
+    unanswered: Annotated[
+        int, Meta(description="How many calls for a backup had no answer, and no recovery point in time.")
+    ] = 0
     ended_at: Time | None = None
     published_at: Annotated[Time | None, Meta(description="When the topic took the outcome of the recovery.")] = None
     unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)

@@ -54,6 +54,10 @@ _UNKNOWN_OPERATION_TIMEOUT = timedelta(minutes=15)
 """As long ARM may not know the operation or the job that it has accepted."""
 _UNANSWERED_TIMEOUT = timedelta(minutes=30)
 """So long a call for a backup that had no answer counts as made: where its job still runs after that, Azure says so."""
+_MAX_UNANSWERED = 2
+"""Calls for a backup: where each is lost on its way back, each may be a backup, and the schedule makes one, too."""
+_MAX_BACKUP_DEFERRALS = 10
+"""Calls in a row without a verdict on a backup, about an hour, after which the recovery points are looked at."""
 _UNANSWERED = "Unanswered"
 _BUSY = "maxconcurrentoperationlimitreached"
 """In the code of the error where too many backups run: this one was not made, and can be later."""
@@ -89,6 +93,8 @@ def needs_schedule(recovery: Recovery) -> bool:
 def needs_backup(recovery: Recovery, now: datetime) -> bool:
     """Whether a backup on demand is to be made: nothing else made a recovery point, and one is overdue or failed."""
     if recovery.mode is not RecoveryMode.BACKUP or recovery.backup or not recovery.rule or not recovery.looked_at:
+        return False
+    if recovery.deadline is not None and now >= recovery.deadline:
         return False
     is_overdue = recovery.interval_seconds is not None and (
         recovery.point_before is None or now - recovery.point_before > timedelta(seconds=recovery.interval_seconds)
@@ -167,7 +173,7 @@ def on_points(remediation: Remediation, result: PointsResult, at: RecoveryMoment
             run = follows_backup(recovery)
             if run is not None and now - run.requested_at < _UNANSWERED_TIMEOUT:
                 return _follow(looked, run, now + _job_wait(run, now))
-            looked = _change(looked, backup=None) if run else looked
+            looked = _without_answer(looked, run, now) if run else looked
             # With the points known, it may be time for a backup at once.
             due_at = now if needs_backup(recovery_of(looked), now) else _next_look(remediation, now)
             return replace(looked, due_at=due_at, slot_at=None, deferrals=0, error=None)
@@ -202,17 +208,21 @@ def on_backup(remediation: Remediation, result: BackupResult, at: RecoveryMoment
         case Refused(_, error):
             return _end_backup(remediation, BackupRun(requested_at=now, status="Refused"), "Refused", error, now)
         case SyncConflict(error, _):
-            return _wait_for_others(remediation, error, now)
+            return _call_later(remediation, error, now + _BUSY_WAIT)
         case TransientFailure(error, may_have_acted=True):
             return replace(on_lost_backup(remediation, now, now), error=error)
+        case TransientFailure(error) if _is_in_vain(remediation):
+            return _call_later(remediation, error, now + _MAX_WATCH_INTERVAL)
         case TransientFailure():
-            return _ask_again(remediation, result, at)
+            return _defer(remediation, result, at)
 
 
 def on_backup_operation(remediation: Remediation, result: OperationResult, at: RecoveryMoment) -> Remediation:
     """A poll of the backup's operation was answered."""
     run, now = _run(remediation), at.now
     match result:
+        case OperationRunning() if _is_late(remediation, now):
+            return _end_backup(remediation, run, run.status, None, now)
         case OperationRunning(_, retry_after):
             return _follow(remediation, run, now + _interval(retry_after))
         case OperationSucceeded(None):
@@ -222,21 +232,21 @@ def on_backup_operation(remediation: Remediation, result: OperationResult, at: R
             return _follow(remediation, _without_urls(started), now + DEFAULT_POLL_INTERVAL)
         case OperationFailed(status, error, _):
             if _BUSY in str(error.get("code")).lower():
-                return _wait_for_others(remediation, error, now)
+                return _call_later(remediation, error, now + _BUSY_WAIT)
             return _end_backup(remediation, run, status, error, now)
         case OperationUnknown() if now - run.requested_at < _UNKNOWN_OPERATION_TIMEOUT:
             return _follow(remediation, run, now + DEFAULT_POLL_INTERVAL)
         case OperationUnknown():
             return _end_backup(remediation, run, "Unknown", None, now)
         case TransientFailure():
-            return _ask_again(remediation, result, at)
+            return _ask_about_backup(remediation, run, result, at)
 
 
 def on_job(remediation: Remediation, result: JobResult, at: RecoveryMoment) -> Remediation:
     """A read of the backup's job was answered."""
     run, now = _run(remediation), at.now
     match result:
-        case JobRead(status, error) if status.lower() not in _RUNNING:
+        case JobRead(status, error) if status.lower() not in _RUNNING or _is_late(remediation, now):
             return _end_backup(remediation, run, status, error, now)
         case JobRead(status, _):
             return _follow(remediation, replace(run, status=status), now + _job_wait(run, now))
@@ -245,13 +255,39 @@ def on_job(remediation: Remediation, result: JobResult, at: RecoveryMoment) -> R
         case Refused():
             return _follow(remediation, run, now + DEFAULT_POLL_INTERVAL)
         case TransientFailure():
-            return _ask_again(remediation, result, at)
+            return _ask_about_backup(remediation, run, result, at)
 
 
-def _wait_for_others(remediation: Remediation, error: ArmError, now: datetime) -> Remediation:
-    """Other backups kept this one from being made; before it is asked for again, what they made is looked at."""
+def _ask_about_backup(
+    remediation: Remediation, run: BackupRun, failure: TransientFailure, at: RecoveryMoment
+) -> Remediation:
+    """No verdict on the backup, which is no proof of anything: the recovery points tell in the end."""
+    if _is_in_vain(remediation) or _is_late(remediation, at.now):
+        return _end_backup(remediation, run, "Unknown", failure.error, at.now)
+    return _defer(remediation, failure, at)
+
+
+def _is_in_vain(remediation: Remediation) -> bool:
+    return remediation.deferrals + 1 >= _MAX_BACKUP_DEFERRALS
+
+
+def _is_late(remediation: Remediation, now: datetime) -> bool:
+    """Whether the time for a recovery point is over: what still runs is followed no more."""
+    deadline = recovery_of(remediation).deadline
+    return deadline is not None and now >= deadline
+
+
+def _without_answer(looked: Remediation, run: BackupRun, now: datetime) -> Remediation:
+    """A call for a backup left no recovery point in time: it may be made once more, and then not again."""
+    unanswered = recovery_of(looked).unanswered + 1
+    is_last = unanswered >= _MAX_UNANSWERED
+    return _change(looked, backup=replace(run, ended_at=now) if is_last else None, unanswered=unanswered)
+
+
+def _call_later(remediation: Remediation, error: ArmError, at: datetime) -> Remediation:
+    """The backup could not be made now; before it is asked for again, what others have made is looked at."""
     busy = _change(remediation, backup=None, looked_at=None)
-    return replace(busy, due_at=now + _BUSY_WAIT, slot_at=None, deferrals=0, error=error)
+    return replace(busy, due_at=at, slot_at=None, deferrals=0, error=error)
 
 
 def _job_wait(run: BackupRun, now: datetime) -> timedelta:
@@ -279,11 +315,17 @@ def _refused(remediation: Remediation, what: str, status: int, error: ArmError, 
 
 def _ask_again(remediation: Remediation, failure: TransientFailure, at: RecoveryMoment) -> Remediation:
     """No verdict: ask again after a back-off, but not for ever."""
-    deferrals = remediation.deferrals + 1
     deadline = recovery_of(remediation).deadline
-    if deferrals >= MAX_DEFERRALS or (deadline is not None and at.now >= deadline + _MAX_WATCH_INTERVAL):
+    if remediation.deferrals + 1 >= MAX_DEFERRALS or (
+        deadline is not None and at.now >= deadline + _MAX_WATCH_INTERVAL
+    ):
         return _give_up(remediation, "ARM gave no verdict on the recovery points", failure.error, at.now)
+    return _defer(remediation, failure, at)
+
+
+def _defer(remediation: Remediation, failure: TransientFailure, at: RecoveryMoment) -> Remediation:
     delay = call_delay(failure.retry_after, remediation.deferrals, at.jitter)
+    deferrals = remediation.deferrals + 1
     return replace(remediation, due_at=at.now + delay, slot_at=None, deferrals=deferrals, error=failure.error)
 
 

@@ -122,6 +122,17 @@ def test_given_a_call_that_left_no_point_in_half_an_hour_then_another_is_made() 
     assert hosts.recovery().backup
 
 
+def test_given_two_calls_without_an_answer_and_without_a_point_then_the_schedule_is_left_to_make_one() -> None:
+    hosts = Hosts(NO_ANSWER, NO_ANSWER)
+    hosts.take_steps(minutes=12 * 60)
+    backup = hosts.recovery().backup
+    assert backup
+    assert (hosts.azure.calls, hosts.recovery().unanswered, backup.status) == (2, 2, "Unanswered")
+    assert backup.ended_at
+    hosts.azure.points_now = [hosts.clock()]
+    assert hosts.take_steps(minutes=60).status is Status.RECOVERED
+
+
 @pytest.mark.parametrize("minutes", [1, 29])
 def test_given_no_answer_to_the_call_then_it_counts_as_made(minutes: int) -> None:
     hosts = Hosts(NO_ANSWER, ACCEPTED)
