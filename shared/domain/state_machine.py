@@ -1,11 +1,12 @@
-r"""The state machine: each function takes a remediation and returns it as it stands after one event. Pure.
+r"""The state machine: each function takes a remediation and returns it as it stands after a result of Azure. Pure.
 
     Queued -> Running -> Verifying -> Healed | Unhealthy | WouldHeal
        \         \----------------> Failed       (each after the last attempt)
         \--> Rejected            any --> TimedOut, Cancelled
 
-Between two attempts it is WaitingToRetry. Results of calls to Azure, the time, and what the policy grants are
-passed in. Storing the outcome, with the compare-and-swap that makes it count, is the room `healing`'s work.
+Between two attempts it is WaitingToRetry; `lifecycle` begins, repeats and cancels it. Results of calls to Azure, the
+time, and what the policy grants are passed in. Storing the outcome, with the compare-and-swap that makes it count, is
+the room `healing`'s work.
 """
 
 from dataclasses import dataclass
@@ -15,27 +16,24 @@ from msgspec.structs import replace
 
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, new_error
-from shared.domain.attention import Attention, with_attention
+from shared.domain.attention import with_attention
 from shared.domain.back_off import back_off, call_delay
 from shared.domain.error_codes import NEEDING_PERSON, ErrorClass
 from shared.domain.first_read import ClassOf, NoSync, end_without_sync, with_state_before
 from shared.domain.protection_state import CHANGING, INTENDED, VALID
-from shared.domain.recovery import Recovery
-from shared.domain.recovery_mode import RecoveryMode
-from shared.domain.remediation import Attempt, Remediation, Status, Transition, new_id
-from shared.domain.signal import Signal, SyncType
+from shared.domain.remediation import Remediation, Status
+from shared.domain.signal import SyncType
 from shared.domain.steps import (
     NOT_FOUND,
     as_read,
     change_attempt,
     end,
     end_attempt,
-    end_recovery,
     end_refused,
     move,
     retry_or_end,
 )
-from shared.domain.sync_jobs import JOB_TIMEOUT, await_job, wait_for_write_slot
+from shared.domain.sync_jobs import await_job, wait_for_write_slot
 
 DEFAULT_POLL_INTERVAL = timedelta(seconds=15)
 """Between two polls when ARM names no `Retry-After`."""
@@ -89,68 +87,6 @@ class SlotAhead:
 
 SubmitResult = SyncResponse | SlotAhead | NoSync
 """The result of carrying out the sync job of one attempt, which is given by its number."""
-
-
-def open_remediation(
-    signal: Signal,
-    sync_type: SyncType,
-    now: datetime,
-    recovery_mode: RecoveryMode = RecoveryMode.OFF,
-    attention: Attention | None = None,
-) -> Remediation:
-    """The remediation that an accepted signal begins.
-
-    Its first sync job is to be queued; where the signal has a sweep slot, invisible until then.
-
-    Args:
-        attention: that of the instance's latest remediation: a new one begins, and nothing is mended yet.
-    """
-    begins = max(now, signal.not_before or now)
-    recovery = None
-    if recovery_mode is not RecoveryMode.OFF:
-        recovery = Recovery(mode=recovery_mode, failed_at=signal.occurred_at, backup_failed=signal.backup_failed)
-    return Remediation(
-        id=new_id(signal.instance, now),
-        instance=signal.instance,
-        status=Status.QUEUED,
-        source=signal.source,
-        reason=signal.reason,
-        client_request_id=signal.client_request_id,
-        signals=1,
-        opened_at=now,
-        not_before=begins,
-        due_at=begins + JOB_TIMEOUT,
-        recovery=recovery,
-        attention=attention,
-        protection_state_before=signal.protection_state,
-        latest_recovery_point_before=signal.latest_recovery_point,
-        attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
-        history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
-    )
-
-
-def count_signal(remediation: Remediation) -> Remediation:
-    """One more signal for an instance that is being healed: counted, nothing else."""
-    return replace(remediation, signals=remediation.signals + 1)
-
-
-def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
-    """The next attempt begins; its sync job is to be queued."""
-    attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
-    ladder_at = remediation.ladder_at if remediation.ladder_at and remediation.ladder_at > now else None
-    begun = replace(remediation, attempts=(*remediation.attempts, attempt), ladder_at=ladder_at)
-    return await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
-
-
-def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, reason: str) -> Remediation:
-    """Make the next attempt sooner; the ladder's own stays where it was, should that fail."""
-    # An announcement may be due before that.
-    due_at = min(retry_at, remediation.due_at or retry_at)
-    moved = move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=due_at)
-    ladder_at = retry_at_of(remediation)
-    return replace(
-        moved, error=remediation.error, not_before=retry_at, ladder_at=ladder_at, wakes=remediation.wakes + 1
-    )
 
 
 def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
@@ -333,26 +269,6 @@ def is_expired(remediation: Remediation, timeout: timedelta, now: datetime) -> b
     submitted_at = remediation.attempt.submitted_at
     is_polled = remediation.status in (Status.RUNNING, Status.VERIFYING)
     return is_polled and submitted_at is not None and now - submitted_at >= timeout
-
-
-def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
-    """An operator ends it; an operation that runs goes on in Azure, unwatched. A heal that was, stays one."""
-    if remediation.status is Status.RECOVERING:
-        # Nobody is to be called for what an operator has just decided.
-        stopped = end_recovery(remediation, Status.NOT_RECOVERED, now, reason)
-        return replace(stopped, attention=remediation.attention)
-    ended = end_attempt(remediation, remediation.attempt.ended_at or now)
-    return end(ended, Status.CANCELLED, now, reason, remediation.error)
-
-
-def retry_at_of(waiting: Remediation) -> datetime | None:
-    """When what waits for its next attempt makes it."""
-    return waiting.not_before or waiting.due_at
-
-
-def may_retry(remediation: Remediation, now: datetime) -> bool:
-    """Whether the wait for the next attempt is over; an announcement may be due before that."""
-    return remediation.not_before is None or remediation.not_before <= now
 
 
 def _accepts_submit_result(remediation: Remediation, attempt: int) -> bool:

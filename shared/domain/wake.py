@@ -7,7 +7,7 @@ its own, that one is made then: a repair that was none costs an attempt, and no 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.arm_scope import group_of, is_within, read_scope, subscription_of
 from shared.domain.duration_text import duration_text
 from shared.domain.remediation import Remediation, Status
@@ -44,7 +44,7 @@ def wake(remediation: Remediation, repair: Repair, delay: timedelta, now: dateti
         None if it waits for nothing that this repair could have mended, would be tried as soon anyhow, was tried after
         the repair already, or was woken too often today.
     """
-    retry_at = state_machine.retry_at_of(remediation)
+    retry_at = lifecycle.retry_at_of(remediation)
     if remediation.status is not Status.WAITING_TO_RETRY or retry_at is None or now + delay >= retry_at:
         return None
     submitted_at = remediation.attempt.submitted_at or remediation.opened_at
@@ -53,7 +53,7 @@ def wake(remediation: Remediation, repair: Repair, delay: timedelta, now: dateti
     if was_tried_since or remediation.wakes >= budget or not is_about(repair, remediation):
         return None
     reason = f"{repair.operation}: next attempt in {duration_text(delay)}"
-    return state_machine.bring_forward(remediation, now + delay, now, reason)
+    return lifecycle.bring_forward(remediation, now + delay, now, reason)
 
 
 def _resources(remediation: Remediation) -> Iterable[str | None]:

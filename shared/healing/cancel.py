@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.remediation import Remediation
 from shared.healing.recorder import Recorder
 from shared.storage.conflicts import retry_on_conflict
@@ -35,4 +35,4 @@ class Cancel:
         stored = self.store.load(remediation_id)
         if stored is None or stored.remediation.status.is_terminal:
             return stored.remediation if stored else None
-        return self.recorder.save(stored, state_machine.cancel(stored.remediation, reason, self.now()))
+        return self.recorder.save(stored, lifecycle.cancel(stored.remediation, reason, self.now()))

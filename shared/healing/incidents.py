@@ -7,7 +7,7 @@ from datetime import datetime
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import incident, state_machine
+from shared.domain import incident, lifecycle
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.incident import MAX_SPREAD
 from shared.domain.remediation import Remediation, Status
@@ -92,11 +92,11 @@ class Incidents:
 
     def _released(self, member: Remediation) -> Remediation | None:
         # Spread by what is as good as random, and the same on each host.
-        now, retry_at = self.now(), state_machine.retry_at_of(member)
+        now, retry_at = self.now(), lifecycle.retry_at_of(member)
         at = now + MAX_SPREAD * (int(member.instance.key[:4], 16) / 0x10000)
         if retry_at is None or at >= retry_at or member.status is not Status.WAITING_TO_RETRY:
             return None
-        return state_machine.bring_forward(member, at, now, "another member of its incident is healed")
+        return lifecycle.bring_forward(member, at, now, "another member of its incident is healed")
 
 
 def _fails(before: Remediation, after: Remediation) -> bool:

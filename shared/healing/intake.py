@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared import logs
-from shared.domain import state_machine, sync_jobs
+from shared.domain import lifecycle, sync_jobs
 from shared.domain.attention import Attention
 from shared.domain.policy import Coalesce, Decision, Drop, Open, Policy
 from shared.domain.remediation import Remediation
@@ -151,7 +151,7 @@ class Intake:
         return Dropped(code, reason)
 
     def _coalesce(self, signal: Signal, active: Stored) -> Coalesced:
-        after = state_machine.count_signal(active.remediation)
+        after = lifecycle.count_signal(active.remediation)
         job = None
         if signal.not_before is None and sync_jobs.waits_for_sweep_slot(after, self.now()):
             # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
@@ -170,7 +170,7 @@ class Intake:
     def _open(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Opened:
         sync_type = self.policy.sync_type(1, signal.sync_type)
         attention = _attention(pointer, latest)
-        fresh = state_machine.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
+        fresh = lifecycle.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
         stored = self.store.open(fresh, pointer)
         if stored is not None:
             self.cache.keep_opening(stored)

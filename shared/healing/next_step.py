@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain import incident, state_machine, sync_jobs
+from shared.domain import incident, lifecycle, state_machine, sync_jobs
 from shared.domain.arm_results import InstanceResult, OperationFailed
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
@@ -43,12 +43,12 @@ class NextStep:
         if current.status is Status.RECOVERING:
             return self.recovery.take(current)
         if current.status is Status.WAITING_TO_RETRY:
-            if not state_machine.may_retry(current, self.now()):
+            if not lifecycle.may_retry(current, self.now()):
                 return current  # due for an announcement only
             held = self._hold(current)
             if held is not None:
                 return held
-            return state_machine.start_next_attempt(current, self.policy.next_sync_type(current), self.now())
+            return lifecycle.start_next_attempt(current, self.policy.next_sync_type(current), self.now())
         if current.status is Status.QUEUED:
             return self._look_after_job(current)
         if current.status is Status.RUNNING:

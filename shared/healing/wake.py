@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from azure.core.exceptions import AzureError
 
 from shared import logs
-from shared.domain import state_machine, wake
+from shared.domain import lifecycle, wake
 from shared.domain.incident import canaries_first
 from shared.domain.remediation import Remediation, Status
 from shared.domain.repair import Repair
@@ -44,7 +44,7 @@ class Wake:
 
     def _is_tried_soon(self, remediation: Remediation, repair: Repair) -> bool:
         """Whether it is to be woken, or will be tried by then anyhow."""
-        retry_at = state_machine.retry_at_of(remediation)
+        retry_at = lifecycle.retry_at_of(remediation)
         is_due = retry_at is not None and retry_at <= self.now() + self.delay
         return is_due or wake.wake(remediation, repair, self.delay, self.now()) is not None
 
@@ -58,8 +58,8 @@ def note_waiting(store: RemediationStore, steps: Iterable[tuple[Remediation, Rem
         (wake.groups_of(after), retry_at)
         for before, after in steps
         if after.status is Status.WAITING_TO_RETRY
-        and (retry_at := state_machine.retry_at_of(after)) is not None
-        and (before.status is not after.status or retry_at != state_machine.retry_at_of(before))
+        and (retry_at := lifecycle.retry_at_of(after)) is not None
+        and (before.status is not after.status or retry_at != lifecycle.retry_at_of(before))
     ]
     if not begun:
         return

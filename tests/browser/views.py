@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.dashboard.statistics import OUTCOMES
-from shared.domain import arm_results, state_machine
+from shared.domain import arm_results, lifecycle, state_machine
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
@@ -60,7 +60,7 @@ def failed() -> Page:
     waiting = state_machine.on_operation_status(
         first, lost, Moment(NOW - timedelta(minutes=50), 0.0, timedelta(minutes=5))
     )
-    again = _submitted(state_machine.start_next_attempt(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
+    again = _submitted(lifecycle.start_next_attempt(waiting, SyncType.FORCE_RESYNC, NOW - timedelta(minutes=45)))
     return _detail_page(state_machine.on_operation_status(again, lost, Moment(NOW - timedelta(minutes=44), 0.0, None)))
 
 
@@ -106,7 +106,7 @@ def _any_summary(random: Random, number: int) -> Summary:
 def _opened(instance: BackupInstanceId = INSTANCE) -> Remediation:
     at = NOW - timedelta(hours=1)
     operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
-    return state_machine.open_remediation(Signal(instance, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
+    return lifecycle.open_remediation(Signal(instance, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
 
 
 def _submitted(queued: Remediation) -> Remediation:

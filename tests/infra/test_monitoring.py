@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
@@ -67,7 +67,7 @@ def logged_fields() -> dict[str, set[str]]:
 def ended() -> Remediation:
     instance = BackupInstanceId("6d1f0e2a-0000-4000-8000-000000000001", "rg", "vault", "instance")
     signal = Signal(instance, "Event", "backup failed", NOW)
-    return state_machine.cancel(state_machine.open_remediation(signal, SyncType.DEFAULT, NOW), "junk", NOW)
+    return lifecycle.cancel(lifecycle.open_remediation(signal, SyncType.DEFAULT, NOW), "junk", NOW)
 
 
 def transition_lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:

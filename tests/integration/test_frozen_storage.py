@@ -17,7 +17,7 @@ from shared.api.status import Status
 from shared.clock import utc_now
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.arm_results import Reachable
 from shared.domain.coverage import Coverage
 from shared.domain.mode import Mode
@@ -104,7 +104,7 @@ class Door:
 
     def remediation(self) -> Remediation:
         signal = Signal(INSTANCE, "Event", "backup failed", utc_now())
-        opened = state_machine.open_remediation(signal, SyncType.DEFAULT, utc_now())
+        opened = lifecycle.open_remediation(signal, SyncType.DEFAULT, utc_now())
         self.store.open(opened, None)
         return opened
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
 from shared.storage.table_rows import DueEntry, entry_row, pointer_row, shard_of
@@ -13,7 +13,7 @@ from tests.integration.conftest import FAST, INSTANCE, App
 def claimed(app: App) -> Remediation:
     """The opener died right after its claim."""
     app.azure.put(str(INSTANCE), behaviour=FAST)
-    fresh = state_machine.open_remediation(app.signal(), SyncType.DEFAULT, app.clock())
+    fresh = lifecycle.open_remediation(app.signal(), SyncType.DEFAULT, app.clock())
     app.table.create_entity(pointer_row(fresh, [fresh.opened_at]))
     return fresh
 
@@ -85,7 +85,7 @@ def test_the_entry_of_a_claim_of_yesterday_is_dropped(app: App, entered: Remedia
 
 
 def test_the_entry_of_a_claim_that_another_has_taken_over_is_dropped(app: App, entered: Remediation) -> None:
-    rival = state_machine.open_remediation(app.signal(), SyncType.DEFAULT, app.clock())
+    rival = lifecycle.open_remediation(app.signal(), SyncType.DEFAULT, app.clock())
     app.table.upsert_entity(pointer_row(rival, [rival.opened_at]))
     app.host.poller.run()
     assert (app.host.store.load(entered.id), due(app, entered)) == (None, [])

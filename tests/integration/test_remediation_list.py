@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from azure.data.tables import TableClient, UpdateMode
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import summarize
@@ -59,7 +59,7 @@ def saved(store: RemediationStore, changed: Remediation) -> Remediation:
 
 
 def cancelled(store: RemediationStore, remediation: Remediation) -> Remediation:
-    return saved(store, state_machine.cancel(remediation, "enough", NOW))
+    return saved(store, lifecycle.cancel(remediation, "enough", NOW))
 
 
 def make_unreadable(table: TableClient, remediation: Remediation) -> None:

@@ -9,7 +9,7 @@ import pytest
 from azure.data.tables import TableClient, UpdateMode
 from msgspec.structs import replace
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.remediation import Remediation, Status, new_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
@@ -80,7 +80,7 @@ def accepted(stored: Stored) -> Remediation:
 
 
 def counted(stored: Stored) -> Remediation:
-    return state_machine.count_signal(stored.remediation)
+    return lifecycle.count_signal(stored.remediation)
 
 
 def over(stored: Stored) -> Remediation:
@@ -235,7 +235,7 @@ def test_a_saved_remediation_has_an_entry_at_its_due_time_or_before(store: Remed
 def test_what_ends_long_before_it_was_due_is_due_at_once(store: RemediationStore) -> None:
     stored = open_one(store)
     waiting = saved_by_poll(store, stored, replace(stored.remediation, due_at=NOW + HOUR))
-    store.save(waiting.stored, state_machine.cancel(waiting.stored.remediation, "cancelled", NOW))
+    store.save(waiting.stored, lifecycle.cancel(waiting.stored.remediation, "cancelled", NOW))
     ended = loaded(store, stored.remediation)
     assert [entry.at for entry in entries(store, ended.remediation) if entry == ended.due_entry] == [NOW]
 

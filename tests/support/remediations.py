@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.domain import announcements, arm_results, recovery_steps, state_machine
+from shared.domain import announcements, arm_results, lifecycle, recovery_steps, state_machine
 from shared.domain.arm_results import OperationUrls
 from shared.domain.backup_results import PointsRead, RecoveryPoint, Schedule
 from shared.domain.recovery_mode import RecoveryMode
@@ -28,7 +28,7 @@ def instance_named(name: str, like: BackupInstanceId = INSTANCE) -> BackupInstan
 
 
 def queued(instance: BackupInstanceId = INSTANCE, at: datetime = NOW) -> Remediation:
-    return state_machine.open_remediation(Signal(instance, "Event", "backup failed", at), SyncType.DEFAULT, at)
+    return lifecycle.open_remediation(Signal(instance, "Event", "backup failed", at), SyncType.DEFAULT, at)
 
 
 def after(
@@ -76,7 +76,7 @@ def observed() -> Remediation:
 def recovering() -> Remediation:
     """A heal that was announced, with the schedule known, and no backup on demand."""
     signal = Signal(INSTANCE, "Alert", "backup failed", NOW, backup_failed=True)
-    opened = state_machine.open_remediation(signal, SyncType.DEFAULT, NOW, RecoveryMode.BACKUP)
+    opened = lifecycle.open_remediation(signal, SyncType.DEFAULT, NOW, RecoveryMode.BACKUP)
     accepted = after(opened, ACCEPTED, now=NOW)
     succeeded = after(accepted, arm_results.OperationSucceeded("job"), now=NOW)
     announced = announcements.on_published(after(succeeded, read("ProtectionConfigured")), LATER)
@@ -96,7 +96,7 @@ def ended() -> list[Remediation]:
     return [
         healed(),
         timed_out,
-        state_machine.cancel(running(), "by hand", LATER),
+        lifecycle.cancel(running(), "by hand", LATER),
         after(verifying(), read("ProtectionError")),
         rejected(),
         after(running(), arm_results.OperationFailed("Failed", ERROR, "job")),

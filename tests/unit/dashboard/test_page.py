@@ -10,7 +10,7 @@ import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.api.meta import openapi
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.finding import Finding, FindingKind
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status
@@ -163,7 +163,7 @@ def test_the_parameter_id_is_read_in_any_casing() -> None:
 
 
 def test_each_attempt_is_shown_with_its_job() -> None:
-    second = state_machine.start_next_attempt(failed({"code": "A", "message": "b"}), SyncType.DEFAULT, LATER)
+    second = lifecycle.start_next_attempt(failed({"code": "A", "message": "b"}), SyncType.DEFAULT, LATER)
     text = detail_page(second).text
     assert all(each in text for each in ("Attempt 1", "Attempt 2", "job-1"))
 

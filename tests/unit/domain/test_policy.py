@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from shared.domain import arm_results, state_machine
+from shared.domain import arm_results, lifecycle
 from shared.domain.mode import Mode
 from shared.domain.policy import Coalesce, Decision, Drop, Open
 from shared.domain.remediation import Remediation
@@ -73,7 +73,7 @@ def test_a_cool_down_says_how_long_it_still_is_in_words() -> None:
 )
 def test_a_sweep_leaves_alone_for_a_day_what_an_operator_cancelled(source: str, hours: int, opens: bool) -> None:
     now = NOW + timedelta(hours=hours)
-    cancelled = state_machine.cancel(running(), "not now", NOW)
+    cancelled = lifecycle.cancel(running(), "not now", NOW)
     assert (judged(replace(NEWER, source=source, occurred_at=now), cancelled, now=now) == Open()) is opens
 
 

@@ -6,17 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain import announcements, arm_results, remediation, state_machine, sync_jobs
+from shared.domain import announcements, arm_results, lifecycle, state_machine, sync_jobs
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import from_json, to_json
-from shared.domain.signal import Signal, SyncType
-from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, Moment, SyncResponse
+from shared.domain.signal import SyncType
+from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, Moment
 from shared.domain.steps import MAX_HISTORY
-from shared.domain.sync_jobs import JOB_TIMEOUT
 from tests.support.remediations import (
     ACCEPTED,
     ERROR,
-    INSTANCE,
     LATER,
     NO_VERDICT,
     NOW,
@@ -27,52 +25,12 @@ from tests.support.remediations import (
     read,
     running,
     verifying,
-    withheld,
 )
 
 SWEEP_SLOT = NOW + timedelta(minutes=20)
 RETRY = timedelta(minutes=5)
 FAILED = arm_results.OperationFailed("Failed", ERROR)
 CONFLICT = arm_results.SyncConflict(ERROR, 5.0)
-
-
-def waiting_for_its_slot() -> Remediation:
-    signal = Signal(INSTANCE, "Sweep", "found in ProtectionError", NOW, not_before=SWEEP_SLOT)
-    return state_machine.open_remediation(signal, SyncType.DEFAULT, NOW)
-
-
-def test_a_signal_opens_a_queued_remediation_with_its_first_attempt() -> None:
-    fresh = queued()
-    assert (fresh.status, fresh.attempt.number, fresh.signals) == (Status.QUEUED, 1, 1)
-
-
-def test_an_opened_remediation_is_due_even_if_its_job_gets_lost() -> None:
-    assert queued().due_at == NOW + JOB_TIMEOUT
-
-
-def test_a_remediation_with_a_sweep_slot_is_due_after_its_slot() -> None:
-    waits = waiting_for_its_slot()
-    assert waits.due_at == SWEEP_SLOT + JOB_TIMEOUT
-    assert sync_jobs.job_delay(waits, NOW) == SWEEP_SLOT - NOW
-
-
-def test_a_sweep_slot_that_has_passed_is_now() -> None:
-    signal = Signal(INSTANCE, "Sweep", "found", NOW, not_before=NOW - timedelta(minutes=1))
-    assert state_machine.open_remediation(signal, SyncType.DEFAULT, NOW).due_at == NOW + JOB_TIMEOUT
-
-
-def test_only_a_remediation_that_waits_for_its_sweep_slot_can_be_expedited() -> None:
-    waits = waiting_for_its_slot()
-    assert sync_jobs.waits_for_sweep_slot(waits, NOW)
-    throttled = after(queued(), arm_results.TransientFailure(ERROR, 600.0), now=NOW)
-    others = [queued(), running(), throttled, sync_jobs.wait_for_write_slot(queued(), SWEEP_SLOT)]
-    assert not any(sync_jobs.waits_for_sweep_slot(other, NOW) for other in others)
-    assert not sync_jobs.waits_for_sweep_slot(waits, SWEEP_SLOT)
-
-
-def test_an_expedited_remediation_begins_at_once() -> None:
-    expedited = sync_jobs.expedite(waiting_for_its_slot(), LATER)
-    assert (expedited.due_at, expedited.attempt.queued_at) == (LATER + JOB_TIMEOUT, LATER)
 
 
 def test_a_failed_attempt_waits_for_the_next_with_its_error() -> None:
@@ -104,17 +62,9 @@ def test_a_state_that_somebody_intends_is_not_retried(state: str) -> None:
     assert "intends" in ended.history[-1].reason
 
 
-def test_the_next_attempt_is_queued_with_its_own_sync() -> None:
-    waiting = after(running(), FAILED, RETRY)
-    following = state_machine.start_next_attempt(waiting, SyncType.FORCE_RESYNC, LATER)
-    assert sync_jobs.expects_job(following, 2)
-    assert (following.attempt.sync_type, following.attempts[0]) == (SyncType.FORCE_RESYNC, waiting.attempt)
-
-
 @pytest.mark.parametrize(
     "waiting",
     [
-        waiting_for_its_slot(),
         queued(),
         sync_jobs.wait_for_write_slot(queued(), SWEEP_SLOT),
         after(queued(), NO_VERDICT),
@@ -132,16 +82,6 @@ def test_an_accepted_operation_expires_after_the_time_out(followed: Remediation)
     six = timedelta(hours=6)
     assert not state_machine.is_expired(followed, six, NOW + six - timedelta(seconds=1))
     assert state_machine.is_expired(followed, six, NOW + six)
-
-
-@pytest.mark.parametrize("active", [queued(), running(), verifying()])
-def test_an_operator_can_cancel_at_any_active_status(active: Remediation) -> None:
-    ended = state_machine.cancel(active, "not now", LATER)
-    assert (ended.status, ended.ended_at, ended.history[-1].reason) == (Status.CANCELLED, LATER, "not now")
-
-
-def test_newer_ids_sort_first() -> None:
-    assert remediation.new_id(INSTANCE, LATER) < remediation.new_id(INSTANCE, NOW)
 
 
 def test_an_accepted_sync_runs_and_is_polled_when_arm_says() -> None:
@@ -316,7 +256,7 @@ def test_a_call_without_a_verdict_for_days_ends_with_the_last_error() -> None:
 def test_the_history_never_grows_without_end() -> None:
     current = queued()
     for number in range(300):
-        current = state_machine.start_next_attempt(after(current, ACCEPTED), SyncType.DEFAULT, LATER)
+        current = lifecycle.start_next_attempt(after(current, ACCEPTED), SyncType.DEFAULT, LATER)
         assert len(current.history) <= MAX_HISTORY
         assert current.history[-1].after is current.status, number
     assert current.history[0].before is None
@@ -412,7 +352,7 @@ def test_whatever_azure_answers_an_active_remediation_stays_due_and_readable(dat
         now += timedelta(milliseconds=data.draw(st.integers(0, 10_000)))
         jitter, retry = data.draw(st.floats(0, 1)), data.draw(st.none() | st.just(timedelta(minutes=5)))
         if current.status is Status.WAITING_TO_RETRY:
-            current = state_machine.start_next_attempt(current, SyncType.FORCE_RESYNC, now)
+            current = lifecycle.start_next_attempt(current, SyncType.FORCE_RESYNC, now)
         elif not current.status.is_terminal:
             current = after(current, data.draw(RESULTS[current.status]), retry, now, jitter)
         assert current.due_at is not None
@@ -420,55 +360,6 @@ def test_whatever_azure_answers_an_active_remediation_stays_due_and_readable(dat
         assert current.history[-1].after is current.status
         text = to_json(current)
         assert to_json(from_json(text)) == text
-
-
-def withheld_sync(sync_type: SyncType) -> Remediation:
-    opened = state_machine.open_remediation(Signal(INSTANCE, "Event", "failed", NOW), sync_type, NOW)
-    return after(opened, arm_results.SyncWithheld(), now=NOW)
-
-
-@pytest.mark.parametrize("sync_type", list(SyncType))
-def test_a_withheld_sync_ends_with_what_it_would_have_been_and_the_instance_as_read(sync_type: SyncType) -> None:
-    ended = after(withheld_sync(sync_type), read("ProtectionError"), RETRY)
-    assert (ended.status, ended.protection_state, ended.error) == (Status.WOULD_HEAL, "ProtectionError", ERROR)
-    assert ended.history[-1].reason == f"the instance is ProtectionError: a {sync_type} sync would have been made"
-    assert (ended.attempt.sync_type, ended.attempt.withheld_at, ended.attempt.submitted_at) == (sync_type, NOW, None)
-
-
-def test_a_withheld_sync_of_a_valid_instance_had_nothing_to_heal() -> None:
-    assert after(withheld(), read("ProtectionConfigured")).status is Status.HEALED
-
-
-def test_a_withheld_force_resync_would_have_acted_on_a_valid_instance_too() -> None:
-    ended = after(withheld_sync(SyncType.FORCE_RESYNC), read("ProtectionConfigured"))
-    assert (ended.status, ended.error) == (Status.WOULD_HEAL, None)
-
-
-@pytest.mark.parametrize("state", ["ProtectionStopped", "NotProtected", "SomethingNew"])
-def test_a_withheld_sync_would_have_been_made_whatever_else_the_instance_is(state: str) -> None:
-    assert after(withheld(), read(state)).status is Status.WOULD_HEAL
-
-
-def test_a_withheld_sync_ends_only_once_the_instance_is_not_changing() -> None:
-    changing = after(withheld(), read("UpdatingProtection"))
-    assert (changing.status, after(changing, read("ProtectionError")).status) == (Status.VERIFYING, Status.WOULD_HEAL)
-
-
-def test_an_instance_that_cannot_be_read_is_rejected_with_the_reason_while_the_app_observes() -> None:
-    refused = after(withheld(), arm_results.Refused(403, ERROR))
-    assert (refused.status, refused.error) == (Status.REJECTED, ERROR)
-
-
-def test_a_call_that_another_host_made_counts_more_than_one_that_was_withheld() -> None:
-    made = state_machine.on_submit(withheld(), SyncResponse(1, ACCEPTED, Moment(LATER, 0.0, None)))
-    assert made is not None
-    assert (made.status, made.attempt.withheld_at, made.attempt.ended_at) == (Status.RUNNING, None, None)
-
-
-@pytest.mark.parametrize("busy", [running(), verifying(), after(queued(), CONFLICT), withheld()])
-def test_a_sync_that_was_withheld_says_nothing_about_one_that_was_made(busy: Remediation) -> None:
-    late = SyncResponse(1, arm_results.SyncWithheld(), Moment(LATER, 0.0, None))
-    assert state_machine.on_submit(busy, late) is None
 
 
 def test_a_406_ends_an_attempt_only_when_the_next_call_meets_it_again() -> None:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.clock import from_millis, to_millis
-from shared.domain import arm_results, state_machine
+from shared.domain import arm_results, lifecycle
 from shared.domain.arm_results import new_error
 from shared.domain.remediation import Remediation, opened_at_of
 from shared.domain.signal import SyncType
@@ -38,7 +38,7 @@ def test_a_summary_names_the_error_that_hinders() -> None:
 def test_a_summary_keeps_the_code_that_was_met_on_the_way_to_a_heal() -> None:
     failed = arm_results.OperationFailed("Failed", {"code": "UserErrorOnTheWay", "message": ""}, "job")
     waiting = after(running(), failed, retry_in=timedelta(minutes=5))
-    begun = state_machine.start_next_attempt(waiting, SyncType.DEFAULT, LATER)
+    begun = lifecycle.start_next_attempt(waiting, SyncType.DEFAULT, LATER)
     done = after(after(begun, arm_results.SyncDone()), read("ProtectionConfigured"))
     assert (summarize(done).error_code, summarize(done).azure_code) == (None, "UserErrorOnTheWay")
 

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from shared.domain import arm_results, wake
 from shared.domain.arm_results import InstanceRead
 from shared.domain.arm_scope import group_of, read_scope, subscription_of
+from shared.domain.lifecycle import start_next_attempt
 from shared.domain.remediation import Remediation, Status
 from shared.domain.repair import Repair
 from shared.domain.signal import SyncType
-from shared.domain.state_machine import start_next_attempt
 from shared.domain.steps import as_read
 from shared.settings import Settings
 from tests.support.remediations import ERROR, INSTANCE, LATER, NOW, after, queued, running

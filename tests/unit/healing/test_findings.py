@@ -11,7 +11,7 @@ from msgspec.structs import replace as replace_struct
 
 from shared.clients.outcome_topic import PublishFailed
 from shared.clients.resource_graph import QueryFailed, QueryResult, QuerySucceeded, ResourceGraph
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.domain.arm_results import Refused
 from shared.domain.backup_results import Schedule
 from shared.domain.finding import FindingKind, ScheduledJob, WellInstance
@@ -107,7 +107,7 @@ class World:
         """The instance had a remediation that came to this."""
         signal = Signal(INSTANCE, "Alert", "backup failed", opened_at, backup_failed=True)
         sync_type = self.intake.policy.default_sync_type
-        fresh = state_machine.open_remediation(signal, sync_type, opened_at, RecoveryMode.WATCH)
+        fresh = lifecycle.open_remediation(signal, sync_type, opened_at, RecoveryMode.WATCH)
         stored = self.store.open(fresh, None)
         assert stored is not None
         self.store.save(stored, replace_struct(fresh, status=status, ended_at=ended_at))

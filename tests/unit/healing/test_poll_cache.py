@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain import state_machine
+from shared.domain import lifecycle
 from shared.healing.poll_cache import PollCache, TakeOnceCache
 from shared.storage.table_rows import Stored, due_entry
 from tests.support.remediations import NOW, queued
@@ -41,7 +41,7 @@ def test_an_opening_is_cached_for_seconds_only() -> None:
 def test_an_opening_that_has_changed_since_is_dropped() -> None:
     cache = PollCache()
     cache.keep_opening(STORED)
-    cancelled = state_machine.cancel(STORED.remediation, "cancelled", NOW)
+    cancelled = lifecycle.cancel(STORED.remediation, "cancelled", NOW)
     cache.keep(Stored(cancelled, "2", STORED.due_entry), cancelled)
     assert cache.take_opening(ID, NOW) is None
 

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
-from shared.domain import state_machine, sync_jobs
+from shared.domain import lifecycle, sync_jobs
 from shared.domain.arm_results import Refused, TransientFailure
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
@@ -147,7 +147,7 @@ def test_what_an_operator_has_cancelled_today_is_left_alone() -> None:
     world = world_with(cooldown=timedelta())
     world.event()
     [opened] = world.store.remediations()
-    world.store_after(opened, state_machine.cancel(opened, "not now", world.clock()))
+    world.store_after(opened, lifecycle.cancel(opened, "not now", world.clock()))
     world.graph.instances = [INSTANCE]
     assert codes(world.sweep.run()) == {"CancelledToday"}
 
