@@ -73,6 +73,14 @@ if SETTINGS.notify_webhook_url:
         composition.healing.notifier().run()
 
 
+if SETTINGS.notify_webhook_url and SETTINGS.digest_schedule:
+
+    @app.timer_trigger(arg_name="timer", schedule=SETTINGS.digest_schedule)
+    def make_digest(timer: func.TimerRequest) -> None:
+        """Tell what was healed and recovered since the last time, and what needs attention."""
+        composition.healing.digest().run()
+
+
 if SETTINGS.sweep_schedule:
 
     @app.timer_trigger(arg_name="timer", schedule=SETTINGS.sweep_schedule)

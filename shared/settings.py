@@ -252,6 +252,14 @@ class Settings:
         "Further hosts that NOTIFY_WEBHOOK_URL may be on, separated by commas; those of Teams and Slack are known.",
     )
 
+    digest_schedule: str | None = _setting(
+        "DIGEST_SCHEDULE",
+        None,
+        setting_values.schedule_or_off,
+        "When NOTIFY_WEBHOOK_URL gets a digest of what was healed and recovered since the last one and of what needs "
+        "attention, such as 0 0 7 * * * for each morning (NCRONTAB with six fields, in UTC); never if not set, or off.",
+    )
+
     def policy(self) -> "Policy":
         """The settings that decide about signals and attempts."""
         from shared.domain.policy import Policy  # not on the way of a cold start

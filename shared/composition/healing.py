@@ -29,6 +29,7 @@ from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
+from shared.healing.digest import DigestWriter
 from shared.healing.dry_run import DryRun
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
@@ -344,6 +345,19 @@ def notifier() -> Notifier:
     page_url = f"https://{host}/api/dashboard" if host else None
     webhook = NoticeWebhook(url, settings().notify_format, page_url, pooled_session(url, 1))
     return Notifier(_outbox(), webhook, STORAGE_CLOCK, random.random)
+
+
+@once
+def digest() -> DigestWriter:
+    """Makes digests; only with a webhook for them."""
+    return DigestWriter(
+        outbox=_outbox(),
+        reader=reader,
+        policy=settings().policy(),
+        recovery_timeout=settings().recovery_timeout,
+        retention_days=settings().retention_days,
+        now=STORAGE_CLOCK,
+    )
 
 
 @once

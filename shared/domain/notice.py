@@ -11,7 +11,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from shared.clock import to_iso
 from shared.domain.attention import is_unannounced
+from shared.domain.digest import Digest, DigestFigures
 from shared.domain.duration_text import duration_text
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.remediation import Remediation, Status
@@ -53,9 +55,11 @@ class Notice(Struct, frozen=True, kw_only=True, rename="camel"):
     next_step: str | None = None
     code: str | None = None
     """Azure's error code."""
-    subject: str
-    """The ARM id that it is about."""
+    subject: str | None
+    """The ARM id that it is about; None for a digest."""
     remediation_id: str | None = None
+    digest: DigestFigures | None = None
+    """Of a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,20 @@ def notices_of(remediation: Remediation, error_codes: ErrorCodes) -> list[Notice
     return notices
 
 
+def digest_notice(digest: Digest) -> Notice:
+    """The notice with a digest; there is one for each time at which it began."""
+    figures = digest.figures
+    return Notice(
+        id=f"digest-{to_iso(figures.since)}",
+        kind=NoticeKind.DIGEST,
+        at=figures.until,
+        title=figures.period,
+        text=digest.text,
+        subject=None,
+        digest=figures,
+    )
+
+
 def message_of(notices: Iterable[Notice]) -> Message:
     """One message with all of them, by kind, and within a kind by code."""
     by_kind: dict[NoticeKind, list[Notice]] = {kind: [] for kind in NoticeKind}
@@ -98,8 +116,8 @@ def message_of(notices: Iterable[Notice]) -> Message:
 
 
 def _counted(kind: NoticeKind, notices: Sequence[Notice]) -> str:
-    if kind is NoticeKind.DIGEST:
-        return notices[-1].title
+    if figures := notices[-1].digest:
+        return figures.headline
     one, many = _ONE_AND_MANY[kind]
     return f"{len(notices)} {one if len(notices) == 1 else many}"
 

@@ -115,7 +115,7 @@ def _cloud_events(message: Message, page_url: str | None) -> Body:
             "id": notice.id,
             "source": _SOURCE,
             "type": f"BackupAutoheal.Notice.{notice.kind}",
-            "subject": notice.subject,
+            **({"subject": notice.subject} if notice.subject else {}),
             "time": msgspec.to_builtins(notice.at),
             "datacontenttype": "application/json",
             "data": {**msgspec.to_builtins(notice), "pageUrl": page_url},

@@ -1,22 +1,25 @@
 """Notices on their way to people, in a partition of their own, for all hosts.
 
 Row `known:{id}` says that a notice was taken, and stays; row `due:{id}` has its document until it is sent. So a notice
-that comes again, because the event that tells the same was announced again, is sent once.
+that comes again, because the event that tells the same was announced again, is sent once. Row `digest` has when the
+last digest was made.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import msgspec
 from azure.core.exceptions import HttpResponseError
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import from_iso, to_iso, to_millis
 from shared.domain.notice import Notice
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.shared_rows import CORRUPT, Row, SharedRows
+from shared.storage.table_rows import etag_of, only_if
 
 _PARTITION = "notices"
 _TURN = "turn"
@@ -24,7 +27,11 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _ALL_DUE = f"PartitionKey eq '{_PARTITION}' and RowKey ge 'due:' and RowKey lt 'due;'"
 _ALL_KNOWN = f"PartitionKey eq '{_PARTITION}' and RowKey ge 'known:' and RowKey lt 'known;'"
 _KEY = ["RowKey"]
-_CONFLICT = 409
+_CONFLICTS = (409, 412)
+"""The row is there already, or was changed by another host first."""
+_DIGEST = "digest"
+Operation = tuple[Any, ...]
+"""Of a transaction, as `TableClient.submit_transaction` takes it."""
 _MAX_TURN = timedelta(hours=2)
 """Longer than any turn, and than any wait after a failure."""
 
@@ -35,6 +42,15 @@ class _Turn:
     """Until then nobody else sends."""
     failures: int
     """In a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastDigest:
+    """When the last digest was made."""
+
+    at: datetime
+    etag: str
+    """Of its row."""
 
 
 class NoticeOutbox:
@@ -50,14 +66,42 @@ class NoticeOutbox:
     def put(self, notices: Iterable[Notice]) -> None:
         """Take notices to be sent; those that were taken before are not taken again."""
         for notice in notices:
-            known = {"PartitionKey": _PARTITION, "RowKey": f"known:{notice.id}", "At": _sortable(self._now())}
-            document = msgspec.json.encode(notice).decode()
-            due = {"PartitionKey": _PARTITION, "RowKey": f"due:{notice.id}", "Document": document}
-            try:
-                self._table.submit_transaction([("create", known), ("create", due)])
-            except HttpResponseError as refusal:
-                if refusal.status_code != _CONFLICT:
-                    raise
+            self._commit(self._taking(notice))
+
+    def last_digest(self) -> LastDigest | None:
+        """When the last digest was made; None if none was. A row that cannot be read is of long ago."""
+        row = self._rows.read(_DIGEST)
+        if row is None:
+            return None
+        try:
+            return LastDigest(from_iso(row["At"]), etag_of(row))
+        except CORRUPT as corrupt:
+            self._rows.report(row, corrupt)
+            return LastDigest(_NEVER, etag_of(row))
+
+    def put_digest(self, notice: Notice, last: LastDigest | None, now: datetime) -> bool:
+        """Take a digest that follows `last`; False if another host has made one since."""
+        made = {"PartitionKey": _PARTITION, "RowKey": _DIGEST, "At": to_iso(now)}
+        swap: Operation = ("create", made)
+        if last:
+            swap = ("update", made, {"mode": UpdateMode.REPLACE, **only_if(last.etag)})
+        return self._commit([swap, *self._taking(notice)])
+
+    def _taking(self, notice: Notice) -> list[Operation]:
+        known = {"PartitionKey": _PARTITION, "RowKey": f"known:{notice.id}", "At": _sortable(self._now())}
+        document = msgspec.json.encode(notice).decode()
+        due = {"PartitionKey": _PARTITION, "RowKey": f"due:{notice.id}", "Document": document}
+        return [("create", known), ("create", due)]
+
+    def _commit(self, operations: Sequence[Operation]) -> bool:
+        """Carry them out together; False if a row is there already, or another host changed one first."""
+        try:
+            self._table.submit_transaction(operations)
+        except HttpResponseError as refusal:
+            if refusal.status_code not in _CONFLICTS:
+                raise
+            return False
+        return True
 
     def due(self, most: int) -> list[Notice]:
         """Notices that are not sent yet, at most so many; a row that cannot be read is reported and dropped."""

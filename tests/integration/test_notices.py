@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from azure.data.tables import TableClient
@@ -10,6 +11,7 @@ from azure.data.tables import TableClient
 from shared.clients.http_session import pooled_session
 from shared.clients.notice_webhook import NoticeWebhook
 from shared.domain.error_codes import BUILT_IN
+from shared.domain.notice import Notice, NoticeKind
 from shared.domain.notify_settings import NoticeFormat
 from shared.healing.notices import KEPT, NoticeTopic, Notifier
 from shared.storage.notice_outbox import NoticeOutbox
@@ -76,3 +78,16 @@ def test_it_is_forgotten_after_a_week(app: App, outbox: NoticeOutbox) -> None:
     assert outbox.purge(app.clock() - KEPT) == 1
     outbox.put([notice])
     assert outbox.due(10) == [notice]
+
+
+def test_of_two_hosts_one_puts_a_digest(outbox: NoticeOutbox) -> None:
+    def digest(day: int) -> Notice:
+        at = datetime(2026, 1, day, tzinfo=UTC)
+        return Notice(id=f"digest-{day}", kind=NoticeKind.DIGEST, at=at, title="t", text="t", subject=None)
+
+    now = datetime(2026, 1, 3, tzinfo=UTC)
+    assert [outbox.put_digest(digest(day), None, now) for day in (1, 2)] == [True, False]
+    last = outbox.last_digest()
+    assert last is not None
+    assert [outbox.put_digest(digest(day), last, now) for day in (3, 4)] == [True, False]
+    assert [each.id for each in outbox.due(10)] == ["digest-1", "digest-3"]

@@ -22,6 +22,8 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     [
         pytest.param("POLL_SCHEDULE", " ", "*/30 * * * * *", id="an empty variable counts as absent"),
         *(("SWEEP_SCHEDULE", text, None) for text in ("", " ", "off", "OFF")),
+        *(("DIGEST_SCHEDULE", text, None) for text in ("", "off")),
+        ("DIGEST_SCHEDULE", "0 0 7 * * 1-5", "0 0 7 * * 1-5"),
         ("SWEEP_SUBSCRIPTIONS", f"{OTHER_ID.upper()}, {ID},", (OTHER_ID, ID)),
         ("OPERATION_TIMEOUT", "PT6H", timedelta(hours=6)),
         ("OPERATION_TIMEOUT", "pt90s", timedelta(seconds=90)),
