@@ -36,7 +36,7 @@ var charts = [
   }
   {
     name: 'incidents'
-    title: 'Incidents: instances of a vault that failed with one code'
+    title: 'Incidents: instances that failed with one code in one scope'
     query: loadTextContent('../../docs/kql/incidents.kql')
     visualization: 'table'
   }

@@ -1,4 +1,4 @@
-"""Client of the Event Grid topic: CloudEvents for remediations that ended, instances that need a person, findings."""
+"""Client of the Event Grid topic: CloudEvents for ends, instances that need a person, incidents, findings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from azure.eventgrid import EventGridPublisherClient
 from shared.clock import from_iso
 from shared.domain.attention import is_unannounced
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
+from shared.domain.incident import Incident, IncidentEvent, event_id, shown_incident
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import Document, shown_document
 from shared.logs import describe_exception
@@ -49,6 +50,10 @@ class OutcomeTopic:
             PublishFailed: the topic did not take them.
         """
         self._send(lambda: [event for remediation in news for event in events_of(remediation, self._error_codes)])
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        """Announce that an incident was opened or closed; raises as `publish` does."""
+        self._send(lambda: [incident_event(incident, event, self._error_codes)])
 
     def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Announce findings, given by their documents, in one call; raises as `publish` does."""
@@ -105,6 +110,21 @@ def outcome_event(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) 
         subject=str(remediation.instance),
         time=recovery.ended_at if recovery else remediation.ended_at,
         data=shown_document(remediation, error_codes),
+        datacontenttype="application/json",
+    )
+
+
+def incident_event(
+    incident: Incident, event: IncidentEvent, error_codes: ErrorCodes = BUILT_IN
+) -> CloudEvent[Mapping[str, Any]]:
+    """The event that an incident was opened or closed; its id is derived from the incident's."""
+    return CloudEvent(
+        source=_SOURCE,
+        type=f"BackupAutoheal.Incident.{event}",
+        id=event_id(incident, event),
+        subject=incident.scope,
+        time=incident.opened_at if event is IncidentEvent.OPENED else incident.closed_at,
+        data=shown_incident(incident, error_codes),
         datacontenttype="application/json",
     )
 

@@ -33,6 +33,7 @@ from shared.healing.digest import DigestWriter
 from shared.healing.dry_run import DryRun
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
+from shared.healing.incident_watch import IncidentWatch
 from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.needing_person import NeedingPerson
@@ -142,20 +143,30 @@ def poller() -> Poller:
             read_limit=_read_limiter(),
             policy=settings().policy(),
             operation_timeout=settings().operation_timeout,
-            canary_timeout=settings().canary_timeout,
             now=STORAGE_CLOCK,
             random=random.random,
         ),
         cache=_cache(),
-        incidents=Incidents(store(), settings().code_catalogue(), STORAGE_CLOCK),
+        incidents=_incidents(),
         jobs=jobs(),
         shards=ShardQueue(connection.open_queue(DUE_SHARDS)),
         leases=ShardLeases(lambda shard: _lease_container().get_blob_client(shard)),
         publisher=_publisher(),
         now=STORAGE_CLOCK,
         concurrency=settings().poll_concurrency,
+        attend_incidents=_incident_watch().run,
         record_run=run_records().poll_run,
     )
+
+
+@once
+def _incidents() -> Incidents:
+    return Incidents(store(), settings().policy(), settings().canary_timeout, STORAGE_CLOCK)
+
+
+@once
+def _incident_watch() -> IncidentWatch:
+    return IncidentWatch(store(), reader(), _incidents(), _news_topic(), STORAGE_CLOCK, random.random)
 
 
 @once
@@ -367,10 +378,16 @@ def _outbox() -> NoticeOutbox:
 
 @once
 def _publisher() -> OutcomePublisher | None:
-    topic: Topic | None = _topic()
-    if settings().notify_webhook_url:
-        topic = NoticeTopic(_outbox(), settings().code_catalogue(), topic)
+    topic = _news_topic()
     return OutcomePublisher(store(), topic, STORAGE_CLOCK, random.random) if topic else None
+
+
+@once
+def _news_topic() -> Topic | None:
+    """The topic and the outbox of notices, whichever there is."""
+    if settings().notify_webhook_url:
+        return NoticeTopic(_outbox(), settings().code_catalogue(), _topic())
+    return _topic()
 
 
 @once

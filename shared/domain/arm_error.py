@@ -54,6 +54,11 @@ def with_advice(error: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, "advice": advice} if advice else shown
 
 
+def texts_of(error: object) -> Iterator[str]:
+    """Every named text in the error, the nearest to the top first."""
+    return (value for _, value in _members(error) if isinstance(value, str))
+
+
 def _actions(error: object) -> Iterator[str]:
     for name, value in _members(error):
         if name in _ACTIONS:

@@ -127,8 +127,9 @@ class Policy:
         return _until_ladder(remediation, now) or self.early_retry_delay(_rung(remediation))
 
     def delay_after_next(self, remediation: Remediation) -> timedelta | None:
-        """How long to wait after the attempt that follows the newest, should it fail; None if it is the last."""
-        return self.retry_delay(_rung(remediation) + 1)
+        """How long to wait after the attempt that follows the newest, should it fail alike; None if it is the last."""
+        is_transient = self.error_codes.class_of(remediation.error) is ErrorClass.TRANSIENT
+        return (self.early_retry_delay if is_transient else self.retry_delay)(_rung(remediation) + 1)
 
     def next_sync_type(self, remediation: Remediation) -> SyncType:
         """The sync of the attempt after the newest."""

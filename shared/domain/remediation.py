@@ -194,14 +194,18 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
     deferrals: Annotated[int, Meta(ge=0, description="How often in a row Resource Manager gave no verdict.")] = 0
     incident_id: Annotated[
         str | None,
-        Meta(description="The incident that it belongs to: several instances of a vault that fail with the same code."),
+        Meta(description="The incident that it belongs to: several instances that fail for the same cause."),
     ] = None
     is_canary: Annotated[
         bool, Meta(description="Whether it is one of the few members of its incident that are tried first.")
     ] = False
-    is_held: Annotated[
-        bool, Meta(description="Whether it has held an attempt back until a canary of its incident is healed.")
-    ] = False
+    held_until: Annotated[
+        Time | None,
+        Meta(
+            description="While it holds an attempt back for the canaries of its incident: until then, or until a"
+            " member is healed."
+        ),
+    ] = None
     protection_state: Annotated[str | None, Meta(description="`currentProtectionState` as last read.")] = None
     protection_state_before: Annotated[
         str | None, Meta(description="`currentProtectionState` before the first sync call; null if it is not known.")

@@ -31,6 +31,8 @@ _TIME_FIELDS = {
 }
 _TIMES = {kind: [_NAMES[kind][name] for name in names] for kind, names in _TIME_FIELDS.items()}
 _FIELDS = {kind: frozenset(_NAMES[kind].values()) for kind in _KINDS}
+_OBSOLETE = frozenset({"isHeld"})
+"""Fields that earlier versions wrote, and that mean nothing any more."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -155,4 +157,4 @@ def _with_unknown_fields(part: Part, document: Mapping[str, Any]) -> Part:
 
 
 def _unknown_fields(kind: type, document: Mapping[str, Any]) -> Document:
-    return {name: value for name, value in document.items() if name not in _FIELDS[kind]}
+    return {name: value for name, value in document.items() if name not in _FIELDS[kind] | _OBSOLETE}

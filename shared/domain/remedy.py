@@ -52,6 +52,14 @@ def next_step_of(remediation: Remediation, error_codes: ErrorCodes) -> NextStep 
     return NextStep(text=_INTENDED if is_intended else _BY_STATUS[status])
 
 
+def next_step_of_code(code: str, error_codes: ErrorCodes) -> NextStep | None:
+    """The next step about instances that fail with this code and wait; None for an unknown one."""
+    found = error_codes.find(code)
+    if found is None:
+        return None
+    return NextStep(text=f"{found[1].what_to_do} {_THEN_WAIT}", link=found[1].link)
+
+
 def _from_entry(remediation: Remediation, entry: CodeEntry, then: str) -> NextStep:
     text = f"{entry.what_to_do} {then}".strip()
     return NextStep(text=text, command=_command(remediation, entry), link=entry.link)

@@ -41,7 +41,7 @@ def move(remediation: Remediation, status: Status, now: datetime, reason: str, d
     step = Transition(at=now, before=remediation.status, after=status, reason=reason)
     history = _with_step(remediation.history, step)
     moved = replace(remediation, status=status, due_at=due_at, history=history, slot_at=None, deferrals=0, error=None)
-    return replace(moved, not_before=None)
+    return replace(moved, not_before=None, held_until=None)
 
 
 def _with_step(history: tuple[Transition, ...], step: Transition) -> tuple[Transition, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from shared.domain import incident, lifecycle, state_machine, sync_jobs
+from shared.domain import lifecycle, state_machine, sync_jobs
 from shared.domain.arm_results import InstanceResult, OperationFailed
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
@@ -27,7 +27,6 @@ class NextStep:
     read_limit: RateLimiter
     policy: Policy
     operation_timeout: timedelta
-    canary_timeout: timedelta
     now: Callable[[], datetime]
     random: Callable[[], float]
 
@@ -45,9 +44,6 @@ class NextStep:
         if current.status is Status.WAITING_TO_RETRY:
             if not lifecycle.may_retry(current, self.now()):
                 return current  # due for an announcement only
-            held = self._hold(current)
-            if held is not None:
-                return held
             return lifecycle.start_next_attempt(current, self.policy.next_sync_type(current), self.now())
         if current.status is Status.QUEUED:
             return self._look_after_job(current)
@@ -56,11 +52,6 @@ class NextStep:
         if current.status is Status.VERIFYING:
             current = self._wait_for_slot(current) or self._read_instance(current)
         return current
-
-    def _hold(self, current: Remediation) -> Remediation | None:
-        """Leave the attempt to the canaries of its incident; None if it is to be made."""
-        next_delay = self.policy.delay_after_next(current)
-        return incident.hold(current, self.canary_timeout, next_delay, self.now())
 
     def _look_after_job(self, current: Remediation) -> Remediation:
         """Its sync job waits in a long queue, or got lost; or a crash took the record of its call."""

@@ -11,6 +11,7 @@ from shared.clients.notice_webhook import NoticeWebhook, NotSent
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain.back_off import MAX_CALL_BACK_OFF, back_off
 from shared.domain.error_codes import ErrorCodes
+from shared.domain.incident import Incident, IncidentEvent
 from shared.domain.notice import message_of, notices_of
 from shared.domain.remediation import Remediation
 from shared.healing.ports import Topic
@@ -41,6 +42,11 @@ class NoticeTopic:
             raise PublishFailed(logs.describe_exception(cause)) from cause
         if self.topic is not None:
             self.topic.publish(news)
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        """As the topic's; there is no notice of it yet."""
+        if self.topic is not None:
+            self.topic.publish_incident(incident, event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ class Poller:
         now: Callable[[], datetime],
         concurrency: int,
         max_due_per_host: int = 10_000,
+        attend_incidents: Callable[[], None],
         record_run: Callable[[int, int], None] = lambda due, polled: None,
     ) -> None:
         """Threads are started when they are first needed, and kept.
@@ -74,6 +75,7 @@ class Poller:
             publisher: None without a topic for outcomes.
             concurrency: polls that this process makes at the same time, for all shards that it works on.
             max_due_per_host: due entries that one host can poll within its time; more are shared with other hosts.
+            attend_incidents: called after each run over all shards.
             record_run: hears of each run over all shards how many were due, and polled.
         """
         self._store = store
@@ -84,6 +86,7 @@ class Poller:
         self._publisher = publisher
         self._now = now
         self._max_due_per_host = max_due_per_host
+        self._attend_incidents = attend_incidents
         self._record_run = record_run
         # To take a lease and release it costs as much as a poll; two hosts seldom work on a shard of few.
         self._max_due_without_lease = max_due_per_host // 20
@@ -99,6 +102,7 @@ class Poller:
             azure.core.exceptions.AzureError: storage refused every shard; what is not stored stays due.
         """
         due, polled = self._run([shard for shard in SHARDS if not self._cache.shard_lock(shard).locked()])
+        self._attend_incidents()
         self._record_run(due, polled)
 
     def run_shard(self, message: str) -> None:

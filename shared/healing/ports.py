@@ -8,6 +8,7 @@ from shared.domain.arm_results import InstanceResult, OperationResult, Operation
 from shared.domain.backup_results import BackupResult, JobResult, PointsResult, Schedule, ScheduleResult
 from shared.domain.backup_slot import BackupSlot
 from shared.domain.finding import ScheduledJob, WellInstance
+from shared.domain.incident import Incident, IncidentEvent
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -67,6 +68,9 @@ class Topic(Protocol):
 
     def publish(self, news: Sequence[Remediation]) -> None:
         """Announce how these ended, and whose instances need a person; raises `PublishFailed`."""
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        """Announce that the incident was opened or closed; raises `PublishFailed`."""
 
 
 class Backups(Protocol):

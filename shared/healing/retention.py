@@ -33,5 +33,6 @@ class Retention:
             except AzureError as failure:
                 failures.add("shard.not_purged", shard, failure)
         failures.raise_if_all(SHARDS)
+        self.store.incidents.purge(over_before)
         self.store.corrupt_rows.purge()
         logs.info("remediations.purged", count=purged, overBefore=over_before)

@@ -10,6 +10,7 @@ from shared.clients.outcome_topic import PublishFailed, attention_event
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.attention import is_unannounced
+from shared.domain.incident import Incident, IncidentEvent, event_id
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -188,12 +189,21 @@ class Topic:
     attention: list[tuple[str, str]] = field(default_factory=list)
     """Instances that were said to need a person, and the ids of those events."""
 
+    incidents: list[str] = field(default_factory=list)
+    """Ids of the events about incidents."""
+
     def publish(self, news: Sequence[Remediation]) -> None:
         """Take these events, or none."""
         if self.is_down:
             raise PublishFailed("down")
         self.announced += [(each.id, each.status.value) for each in news if each.status.is_terminal]
         self.attention += [(each.instance.key, attention_event(each).id) for each in news if is_unannounced(each)]
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        """Take this event, or not."""
+        if self.is_down:
+            raise PublishFailed("down")
+        self.incidents.append(event_id(incident, event))
 
 
 class HostArm:

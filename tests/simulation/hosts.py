@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from azure.data.tables import TableClient
 
+from shared.domain.incident import Incident, IncidentEvent
 from shared.domain.remediation import Remediation
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter, _Limit
 from shared.storage.bucket_store import BucketStore
@@ -111,6 +112,11 @@ class HostTopic:
     def publish(self, ended: Sequence[Remediation]) -> None:
         self._turn()
         self._topic.publish(ended)
+        self._turn()
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        self._turn()
+        self._topic.publish_incident(incident, event)
         self._turn()
 
 

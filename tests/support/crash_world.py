@@ -19,6 +19,7 @@ from shared.domain.backup_results import (
     Schedule,
     ScheduleResult,
 )
+from shared.domain.incident import Incident, IncidentEvent, event_id
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
@@ -53,6 +54,8 @@ class World:
         self.shards: list[str] = []
         self.leases = MemoryLeases()
         self.published: list[tuple[str, str]] = []
+        self.incidents: list[str] = []
+        """Ids of the events about incidents."""
         self.outcomes: list[bool] = []
         self.throttled_calls = 0
         self.running_polls = 0
@@ -132,6 +135,13 @@ class MemoryTopic:
         # The others are announced because their instance needs a person: they have not ended.
         over = [remediation for remediation in ended if remediation.status.is_terminal]
         self._world.published += [(remediation.id, remediation.status.value) for remediation in over]
+        self._world.boundary()
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        self._world.boundary()
+        if self._world.topic_is_down:
+            raise PublishFailed("down")
+        self._world.incidents.append(event_id(incident, event))
         self._world.boundary()
 
 

@@ -10,6 +10,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.dry_run import DryRun
+from shared.healing.incident_watch import IncidentWatch
 from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
@@ -26,6 +27,7 @@ from shared.healing.submit import Submit
 from shared.healing.wake import Wake
 from shared.rate_limits.rate_limiter import RateLimiter
 from shared.settings import Settings
+from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import RemediationStore
 from tests.support.memory_leases import MemoryLeases
 
@@ -107,6 +109,9 @@ class Host:
             random=self._random,
             pause_of=self.pause_of,
         )
+        incidents = Incidents(self.store, policy, self.settings.canary_timeout, self.clock)
+        reader = RemediationReader(self.store._table, self.store, self.clock)
+        watch = IncidentWatch(self.store, reader, incidents, self.topic, self.clock, self._random)
         self.poller = Poller(
             store=self.store,
             next_step=NextStep(
@@ -126,12 +131,11 @@ class Host:
                 read_limit=self.read_limit,
                 policy=policy,
                 operation_timeout=timeout,
-                canary_timeout=self.settings.canary_timeout,
                 now=self.clock,
                 random=self._random,
             ),
             cache=self.cache,
-            incidents=Incidents(self.store, policy.error_codes, self.clock),
+            incidents=incidents,
             jobs=self.jobs,
             shards=self.shards,
             leases=self.leases,
@@ -139,6 +143,7 @@ class Host:
             now=self.clock,
             concurrency=self.concurrency,
             max_due_per_host=self.max_due_per_host,
+            attend_incidents=watch.run,
             record_run=self.record_run,
         )
 

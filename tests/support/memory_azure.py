@@ -7,6 +7,7 @@ from shared.clients.outcome_topic import PublishFailed, attention_event
 from shared.domain import arm_results
 from shared.domain.arm_results import OperationUrls
 from shared.domain.attention import is_unannounced
+from shared.domain.incident import Incident, IncidentEvent, event_id
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
@@ -61,6 +62,8 @@ class MemoryTopic:
         """Ids of remediations that ended."""
         self.attention: list[str] = []
         """Ids of the events that an instance needs a person."""
+        self.incidents: list[str] = []
+        """Ids of the events about incidents."""
         self.is_down = False
 
     def publish(self, news: Sequence[Remediation]) -> None:
@@ -68,6 +71,11 @@ class MemoryTopic:
             raise PublishFailed("down")
         self.announced += [remediation.id for remediation in news if remediation.status.is_terminal]
         self.attention += [attention_event(remediation).id for remediation in news if is_unannounced(remediation)]
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        if self.is_down:
+            raise PublishFailed("down")
+        self.incidents.append(event_id(incident, event))
 
 
 class NoShards:

@@ -315,7 +315,7 @@ class CrashSafetyWithIncidents(CrashSafety):
         self.world.error = new_error("UserErrorMissingRequiredPermissions", "the vault lacks a role")
         for instance in INSTANCES:
             self.take_signal(self.host, instance)
-        while not any(one.is_held for one in self.remediations()):
+        while not any(one.held_until for one in self.remediations()):
             self.fail_once()
 
     def fail_once(self) -> None:

@@ -10,6 +10,7 @@ from shared.clients.notice_webhook import NotSent
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain.attention import with_attention
 from shared.domain.error_codes import BUILT_IN
+from shared.domain.incident import Incident, IncidentEvent, event_id
 from shared.domain.notice import Message
 from shared.domain.remediation import Remediation
 from shared.healing.notices import KEPT, NoticeTopic, Notifier
@@ -193,6 +194,11 @@ class Topic:
         if self.is_down:
             raise PublishFailed("down")
         self.taken += [each.id for each in news]
+
+    def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
+        if self.is_down:
+            raise PublishFailed("down")
+        self.taken.append(event_id(incident, event))
 
 
 def test_a_topic_is_told_as_well(world: World) -> None:

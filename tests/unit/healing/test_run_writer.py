@@ -1,16 +1,18 @@
 """Results of polls are stored and announced while the other polls of the run go on."""
 
+from datetime import timedelta
+
 from msgspec.structs import replace
 
 from shared.domain import arm_results
 from shared.domain.arm_results import OperationUrls
-from shared.domain.error_codes import BUILT_IN
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.incidents import Incidents
 from shared.healing.run_writer import RunWriter
 from shared.healing.shard_failures import ShardFailures
+from shared.settings import Settings
 from shared.storage.table_rows import Change
 from tests.support.memory_azure import HealingArm, MemoryApp
 from tests.support.processes import until
@@ -44,7 +46,7 @@ def test_a_call_for_a_backup_is_stored_before_the_run_is_over() -> None:
     assert stored
     begun = BackupRun(requested_at=app.clock(), status="Accepted")
     recovery = Recovery(mode=RecoveryMode.BACKUP, failed_at=app.clock(), backup=begun)
-    incidents = Incidents(app.store, BUILT_IN, app.clock)
+    incidents = Incidents(app.store, Settings().policy(), timedelta(), app.clock)
     writer = RunWriter(app.store, incidents, app.jobs, None, app.clock)
     with writer.open(app.clock(), ShardFailures()) as results:
         results.add(Change(stored, replace(stored.remediation, recovery=recovery)))
