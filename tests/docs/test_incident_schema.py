@@ -64,7 +64,7 @@ def schema() -> Json:
         "source": {"type": "string", "const": "/backup-autoheal"},
         "id": {
             "type": "string",
-            "description": "The incident's id and `-opened` or `-closed`: an event with an id that was seen is a repeat.",
+            "description": "The incident's id and `-opened` or `-closed`: an event whose id was seen is a repeat.",
         },
         "subject": {"type": "string", "description": "The incident's scope."},
         "time": {"type": "string", "format": "date-time", "description": "When it was opened, or closed."},

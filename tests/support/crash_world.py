@@ -49,7 +49,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = NOW
-        self.store = MemoryStore(self.boundary)
+        self.store = MemoryStore(self.boundary, lambda: self.now)
         self.queue: list[QueuedJob] = []
         self.shards: list[str] = []
         self.leases = MemoryLeases()

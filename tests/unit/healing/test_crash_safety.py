@@ -332,6 +332,21 @@ class CrashSafetyWithIncidents(CrashSafety):
         super().teardown()
         for each in self.patches:
             each.stop()
+        known = self.world.store.incidents.page(100)
+        events = list(dict.fromkeys(self.world.incidents))
+        assert set(events) == {incident.event_id(each, event) for each in known for event in told(each)}
+        assert events == sorted(events, key=lambda event: event.endswith("-closed")) or len(known) > 1
+        unwell = {each.instance.key for each in self.remediations() if each.attention}
+        for each in known:
+            members = [one for one in self.remediations() if one.incident_id == each.id]
+            assert not each.founders
+            assert each.closed_at or {one.instance.key for one in members} & unwell, "it is over, and is not closed"
+            assert not each.closed_at or all(one.status.is_terminal for one in members)
+
+
+def told(known: incident.Incident) -> list[incident.IncidentEvent]:
+    """The events that must have been announced."""
+    return list(incident.IncidentEvent)[: 2 if known.closed_at else 1]
 
 
 class CrashSafetyWithRecovery(CrashSafety):
