@@ -127,6 +127,12 @@ def cancel_remediation(req: func.HttpRequest) -> func.HttpResponse:
     return composition.api.remediations().cancel(req)
 
 
+@app.route("incidents", methods=READ)
+def get_incidents(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/incidents`: list incidents."""
+    return composition.api.incidents().list(req)
+
+
 @app.route("instances/acknowledge", methods=["POST"])
 def acknowledge_instance(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/instances/acknowledge`: somebody knows that this instance needs a person."""

@@ -1,13 +1,11 @@
 """`/api/remediations`: list remediations, show one, cancel one."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from typing import Annotated
 
 import azure.functions as func
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -15,15 +13,16 @@ from pydantic.alias_generators import to_camel
 
 from shared.api.csv_export import FILE_HEADERS, MEDIA_TYPE, accepts_csv, csv_of
 from shared.api.errors import ApiError
-from shared.api.requests import KEY_PARAMETERS, read_body, read_query, true_or_false
+from shared.api.paging import choice, id_of_place, next_link, place, whole_number
+from shared.api.requests import read_body, read_query, true_or_false
 from shared.api.responses import api_errors, conditional_body, conditional_response, json_response
 from shared.clock import from_iso
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
-from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id, opened_at_of
+from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id
 from shared.domain.remediation_json import shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
-from shared.domain.summary_list import Conditions, Order, is_place
+from shared.domain.summary_list import Conditions, Order
 from shared.healing.cancel import Cancel
 from shared.healing.remediation_search import RemediationSearch
 from shared.storage.remediation_list import Filters, RemediationReader
@@ -44,21 +43,6 @@ def _statuses(value: object) -> frozenset[Status]:
     return frozenset(by_name[name.lower()] for name in names)
 
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
-
-def _choice(of: type[Choice]) -> BeforeValidator:
-    """Reads one of these, in any casing."""
-
-    def read(value: object) -> Choice:
-        for choice in of:
-            if str(value).strip().lower() == choice.lower():
-                return choice
-        raise ValueError(f"{str(value)[:100]!a} is no {of.__name__.lower()}; there are: {', '.join(of)}")
-
-    return BeforeValidator(read)
-
-
 class Format(StrEnum):
     """What a list is answered as."""
 
@@ -77,33 +61,6 @@ def _moment(value: object) -> datetime:
         raise ValueError(f"{str(value)[:100]!a} is no ISO 8601 time such as 2026-01-02T03:04:05Z") from cause
 
 
-def _whole_number(value: object) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", str(value), re.ASCII):
-        raise ValueError(f"{str(value)[:100]!a} is no whole number")
-    return int(str(value))
-
-
-def _place(value: object) -> str:
-    """The place in the list that the continuation of a `nextLink` names.
-
-    Raises:
-        ValueError: no response of this app has named it.
-    """
-    try:
-        place = urlsafe_b64decode(f"{value}==").decode()
-        if not is_place(place) or continuation(place) != value:
-            raise ValueError("not a place")
-        opened_at_of(place.rpartition("~")[2])
-    except (ValueError, OverflowError, OSError) as cause:
-        raise ValueError("not a continuation of this list: take it from nextLink") from cause
-    return place
-
-
-def continuation(place: str) -> str:
-    """A place in the list as an opaque text that needs no escape in a URL."""
-    return urlsafe_b64encode(place.encode(errors="replace")).decode().rstrip("=")
-
-
 _Text = Annotated[str, Field(max_length=500)]
 
 
@@ -116,7 +73,7 @@ class RemediationsQuery(BaseModel):
     backup_instance_id: Annotated[BackupInstanceId | None, BeforeValidator(BackupInstanceId.parse)] = None
     subscription_id: Annotated[str | None, Field(pattern=_UUID)] = None
     since: Annotated[datetime | None, BeforeValidator(_moment)] = None
-    resolution: Annotated[Resolution | None, _choice(Resolution)] = None
+    resolution: Annotated[Resolution | None, choice(Resolution)] = None
     incident: Annotated[str | None, Field(pattern=ID_PATTERN)] = None
     needs_attention: Annotated[bool, BeforeValidator(true_or_false)] = False
     error_code: _Text = ""
@@ -124,10 +81,10 @@ class RemediationsQuery(BaseModel):
     source: _Text = ""
     resource_type: _Text = ""
     text: Annotated[str, Field(max_length=200)] = ""
-    sort: Annotated[Order, _choice(Order)] = Order.NEWEST
-    format: Annotated[Format, _choice(Format)] = Format.JSON
-    top: Annotated[int, Field(ge=1, le=_MAX_TOP), BeforeValidator(_whole_number)] = 50
-    continuation: Annotated[str | None, BeforeValidator(_place)] = None
+    sort: Annotated[Order, choice(Order)] = Order.NEWEST
+    format: Annotated[Format, choice(Format)] = Format.JSON
+    top: Annotated[int, Field(ge=1, le=_MAX_TOP), BeforeValidator(whole_number)] = 50
+    continuation: Annotated[str | None, BeforeValidator(place)] = None
 
     @property
     def is_search(self) -> bool:
@@ -190,10 +147,10 @@ class RemediationsApi:
         if query.is_search:
             page = self.search().page(query.conditions(), query.sort, query.top, query.continuation or "")
         else:
-            page = self.reader().page(query.filters(), query.top, _id_of_place(query.continuation))
+            page = self.reader().page(query.filters(), query.top, id_of_place(query.continuation))
         value = [shown_document(stored.remediation, self.error_codes) for stored in page.items]
-        next_link = _next_link(request, page.after) if page.after else None
-        return conditional_response(request, {"value": value, "nextLink": next_link})
+        following = next_link(request, page.after) if page.after else None
+        return conditional_response(request, {"value": value, "nextLink": following})
 
     @api_errors
     def show(self, request: func.HttpRequest) -> func.HttpResponse:
@@ -227,20 +184,5 @@ def _id(request: func.HttpRequest) -> str:
     return given
 
 
-def _id_of_place(place: str | None) -> str | None:
-    """The place in a list that storage sorts: an id."""
-    if place and not is_remediation_id(place):
-        raise ApiError(400, "InvalidRequest", "continuation: it is one of another order", "continuation")
-    return place
-
-
 def _not_found(remediation_id: object) -> ApiError:
     return ApiError(404, "RemediationNotFound", f"no remediation {ascii(remediation_id)[:100]}", "id")
-
-
-def _next_link(request: func.HttpRequest, after: str) -> str:
-    """The request's own URL with the next place; without its key, which must not get into logs and pages."""
-    url = urlsplit(request.url)
-    left_out = {*KEY_PARAMETERS, "continuation"}
-    query: dict[str, Any] = {name: value for name, value in request.params.items() if name.lower() not in left_out}
-    return f"{url.scheme}://{url.netloc}{url.path}?{urlencode({**query, 'continuation': continuation(after)})}"

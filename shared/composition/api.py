@@ -6,6 +6,7 @@ from datetime import timedelta
 from shared.api.alerts import AlertApi
 from shared.api.error_codes import ErrorCodesApi
 from shared.api.health import Health
+from shared.api.incidents import IncidentsApi
 from shared.api.instances import InstancesApi
 from shared.api.meta import MetaApi
 from shared.api.pauses import PausesApi
@@ -53,6 +54,12 @@ def search() -> RemediationSearch:
     policy = settings().policy()
     retention = timedelta(days=settings().retention_days)
     return RemediationSearch(healing.reader, retention, policy.is_in_scope, STORAGE_CLOCK)
+
+
+@once
+def incidents() -> IncidentsApi:
+    """`/api/incidents`."""
+    return IncidentsApi(healing.store, settings().code_catalogue())
 
 
 @once

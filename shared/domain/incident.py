@@ -42,6 +42,13 @@ class IncidentEvent(StrEnum):
     CLOSED = "Closed"
 
 
+class IncidentStatus(StrEnum):
+    """Whether an incident lasts."""
+
+    OPEN = "Open"
+    CLOSED = "Closed"
+
+
 class Incident(Struct, frozen=True, kw_only=True, rename="camel"):
     """Several instances with one cause, as storage keeps it."""
 
@@ -75,6 +82,11 @@ class Incident(Struct, frozen=True, kw_only=True, rename="camel"):
     def opened_at(self) -> datetime:
         """To the millisecond."""
         return opened_at_of(self.id)
+
+    @property
+    def status(self) -> IncidentStatus:
+        """Whether it lasts."""
+        return IncidentStatus.CLOSED if self.closed_at else IncidentStatus.OPEN
 
     @property
     def news(self) -> IncidentEvent | None:
@@ -297,7 +309,7 @@ def shown_incident(incident: Incident, error_codes: ErrorCodes) -> dict[str, Any
     step = next_step_of_code(incident.code, error_codes)
     return {
         "id": incident.id,
-        "status": IncidentEvent.CLOSED.value if incident.closed_at else "Open",
+        "status": incident.status.value,
         "code": incident.code,
         "scopeKind": incident.scope_kind.value,
         "scope": incident.scope,

@@ -21,7 +21,7 @@ from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import from_millis, to_millis
 from shared.domain import incident
-from shared.domain.incident import Counted, Failure, Incident, Tally
+from shared.domain.incident import Counted, Failure, Incident, IncidentStatus, Tally
 from shared.domain.incident_cause import Cause
 from shared.domain.remediation import id_prefix, is_remediation_id, opened_at_of
 from shared.storage.conflicts import WriteConflict, retry_on_conflict
@@ -87,12 +87,12 @@ class IncidentStore:
             self._table.delete_entity(_PARTITION, f"open:{over}")
         return attended
 
-    def page(self, top: int, after: str | None = None) -> list[Incident]:
-        """The newest incidents, behind this one."""
+    def page(self, top: int, after: str | None = None, status: IncidentStatus | None = None) -> list[Incident]:
+        """The newest incidents, behind the one with this id; of this status, if there is one."""
         query = f"PartitionKey eq '{_PARTITION}' and RowKey gt 'i:{after or ''}' and RowKey lt 'i;'"
         rows = self._table.query_entities(query, results_per_page=top)
-        readable = (stored for row in rows if (stored := self._read(row)))
-        return [stored.incident for stored in islice(readable, top)]
+        found = (stored.incident for row in rows if (stored := self._read(row)))
+        return list(islice((each for each in found if status in (None, each.status)), top))
 
     def save(self, stored: StoredIncident, after: Incident) -> StoredIncident:
         """Replace an incident if nobody else has.

@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
+from shared.api.meta import openapi
 from shared.clients.outcome_topic import incident_event
 from shared.domain.incident import Incident, IncidentEvent
 from shared.domain.incident_cause import ScopeKind
@@ -27,34 +28,14 @@ OPENED = Incident(
     joined_at=NOW,
 )
 CLOSED = replace(OPENED, founders=(), released_at=NOW, closed_at=NOW)
-TIME = {"type": ["string", "null"], "format": "date-time"}
-NEXT_STEP = {
-    "type": ["object", "null"],
-    "description": "What mends the cause, where the code is known and it is open.",
-    "properties": {
-        "text": {"type": "string"},
-        "command": {"type": ["string", "null"]},
-        "link": {"type": ["string", "null"]},
-    },
-    "required": ["text", "command", "link"],
-}
-DATA: Json = {
-    "id": {"type": "string", "pattern": "^[0-9a-f]{12}-[0-9a-f]{16}$", "description": "Sorts newest first as text."},
-    "status": {"type": "string", "enum": ["Open", "Closed"]},
-    "code": {"type": "string", "description": "Azure's error code, which all members have."},
-    "scopeKind": {
-        "type": "string",
-        "enum": [kind.value for kind in ScopeKind],
-        "description": "What its members share: a resource that the error names, the Backup vault, or the"
-        " datasource's subscription; the narrowest.",
-    },
-    "scope": {"type": "string", "description": "The ARM id of that; of a key vault perhaps its URL."},
-    "members": {"type": "integer", "minimum": 1, "description": "How often a remediation failed into it."},
-    "openedAt": {"type": "string", "format": "date-time"},
-    "releasedAt": {**TIME, "description": "When the first member was healed: from then on none is held back."},
-    "closedAt": {**TIME, "description": "When none of its members was being healed or needed a person any more."},
-    "nextStep": NEXT_STEP,
-}
+
+
+def data() -> Json:
+    """The incident as the API shows it, without references to what is not here."""
+    schemas = openapi()["components"]["schemas"]
+    shown: Json = json.loads(json.dumps(schemas["Incident"]))
+    shown["properties"]["nextStep"]["anyOf"][0] = schemas["NextStepResource"]
+    return shown
 
 
 def schema() -> Json:
@@ -69,7 +50,7 @@ def schema() -> Json:
         "subject": {"type": "string", "description": "The incident's scope."},
         "time": {"type": "string", "format": "date-time", "description": "When it was opened, or closed."},
         "datacontenttype": {"type": "string", "const": "application/json"},
-        "data": {"type": "object", "properties": DATA, "required": list(DATA), "additionalProperties": True},
+        "data": data(),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -23,6 +23,7 @@ ROUTES = [
     ("GET", "remediations"),
     ("GET", "remediations/x"),
     ("POST", "remediations/x/cancel"),
+    ("GET", "incidents"),
     ("POST", "instances/acknowledge"),
     ("GET", "pauses"),
     ("POST", "pauses/begin"),

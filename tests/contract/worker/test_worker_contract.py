@@ -200,6 +200,7 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "get_status": lambda worker: get(worker, "get_status", "status"),
     "get_dashboard": lambda worker: get(worker, "get_dashboard", "dashboard"),
     "acknowledge_instance": lambda worker: post(worker, "acknowledge_instance", "instances/acknowledge"),
+    "get_incidents": lambda worker: get(worker, "get_incidents", "incidents"),
     "get_pauses": lambda worker: get(worker, "get_pauses", "pauses"),
     "begin_pause": lambda worker: post(worker, "begin_pause", "pauses/begin"),
     "end_pause": lambda worker: post(worker, "end_pause", "pauses/end"),

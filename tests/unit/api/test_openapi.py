@@ -18,6 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 import function_app
 import shared.api
+from shared.api.incidents import IncidentsQuery
 from shared.api.instances import AcknowledgeRequest
 from shared.api.meta import openapi
 from shared.api.pauses import PauseReference, PauseRequest
@@ -123,6 +124,7 @@ QUERIES: Mapping[tuple[str, str], type[BaseModel]] = {
     ("/sync", "post"): DryRunQuery,
     ("/sweep", "post"): DryRunQuery,
     ("/remediations", "get"): RemediationsQuery,
+    ("/incidents", "get"): IncidentsQuery,
 }
 
 

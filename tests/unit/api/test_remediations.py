@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.api.remediations import RemediationsApi, continuation
+from shared.api.paging import continuation
+from shared.api.remediations import RemediationsApi
 from shared.domain import arm_results
 from shared.domain.error_codes import BUILT_IN
 from shared.domain.remediation import Remediation, Status, new_id
