@@ -3,6 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 
+from shared.domain.error_codes import ErrorClass
 from shared.domain.remediation import Resolution, Status
 from shared.domain.signal import SyncType
 
@@ -26,6 +27,12 @@ _STATUS_MEANINGS = {
 _RESOLUTION_MEANINGS = {
     Resolution.REPAIRED: "The instance was in error, and is protected again.",
     Resolution.NOTHING_TO_REPAIR: "The instance was well already: there was nothing to repair.",
+}
+_ERROR_CLASS_MEANINGS = {
+    ErrorClass.TRANSIENT: "This error passes by itself: a sync made a little later mends it.",
+    ErrorClass.PERSON: "Somebody has to repair something first; a sync heals the instance after that.",
+    ErrorClass.NEVER: "No sync mends this error: the set-up itself has to change.",
+    ErrorClass.JOB: "A backup job failed. A sync repeats no job; the next backup does.",
 }
 _DROP_REASONS = {
     "OutOfScope": "The settings INCLUDE and EXCLUDE leave this instance out.",
@@ -52,6 +59,11 @@ def status_meaning(status: Status) -> str:
 def resolution_meaning(resolution: Resolution) -> str:
     """One sentence that explains what a heal was."""
     return _RESOLUTION_MEANINGS[resolution]
+
+
+def error_class_meaning(error_class: ErrorClass) -> str:
+    """One sentence that explains how errors of this class are mended."""
+    return _ERROR_CLASS_MEANINGS[error_class]
 
 
 def drop_reason_text(code: str) -> str:

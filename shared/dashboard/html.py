@@ -1,7 +1,8 @@
 """Renders the Jinja2 templates as HTML responses with security headers.
 
 Jinja2 escapes every value on its way into a page, so foreign text stays text; an unknown name is an error. Were a
-tag to get through all the same, the page's Content-Security-Policy lets a browser run no script and load nothing.
+tag to get through all the same, the page's Content-Security-Policy lets a browser run no script but the page's own,
+and load nothing.
 """
 
 import base64
@@ -16,15 +17,23 @@ from markupsafe import Markup
 
 from shared.clock import to_iso
 from shared.dashboard import formatting
+from shared.dashboard.detail import short_job_id
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE_FILES = ("page.css", "list.css", "status.css")
+_STYLE_FILES = ("page.css", "list.css", "detail.css", "status.css")
 _STYLE = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLE_FILES)
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_SCRIPT = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+
+
+def _source(text: str) -> str:
+    """The one text of this kind that a Content-Security-Policy allows."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src {_source(_STYLE)}; script-src {_source(_SCRIPT)}; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     # The page's address holds the function key: no other site is to learn it, no cache to keep it.
@@ -41,15 +50,17 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.globals |= {"style": Markup(_STYLE)}
+_ENVIRONMENT.globals |= {"style": Markup(_STYLE), "script": Markup(_SCRIPT)}
 _ENVIRONMENT.filters |= {
     "count": formatting.format_count,
     "day": formatting.format_day,
     "duration": formatting.format_duration,
+    "error_class_meaning": formatting.error_class_meaning,
     "iso": to_iso,
     "percent": formatting.format_percent,
     "resolution_meaning": formatting.resolution_meaning,
     "relative": formatting.format_relative,
+    "short_job_id": short_job_id,
     "status_label": formatting.status_label,
     "status_meaning": formatting.status_meaning,
     "sync_type_text": formatting.sync_type_text,

@@ -34,7 +34,7 @@ from shared.dashboard.forms import (
     read_sync_form,
 )
 from shared.dashboard.html import HEADERS, redirect, render
-from shared.dashboard.known_reads import KnownReads
+from shared.dashboard.known_reads import KnownReads, Reads
 from shared.dashboard.links import Links
 from shared.dashboard.list_filter import (
     ORDERS,
@@ -54,7 +54,7 @@ from shared.domain.pause import Pause
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.signal import REQUEST, Signal, SyncType, forced_reason
-from shared.domain.summary import Summary
+from shared.domain.summary import Summary, summarize
 from shared.domain.summary_list import GROUPINGS, Listing
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
@@ -63,7 +63,7 @@ from shared.healing.pausing import Pausing
 from shared.settings import Settings
 from shared.storage.conflicts import WriteConflict
 from shared.storage.finding_store import FindingStore
-from shared.storage.remediation_list import RemediationReader
+from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.summary_cache import MAX_SUMMARIES
 
@@ -76,6 +76,8 @@ _NOTES = {
     "ended": "This remediation had already ended; there was nothing to cancel.",
 }
 """By the query parameter `note` of a redirect: a code, so that nobody can make the page show a text of theirs."""
+_MAX_OTHERS = 6
+"""Remediations of the same instance that a remediation's page lists."""
 _TEMPLATE_CONSTANTS = {
     "chart_base": charts.BASE,
     "chart_height": charts.HEIGHT,
@@ -208,18 +210,31 @@ class Dashboard:
         return self.settings.policy().is_in_scope
 
     def _remediation(self, context: RequestContext) -> func.HttpResponse:
-        remediation = self._load(context.query["id"])
+        reads = self.reads.begin()
+        remediation = self._load(context.query["id"], reads)
+        others = self._others(remediation, context.now, reads)
+        error_codes = self.intake().policy.error_codes
         values = {
-            "detail": detail_of(remediation, self.settings.arm_endpoint, context.now, self.intake().policy.error_codes),
+            "detail": detail_of(remediation, self.settings.arm_endpoint, context.now, error_codes, others),
             "remediation": remediation,
             "note": _NOTES.get(context.query.get("note", ""), ""),
         }
         return _render(context, 200, "remediation.html", values)
 
-    def _load(self, remediation_id: str) -> Remediation:
+    def _others(self, remediation: Remediation, now: datetime, reads: Reads) -> list[Summary]:
+        """The newest remediations of the instance; none where storage does not tell in time: the page goes without."""
+        filters = Filters(instance=remediation.instance, since=now - timedelta(days=self.settings.retention_days))
+        try:
+            page = reads.value(lambda: self.reader().page(filters, _MAX_OTHERS + 1))
+        except AzureError as failure:
+            logs.error("request.failed", reason=logs.describe_exception(failure))
+            return []
+        return [summarize(stored.remediation) for stored in page.items]
+
+    def _load(self, remediation_id: str, reads: Reads | None = None) -> Remediation:
         stored = None
         if is_remediation_id(remediation_id):
-            stored = self.reads.begin().value(lambda: self.store().load(remediation_id))
+            stored = (reads or self.reads.begin()).value(lambda: self.store().load(remediation_id))
         if stored is None:
             raise ApiError(404, "RemediationNotFound", f"There is no remediation {ascii(remediation_id)[:100]}.")
         return stored.remediation

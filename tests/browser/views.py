@@ -1,7 +1,7 @@
 """Pages for the browser tests: empty, small, large, and of one remediation that failed or runs."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -64,6 +64,24 @@ def failed() -> Page:
     return _detail_page(state_machine.on_operation_status(again, lost, Moment(NOW - timedelta(minutes=44), 0.0, None)))
 
 
+def role_missing() -> Page:
+    """Of a remediation that lacks a role, with a job of Azure's and earlier remediations of the instance."""
+    page = Page()
+    for hours in (200, 30):
+        begun = _submitted(_opened(at=NOW - timedelta(hours=hours)))
+        done = lifecycle.cancel(begun, "enough", begun.opened_at + timedelta(minutes=9))
+        page.keep(replace(done, due_at=None))
+    error: Any = {**ERROR, "code": "UserErrorMissingRequiredPermissions"}
+    job = f"{str(INSTANCE).rpartition('/backupInstances/')[0]}/backupJobs/3c60f4a2-0a9d-4a32-8d0c-7f1f9b2f13aa"
+    lost = arm_results.OperationFailed("Failed", error, job)
+    needing = state_machine.on_operation_status(
+        _submitted(_opened()), lost, Moment(NOW - timedelta(minutes=44), 0.0, None)
+    )
+    server = "/subscriptions/s/resourceGroups/rg-data-prod/providers/Microsoft.Storage/storageAccounts/stordersprod0417"
+    page.keep(replace(needing, datasource_id=server))
+    return page
+
+
 def stored_failures(count: int) -> Page:
     """With so many failed remediations, which the store has too."""
     page = Page()
@@ -103,8 +121,7 @@ def _any_summary(random: Random, number: int) -> Summary:
     )
 
 
-def _opened(instance: BackupInstanceId = INSTANCE) -> Remediation:
-    at = NOW - timedelta(hours=1)
+def _opened(instance: BackupInstanceId = INSTANCE, at: datetime = NOW - timedelta(hours=1)) -> Remediation:
     operation = "Microsoft.DataProtection/backupVaults/backupInstances/backup/action"
     return lifecycle.open_remediation(Signal(instance, "Event", f"{operation} failed", at), SyncType.DEFAULT, at)
 
@@ -128,6 +145,7 @@ VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
     "refined": (large, {"group": "Vault", "type": "Microsoft.Compute/disks", "sort": "Oldest"}),
     "no match": (small, {"text": "nowhere"}),
     "failed": (failed, {"id": _opened().id}),
+    "role missing": (role_missing, {"id": _opened().id}),
     "running": (running, {"id": _opened().id, "note": "opened"}),
     "not found": (small, {"id": "nothing"}),
 }

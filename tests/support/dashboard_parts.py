@@ -32,6 +32,8 @@ from shared.healing.recorder import Recorder
 from shared.settings import Settings
 from shared.storage.finding_store import FindingStore
 from shared.storage.pause_store import PauseStore
+from shared.storage.remediation_list import Filters, RemediationReader
+from shared.storage.remediation_list import Page as Listed
 from shared.storage.run_store import RunStore
 from tests.support import remediations as episodes
 from tests.support.memory_queue import MemoryQueue
@@ -168,6 +170,10 @@ class Page:
         self.storage()
         return list(self.summaries)
 
+    def _list(self, filters: Filters, top: int) -> Listed:
+        self.storage()
+        return RemediationReader(cast(TableClient, self.store.table), self.store, self._now).page(filters, top)
+
     def get(self, key: str = KEY, **query: str) -> func.HttpResponse:
         """Request it as a browser does."""
         return self.answer("GET", {"code": key, **query}, b"", {})
@@ -200,7 +206,7 @@ class Page:
         """The response to any request."""
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
         cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
-        reader = Mock(summaries=self._read)
+        reader = Mock(summaries=self._read, page=self._list)
         acknowledge = Acknowledge(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
         pauses = Pausing(self.settings.mode, PauseStore(cast(TableClient, self.store.table), self._now), self._now)
         parts = (
