@@ -178,7 +178,7 @@ def wake() -> Wake:
 @once
 def retention() -> Retention:
     """Removes old remediations."""
-    return Retention(store(), settings().retention_days, STORAGE_CLOCK)
+    return Retention(store(), _backup_slots(), settings().retention_days, STORAGE_CLOCK)
 
 
 @once
@@ -300,17 +300,20 @@ def _recovery_step() -> RecoveryStep:
         arm=arm(),
         backups=ArmBackups(endpoint, arm(), STORAGE_CLOCK),
         latest_points=LatestPointCache(graph, STORAGE_CLOCK),
-        # Who observes makes no backup.
-        slots=SlotsOutsidePauses(
-            BackupSlots(table(), settings().backup_daily_cap if settings().mode is Mode.HEAL else 0, STORAGE_CLOCK),
-            pausing(),
-        ),
+        slots=SlotsOutsidePauses(_backup_slots(), pausing()),
         write_limit=_write_limiter(),
         read_limit=_read_limiter(),
         timeout=settings().recovery_timeout,
         now=STORAGE_CLOCK,
         random=random.random,
     )
+
+
+@once
+def _backup_slots() -> BackupSlots:
+    # Who observes makes no backup.
+    daily_cap = settings().backup_daily_cap if settings().mode is Mode.HEAL else 0
+    return BackupSlots(table(), daily_cap, STORAGE_CLOCK)
 
 
 @once

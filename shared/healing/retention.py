@@ -1,4 +1,4 @@
-"""Retention: remediations that were over long ago are removed once a day."""
+"""Retention: remediations that were over long ago, and slots that count no more, are removed once a day."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.healing.shard_failures import ShardFailures
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 
@@ -17,6 +18,7 @@ class Retention:
     """Removes old remediations."""
 
     store: RemediationStore
+    backup_slots: BackupSlots
     retention_days: int
     now: Callable[[], datetime]
 
@@ -35,4 +37,5 @@ class Retention:
         failures.raise_if_all(SHARDS)
         self.store.incidents.purge(over_before)
         self.store.corrupt_rows.purge()
-        logs.info("remediations.purged", count=purged, overBefore=over_before)
+        slots = self.backup_slots.purge()
+        logs.info("remediations.purged", count=purged, overBefore=over_before, backupSlots=slots)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from azure.data.tables import TableClient
 
-from shared.clock import from_iso, to_iso
+from shared.clock import from_iso, to_iso, to_millis
 from shared.domain.backup_slot import BackupSlot, FreeSlot, HeldSlot, NoSlot
 from shared.domain.resource_ids import BackupInstanceId
 from shared.storage.shared_rows import CORRUPT, Row, SharedRows
@@ -62,6 +62,10 @@ class BackupSlots:
 
         self._rows.change(instance.key, without_slot)
 
+    def purge(self) -> int:
+        """Remove the rows whose slots are all older than a day; returns how many."""
+        return self._rows.purge(f"TakenAt lt '{to_millis(self._now() - _DAY):013d}'")
+
     def _slot(self, taken: Mapping[str, datetime], remediation_id: str) -> BackupSlot:
         if remediation_id in taken:
             return HeldSlot(taken[remediation_id])
@@ -73,7 +77,8 @@ class BackupSlots:
 
 
 def _written(taken: Mapping[str, datetime]) -> Row:
-    return {"Slots": json.dumps({each: to_iso(at) for each, at in taken.items()})}
+    newest = max(map(to_millis, taken.values()), default=0)
+    return {"Slots": json.dumps({each: to_iso(at) for each, at in taken.items()}), "TakenAt": f"{newest:013d}"}
 
 
 def _read(row: Row | None) -> dict[str, datetime]:

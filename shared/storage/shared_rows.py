@@ -1,6 +1,7 @@
 """Rows that all hosts change by compare-and-swap, each for itself, in a partition of their own."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,16 @@ class SharedRows:
             WriteConflict: other hosts kept changing the row first.
         """
         retry_on_conflict(lambda: self._swap(key, change))
+
+    def purge(self, condition: str) -> int:
+        """Remove the rows that fulfil a condition of a filter, unless another host changes them; returns how many."""
+        query = f"PartitionKey eq '{self._partition}' and {condition}"
+        purged = 0
+        for row in self._table.query_entities(query, select=["PartitionKey", "RowKey", "Timestamp"]):
+            with suppress(ResourceModifiedError, ResourceNotFoundError):
+                self._table.delete_entity(row["PartitionKey"], row["RowKey"], **only_if(etag_of(row)))
+                purged += 1
+        return purged
 
     def report(self, row: Row, corrupt: Exception) -> None:
         """Report a row that cannot be read; the caller goes on without it."""

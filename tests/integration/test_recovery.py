@@ -8,6 +8,7 @@ from shared.clock import from_iso, to_iso
 from shared.domain.recovery import Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
+from shared.storage.backup_slots import BackupSlots
 from tests.integration.conftest import FAST, INSTANCE, App, AppMaker
 
 WATCH, BACKUP = {"recovery": RecoveryMode.WATCH}, {"recovery": RecoveryMode.BACKUP}
@@ -223,3 +224,23 @@ def test_an_instance_that_is_gone_is_not_recovered(make_app: AppMaker) -> None:
     ended = run_until(app, waiting, Status.NOT_RECOVERED, minutes=61)
     assert ended.error
     assert from_iso(to_iso(recovery(ended).ended_at or app.clock()))
+
+
+def test_the_slot_of_a_backup_goes_when_it_counts_no_more(make_app: AppMaker) -> None:
+    app = make_app(**BACKUP)
+    put(app)
+    healed(app, backup_failed=True)
+    run_until_called(app)
+    slots = BackupSlots(app.table, 1, app.clock)
+    assert slots.purge() == 0
+    app.clock.advance(hours=25)
+    assert (slots.purge(), slots.purge()) == (1, 0)
+
+
+def run_until_called(app: App) -> None:
+    for _ in range(10):
+        if app.azure.journal("backup"):
+            return
+        app.host.poller.run()
+        app.clock.advance(minutes=1)
+    raise AssertionError("no backup was called for")

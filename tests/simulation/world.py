@@ -17,6 +17,7 @@ from shared.healing.intake import Dropped
 from shared.healing.retention import Retention
 from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.settings import Settings
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import SyncJob
 from shared.storage.table_rows import SHARDS
@@ -142,7 +143,8 @@ class World:
     def purge(self, retention_days: int) -> None:
         """The daily retention runs."""
         host = self.hosts[0]
-        retention = Retention(host.app.store, retention_days, host.app.clock)
+        slots = BackupSlots(host.app.store._table, 1, host.app.clock)
+        retention = Retention(host.app.store, slots, retention_days, host.app.clock)
         self._run(host, "purge", retention.purge)
 
     # What comes in.

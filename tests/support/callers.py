@@ -28,6 +28,7 @@ from shared.healing.retention import Retention
 from shared.healing.sweep import Sweep
 from shared.settings import Settings
 from shared.sources.operation_filter import OperationFilter
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.pause_store import PauseStore
 from shared.storage.queues import SyncJobQueue
@@ -142,8 +143,11 @@ class Callers:
         """The timers but the poller's, by their function."""
         return {
             "sweep_instances": self.sweep.on_schedule,
-            "purge_remediations": Retention(self.store, self.settings.retention_days, self.clock).purge,
+            "purge_remediations": Retention(self.store, self._slots(), self.settings.retention_days, self.clock).purge,
         }
+
+    def _slots(self) -> BackupSlots:
+        return BackupSlots(self.table or cast(TableClient, MemoryTable()), 1, self.clock)
 
     def _with_jobs(self, serve: Callable[[OutputBinding[list[str]]], func.HttpResponse]) -> func.HttpResponse:
         jobs = OutputBinding[list[str]]()

@@ -19,6 +19,7 @@ from shared.domain.repair import Repair
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.retention import Retention
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_list import Filters, RemediationReader
 from tests.support.memory_azure import HealingArm, MemoryApp
@@ -348,7 +349,7 @@ def test_old_incidents_and_failures_are_forgotten() -> None:
     storm.grant()
     storm.go_on(minutes=10)
     storm.clock.advance(hours=25)
-    Retention(storm.store, 1, storm.clock).purge()
+    Retention(storm.store, BackupSlots(storm.store._table, 1, storm.clock), 1, storm.clock).purge()
     assert incident_rows(storm) == []
 
 
@@ -356,7 +357,7 @@ def test_open_incidents_are_kept() -> None:
     storm = Storm()
     storm.go_on(minutes=4)
     storm.clock.advance(hours=25)
-    Retention(storm.store, 1, storm.clock).purge()
+    Retention(storm.store, BackupSlots(storm.store._table, 1, storm.clock), 1, storm.clock).purge()
     assert len(storm.store.incidents.attended()) == 1
 
 

@@ -1,6 +1,6 @@
 """Retention: the daily purge of remediations whose end was announced long ago."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -11,11 +11,12 @@ from shared.clients.outcome_topic import PublishFailed
 from shared.domain.remediation import Remediation, Status
 from shared.healing.retention import Retention
 from shared.setting_values import MAX_DAYS
+from shared.storage.backup_slots import BackupSlots
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_table import MemoryTable
-from tests.support.remediations import NOW
+from tests.support.remediations import INSTANCE, NOW
 
 
 class Purged(RemediationStore):
@@ -30,15 +31,19 @@ class Purged(RemediationStore):
         return 0
 
 
+def slots_of(store: RemediationStore, now: Callable[[], datetime] = lambda: NOW) -> BackupSlots:
+    return BackupSlots(store._table, 1, now)
+
+
 @pytest.mark.parametrize("days", [1, MAX_DAYS])
 def test_each_shard_is_purged_of_what_is_older_than_the_retention(days: int) -> None:
     store = Purged()
-    Retention(store, days, lambda: NOW).purge()
+    Retention(store, slots_of(store), days, lambda: NOW).purge()
     assert store.over_before == [(shard, NOW - timedelta(days=days)) for shard in SHARDS]
 
 
 def purge(app: MemoryApp) -> None:
-    Retention(app.store, 1, app.clock).purge()
+    Retention(app.store, slots_of(app.store, app.clock), 1, app.clock).purge()
 
 
 def down(ended: Sequence[Remediation]) -> None:
@@ -113,3 +118,22 @@ def test_a_shard_that_is_refused_keeps_no_other_from_its_purge() -> None:
     purge(app)
     app.store.table.unreadable = set()
     assert len(app.store.remediations()) == len(by_shard["0"])
+
+
+@pytest.mark.parametrize(("hours", "kept"), [(23, 1), (25, 0)])
+def test_slots_of_backups_are_kept_for_the_day_in_which_they_count(hours: int, kept: int) -> None:
+    app = MemoryApp()
+    slots = slots_of(app.store, app.clock)
+    assert slots.take(INSTANCE, "remediation")
+    app.clock.advance(hours=hours)
+    purge(app)
+    assert len(app.store.table) == kept
+
+
+def test_a_slot_that_was_given_back_is_not_kept() -> None:
+    app = MemoryApp()
+    slots = slots_of(app.store, app.clock)
+    slots.take(INSTANCE, "remediation")
+    slots.give_back(INSTANCE, "remediation")
+    purge(app)
+    assert len(app.store.table) == 0
