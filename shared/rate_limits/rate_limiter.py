@@ -220,7 +220,8 @@ class RateLimiter:
             size = block.resize(gcra.max_turns, now)
 
             def begin(tat: datetime | None) -> datetime:
-                return soonest if tat is None else max(tat, soonest)
+                before_soonest = gcra.after(soonest, -1)
+                return before_soonest if tat is None else max(tat, before_soonest)
 
             bucket = f"{self._kind}-turns:{subscription_id.lower()}"
             block.last = begin(self._buckets.advance(bucket, lambda tat: gcra.after(begin(tat), size)))

@@ -17,6 +17,7 @@ from shared.clients.http_session import pooled_session
 from shared.settings import STORAGE_CONNECTION, InvalidSettings
 from shared.storage.storage_clock import STORAGE_CLOCK
 from shared.storage.storage_transport import CheckedTransport, StorageTransport
+from shared.storage.transaction_client import TransactionClient
 
 if TYPE_CHECKING:
     from azure.storage.blob import ContainerClient
@@ -47,7 +48,7 @@ def open_table(name: str, environment: Mapping[str, str] = os.environ) -> TableC
     Raises:
         InvalidSettings: no storage account is named.
     """
-    return _open("table", TableClient, TableClient.create_table, name, _TABLE_OPTIONS, environment)
+    return _open("table", TransactionClient, TableClient.create_table, name, _TABLE_OPTIONS, environment)
 
 
 def open_queue(name: str, environment: Mapping[str, str] = os.environ) -> QueueClient:

@@ -220,7 +220,7 @@ def test_looks_beyond_the_read_budget_wait_for_their_slots(make_app: AppMaker) -
     started(app, many(6), operationSeconds=600)
     app.host.poller.run()
     assert looks(app) == 3
-    app.clock.advance(seconds=101)
+    app.clock.advance(seconds=120)
     app.host.poller.run()
     assert looks(app) == 4
 
