@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from shared.domain import lifecycle, state_machine, sync_jobs
-from shared.domain.arm_results import InstanceResult, OperationFailed
+from shared.domain.arm_results import InstanceResult
 from shared.domain.policy import Policy
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
@@ -36,6 +36,11 @@ class NextStep:
         Raises:
             azure.core.exceptions.AzureError: storage, which keeps the read limit, cannot be reached.
         """
+        after = self._take(current)
+        log_unknown_code(current, after, self.policy.error_codes)
+        return after
+
+    def _take(self, current: Remediation) -> Remediation:
         is_waiting = current.due_at is not None and current.due_at > self.now()
         if is_waiting or current.status.is_terminal:
             return current
@@ -84,8 +89,6 @@ class NextStep:
         elif state_machine.asks_instance_instead(current, self._moment(current).is_expired):
             return state_machine.on_instance_read_instead(current, self._read(current), self._moment(current))
         result = self.arm.operation(current.instance, current.attempt.operation_urls)
-        if isinstance(result, OperationFailed):
-            log_unknown_code(current, result.error, self.policy.error_codes)
         moment = self._moment(current)
         polled = state_machine.on_operation_status(current, result, moment)
         if not state_machine.needs_instance(polled, result, moment):
@@ -100,7 +103,7 @@ class NextStep:
         return state_machine.on_instance_read(current, self._read(current), self._moment(current))
 
     def _read(self, current: Remediation) -> InstanceResult:
-        return read_instance(self.arm, current, self.policy.error_codes)
+        return read_instance(self.arm, current)
 
     def _moment(self, current: Remediation) -> Moment:
         now = self.now()

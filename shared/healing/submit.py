@@ -132,7 +132,7 @@ class Submit:
         attempt, has_turn = remediation.attempt.number, remediation.slot_at is not None
         if turn := self.read_limit.admit(remediation.instance.subscription_id, has_turn):
             return SlotAhead(attempt, turn)
-        result = read_instance(self.arm, remediation, self.policy.error_codes)
+        result = read_instance(self.arm, remediation)
         if isinstance(result, TransientFailure):
             return SyncResponse(attempt, result, self._moment(remediation))
         before = _state_before(result, is_repeat)
