@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from rich.console import Console
 
+from dev.demo import examples
 from dev.demo.stories import BEHAVIOUR, INSTANCE, STORIES, VAULT, Story
 from dev.demo.terminal import TimelineView, print_guide, print_plain, print_summary
 from dev.demo.timeline import Timeline
@@ -43,7 +44,11 @@ def demo(options: argparse.Namespace, node: Node, environment: Mapping[str, str]
         if not timeline.succeeded:
             print_plain(console, _failure_report(timeline, stack))
         if options.keep:
+            with console.status("Filling the page with an example of every status, in less than a minute ..."):
+                examples.seed(stack, story.settings)
             _serve(console, stack)
+        elif timeline.succeeded:
+            print_plain(console, "\nTo look at it on the app's page: python3 -m dev demo --keep")
     return 0 if timeline.succeeded else 1
 
 

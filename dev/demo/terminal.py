@@ -85,7 +85,7 @@ def print_summary(console: Console, timeline: Timeline, seconds_to_start: float)
 
 
 def print_guide(console: Console, stack: Stack, instance_id: str, event_file: str) -> None:
-    """The addresses and keys of the stack, and curl commands to try.
+    """The addresses and keys of the stack, curl commands to try, and as the last line the page's URL.
 
     `instance_id` is a broken instance that nobody has healed yet; `event_file` holds an event about another.
     """
@@ -99,7 +99,6 @@ def print_guide(console: Console, stack: Stack, instance_id: str, event_file: st
     request = f'{{"backupInstanceId": "{instance_id}"}}'
     sections = {
         "Functions host": host,
-        "page": f"{host}/api/dashboard" + (f"?code={keys['function']}" if keys else ""),
         "simulated Azure": azure,
         "storage": stack.azurite.connection_string,
         "function key": keys.get("function", "none is asked for"),
@@ -120,4 +119,5 @@ def print_guide(console: Console, stack: Stack, instance_id: str, event_file: st
         print_plain(console, f"{name + ':':17} {value}")
     for name, arguments in commands.items():
         print_plain(console, f"\n# {name}\ncurl -sS {shlex.join(arguments)}")
-    console.print("\n[bold]Ctrl-C ends everything.[/]")
+    console.print("\n[bold]Ctrl-C ends everything.[/] The page, to look at it:")
+    print_plain(console, f"{host}/api/dashboard" + (f"?code={keys['function']}" if keys else ""))

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import requests
 
 from dev.processes.service import PROJECT
 from dev.setup import environment
@@ -67,7 +69,7 @@ def read_guide(process: "subprocess.Popen[str]") -> list[str]:
     """The lines that `up` shows once everything runs."""
     assert process.stdout is not None
     lines = [""]
-    while "Ctrl-C" not in lines[-1]:
+    while "/api/dashboard" not in lines[-1]:
         lines.append(process.stdout.readline())
         assert lines[-1], "up has ended"
     return lines
@@ -136,6 +138,22 @@ def test_a_demo_that_is_ended_leaves_no_process(services: int) -> None:
         process.communicate(timeout=30)
         assert left_behind(process) == []
     assert process.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.once
+def test_a_demo_that_is_kept_shows_every_status_and_its_last_line_is_the_page() -> None:
+    with command("demo", "--keep") as process:
+        page = urlsplit(read_guide(process)[-1].strip())
+        key = {"x-functions-key": parse_qs(page.query)["code"][0]}
+        listed = requests.get(f"{page.scheme}://{page.netloc}/api/remediations?top=200", headers=key, timeout=30)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert left_behind(process) == []
+    rows = listed.json()["value"]
+    described = json.loads((PROJECT / "shared" / "api" / "openapi.json").read_text())
+    assert {row["status"] for row in rows} == set(described["components"]["schemas"]["Status"]["enum"])
+    assert any(row["incidentId"] for row in rows)
+    assert any(row["attention"] and row["attention"]["acknowledgement"] for row in rows)
 
 
 def test_up_serves_its_own_curl_lines_until_ctrl_c() -> None:
