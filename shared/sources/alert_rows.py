@@ -84,6 +84,8 @@ def _row_of(place: _Place, members: Members, judge: Judge, rows: list[Row]) -> R
         return around
     verdict = judge(_fields(members))
     if not verdict.is_stated and not (place.in_list and place.lists_hold_rows):
+        if verdict.names_backup:
+            around.verdict = replace(around.verdict, names_backup=True)
         return around
     if not around.verdict.is_stated:
         around.counts = False

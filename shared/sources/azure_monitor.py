@@ -119,11 +119,12 @@ def _read_fired(
     found = _read_statements(essentials, data, operation_filter)
     if isinstance(found, str):
         return Ignored("NoBackupFailure", found)
-    backup_failed = _tells_of_job(essentials, parse_object(data.get("alertContext")))
+    is_built_in = _is_backup_failure(essentials, parse_object(data.get("alertContext")))
+    backup_failed = is_built_in or found.names_backup
     return _read_ids(essentials, found, now, backup_failed)
 
 
-def _tells_of_job(essentials: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
+def _is_backup_failure(essentials: Mapping[str, Any], context: Mapping[str, Any]) -> bool:
     """Whether it is the built-in alert "Backup Failure" ("Azure Monitor based alerts for Azure Backup")."""
     is_built_in = _equals(essentials.get("monitoringService"), "azure backup")
     is_named = str(essentials.get("alertRule")).lower().startswith("backup fail")
@@ -179,6 +180,8 @@ class _Statements:
     """Texts of rows that may report a failure."""
     ignored: list[str]
     """Texts of rows that report none."""
+    names_backup: bool
+    """Whether a row that may report a failure is about a backup."""
 
 
 def _read_statements(
@@ -203,6 +206,7 @@ def _read_statements(
         [*targets, *common],
         [text for row in others if not row.verdict.ignore_reason for text in row.texts],
         [text for row in others if row.verdict.ignore_reason for text in row.texts],
+        any(row.verdict.names_backup and not row.verdict.ignore_reason for row in counted or rows[:1]),
     )
 
 

@@ -1,5 +1,6 @@
 """Events of Event Grid become a Signal that a backup instance failed, or the reason why they are none."""
 
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +14,7 @@ from shared.domain.signal import NoSignal, Signal, one_line, read_sync_type
 from shared.sources.json_text import parse_object
 from shared.sources.operation_filter import OperationFilter
 from shared.sources.repair_event import is_success, read_repair
-from shared.sources.row_verdict import field_name, judge
+from shared.sources.row_verdict import Verdict, field_name, judge
 
 _ALL_OPERATIONS = OperationFilter()
 RESOURCE_FAILURES = {
@@ -27,8 +28,6 @@ RESOURCE_FAILURES = {
 Canceled operations count too: the instance is without that backup, or half configured, and a `Default` sync of
 an instance that is well does nothing.
 """
-_BACKUP_OPERATION = "/backupinstances/backup/action"
-"""Of a backup on demand, in lower case: where it failed, a recovery point is missing."""
 _OUTCOMES = {event_type.lower(): outcome for event_type, outcome in RESOURCE_FAILURES.items()}
 _OWN_OUTCOMES = "backupautoheal."
 """How the types of this app's own events begin, in lower case."""
@@ -52,7 +51,18 @@ def read_event(
     event_type = event.get("eventType") or event.get("type")
     occurred_at = foreign_time(event.get("eventTime") or event.get("time"))
     occurred_at = min(occurred_at, now) if occurred_at else now
-    return read_event_fields(event_type, event.get("subject"), event.get("data"), occurred_at, operation_filter)
+    data = event["data"] if "data" in event else _binary_data(event.get("data_base64"))
+    return read_event_fields(event_type, event.get("subject"), data, occurred_at, operation_filter)
+
+
+def _binary_data(encoded: object) -> str | None:
+    """The text in `data_base64` (CloudEvents 1.0 JSON format, section 3.1); None if there is none."""
+    if not isinstance(encoded, str):
+        return None
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8-sig")
+    except ValueError:
+        return None
 
 
 def read_event_fields(
@@ -93,20 +103,20 @@ def _read_resource_failure(
     operation = data.get("operationName")
     if not isinstance(operation, str):
         return NoSignal("data.operationName is missing or not text")
-    ignore_reason = operation_filter.ignore_reason(operation, data) or _good_news(data, operation_filter)
+    verdict = _verdict(data, operation_filter)
+    ignore_reason = operation_filter.ignore_reason(operation, data) or verdict.ignore_reason
     if ignore_reason:
         return NoSignal(ignore_reason)
     try:
         instance = _read_instance(data.get("resourceUri"), subject)
     except InvalidResourceId as invalid:
         return NoSignal(f"data.resourceUri: {invalid}")
-    backup_failed = operation.lower().endswith(_BACKUP_OPERATION)
-    return Signal(instance, "Event", f"{one_line(operation)} {outcome}", occurred_at, backup_failed=backup_failed)
+    reason = f"{one_line(operation)} {outcome}"
+    return Signal(instance, "Event", reason, occurred_at, backup_failed=verdict.names_backup)
 
 
-def _good_news(data: Mapping[str, Any], operation_filter: OperationFilter) -> str | None:
-    fields = [(field_name(str(name)), value) for name, value in data.items()]
-    return judge(fields, operation_filter).ignore_reason
+def _verdict(data: Mapping[str, Any], operation_filter: OperationFilter) -> Verdict:
+    return judge([(field_name(str(name)), value) for name, value in data.items()], operation_filter)
 
 
 def _read_instance(resource_uri: object, subject: object) -> BackupInstanceId:
@@ -132,6 +142,7 @@ def _read_custom_event(
     reason = data.get("reason", f"{one_line(event_type)} event")
     if not isinstance(reason, str):
         return NoSignal("data.reason is not text")
-    if good_news := _good_news(data, operation_filter):
-        return NoSignal(good_news)
-    return Signal(instance, "Event", one_line(reason), occurred_at, sync_type)
+    verdict = _verdict(data, operation_filter)
+    if verdict.ignore_reason:
+        return NoSignal(verdict.ignore_reason)
+    return Signal(instance, "Event", one_line(reason), occurred_at, sync_type, backup_failed=verdict.names_backup)

@@ -39,7 +39,10 @@ _FAILURE = re.compile("fail|error|unhealthy|degraded|unavailable|cancel|suspend|
 _NO_OUTAGE = frozenset({"actionrequired", "billing", "informational", "maintenance", "security"})
 """`incidentType` of service health events that tell of no outage."""
 _OPERATION_NAMES = frozenset({"operationname", "operationnamevalue"})
-_JOB_KINDS = frozenset({"joboperation", "operationcategory"})
+_JOB_KINDS = ("joboperation", "operationcategory")
+_BACKUP_OPERATION = f"{INSTANCE_OPERATIONS}backup/action"
+"""Of a backup on demand: where it failed, a recovery point is missing."""
+_JOBS_TABLE = "addonazurebackupjobs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Verdict:
     """The row itself says how something stands; else it only adds to what stands around it."""
     ignore_reason: str | None = None
     """Why the row reports no failure; None if it may report one."""
+    names_backup: bool = False
+    """It is about a backup, its job or its health, so that a recovery point is missing if it reports a failure."""
 
 
 @lru_cache(maxsize=1024)
@@ -75,13 +80,29 @@ def judge(fields: Iterable[Field], operation_filter: OperationFilter) -> Verdict
     states = [
         (name, _folded_name(text[:_MAX_FIELD_NAME_CHARS])) for name, text in texts if _STATE_FIELDS.fullmatch(name)
     ]
+    names_backup = _names_backup(first, texts)
     if not states or any(_FAILURE.search(state) for _, state in states):
-        return Verdict(bool(states))
+        return Verdict(bool(states), names_backup=names_backup)
     if first.get("operator", "").lower().startswith("less"):
         # Fewer good states than expected are no good news.
-        return Verdict(True)
+        return Verdict(True, names_backup=names_backup)
     good = next((state for state in states if _NO_FAILURE.fullmatch(state[1])), None)
-    return Verdict(True, f"{good[0]} is {good[1]}: that is no failure" if good else None)
+    return Verdict(True, f"{good[0]} is {good[1]}: that is no failure" if good else None, names_backup)
+
+
+def _names_backup(fields: Mapping[str, str], texts: Iterable[tuple[str, str]]) -> bool:
+    """Whether a row with these fields is about a backup: a job's, one on demand, or the metric or table of both."""
+    if fields.get("metricname", "").lower() == "backuphealthevent":
+        return True
+    kinds = [fields[name].strip().lower() for name in _JOB_KINDS if name in fields]
+    if kinds:
+        return all(kind.startswith("backup") for kind in kinds)
+    if "jobstatus" in fields or any(_is_operation(*text) and fold(text[1]) == _BACKUP_OPERATION for text in texts):
+        return True
+    # A search whose rows say nothing themselves: its table of jobs does.
+    query = fields.get("searchquery", "").lower()
+    is_silent = not any(_STATE_FIELDS.fullmatch(name) for name in fields)
+    return is_silent and _JOBS_TABLE in query and "restore" not in query
 
 
 def _text(value: object) -> str | None:

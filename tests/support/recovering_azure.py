@@ -44,6 +44,7 @@ class RecoveringAzure(BaseAdapter):
         self._backups: list[datetime] = []
         self.is_endless = False
         """Whether a backup on demand runs for ever."""
+        self.has_earlier_point = True
         self.has_night = True
         """Whether the night's own backup is made."""
         self.asked: Counter[str] = Counter()
@@ -115,7 +116,7 @@ class RecoveringAzure(BaseAdapter):
             POINTS: lambda: {"value": [_point(at) for at in self._points()]},
             JOB: lambda: {"properties": {"status": "Completed" if self._is_over() else "InProgress"}},
             STATUS: lambda: {"status": "Succeeded", "properties": {"jobId": f"{_VAULT}/backupJobs/1"}},
-            LATEST: lambda: {"data": [{"id": str(INSTANCE), "latestPoint": to_iso(max(self._points()))}]},
+            LATEST: lambda: {"data": [{"id": str(INSTANCE), "latestPoint": self._latest_point()}]},
             INVENTORY: lambda: {"data": self._inventory(json.loads(request.body or b"{}")["query"])},
         }
         return Answer(200, _JSON, json.dumps(documents[kind]()).encode())
@@ -124,7 +125,12 @@ class RecoveringAzure(BaseAdapter):
         made = [at for at in self._backups if at + _BACKUP_TIME <= self._clock() and not self.is_endless]
         is_morning = self.has_night and self._clock() >= self._failed_at + _DAY
         night = [self._failed_at + _DAY] if is_morning else []
-        return [self._failed_at - _DAY, *made, *night]
+        earlier = [self._failed_at - _DAY] if self.has_earlier_point else []
+        return [*earlier, *made, *night]
+
+    def _latest_point(self) -> str:
+        points = self._points()
+        return to_iso(max(points)) if points else "0001-01-01T00:00:00Z"
 
     def _is_over(self) -> bool:
         return not self.is_endless and all(at + _BACKUP_TIME <= self._clock() for at in self._backups)

@@ -21,6 +21,7 @@ from shared.clients.credential import TokenCache
 from shared.clients.latest_points import LatestPointCache
 from shared.clients.resource_graph import ResourceGraph
 from shared.domain.finding import Finding
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.healing.finding_search import FindingSearch, FindingsResult
 from shared.healing.recovery_step import RecoveryStep
@@ -63,7 +64,7 @@ class _Identity:
 class World:
     """One recovery, on a clock that jumps to its next step."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: RecoveryMode = RecoveryMode.BACKUP) -> None:
         self.clock = Clock()
         self.azure = RecoveringAzure(ENDPOINT, self.clock)
         store, plenty = MemoryStore(now=self.clock), Gcra(burst=100_000, rate=100_000)
@@ -86,7 +87,8 @@ class World:
         )
         begun = recovering()
         assert begun.recovery
-        self.current = replace(begun, recovery=replace(begun.recovery, deadline=None, rule=None, retention_tag=None))
+        unread = replace(begun.recovery, mode=mode, deadline=None, rule=None, retention_tag=None)
+        self.current = replace(begun, recovery=unread)
 
     def settle(self, steps: int = _MAX_STEPS) -> Remediation:
         """The remediation, once its recovery has ended."""
@@ -128,6 +130,16 @@ def test_without_a_fault_one_backup_is_made_and_found() -> None:
     ended = world.settle()
     assert (ended.status, world.azure.backups) == (Status.RECOVERED, 1)
     assert world.clock() - (ended.ended_at or world.clock()) < timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(("mode", "backups"), [(RecoveryMode.WATCH, 0), (RecoveryMode.BACKUP, 1)])
+def test_an_instance_that_never_had_a_point_recovers_with_its_first_one(mode: RecoveryMode, backups: int) -> None:
+    world = World(mode)
+    world.azure.has_earlier_point = False
+    ended = world.settle()
+    assert ended.recovery
+    assert (ended.status, world.azure.backups) == (Status.RECOVERED, backups)
+    assert (ended.recovery.point_before, ended.recovery.gap) == (None, None)
 
 
 @pytest.mark.parametrize(("has_night", "status"), [(True, Status.RECOVERED), (False, Status.NOT_RECOVERED)])

@@ -36,7 +36,11 @@ def read(body: object) -> tuple[dict[str, Any], str]:
 
 
 def verdict_of(alert: Alert) -> dict[str, Any]:
-    verdict: dict[str, Any] = {"reason": alert.reason, "occurredAt": to_iso(alert.occurred_at)}
+    verdict: dict[str, Any] = {
+        "reason": alert.reason,
+        "occurredAt": to_iso(alert.occurred_at),
+        "backupFailed": alert.backup_failed,
+    }
     if alert.instances:
         return {**verdict, "instances": [str(each).lower() for each in alert.instances]}
     disks = [each for each in alert.resources if each.rpartition("/")[0].endswith("/microsoft.compute/disks")]

@@ -30,5 +30,6 @@ def test_an_event_is_a_signal_exactly_if_it_says_what_failed(case: Case) -> None
         "reason": result.reason,
         "syncType": result.sync_type,
         "occurredAt": to_iso(result.occurred_at),
+        "backupFailed": result.backup_failed,
     }
     assert {key: verdict.get(key) for key in case.verdict} == case.verdict
