@@ -42,4 +42,4 @@ class InstancesApi:
             raise ApiError(404, "InstanceNotFound", "no remediation of this instance is known", "backupInstanceId")
         if latest.attention is None:
             raise ApiError(409, "NoAttentionNeeded", f"remediation {latest.id} is {latest.status}: nobody is needed")
-        return json_response(200, shown_document(latest, self.error_codes))
+        return json_response(200, shown_document(latest, self.error_codes, self.now()))

@@ -134,6 +134,7 @@ class RemediationsApi:
     store: Callable[[], RemediationStore]
     reader: Callable[[], RemediationReader]
     search: Callable[[], RemediationSearch]
+    now: Callable[[], datetime]
     error_codes: ErrorCodes = BUILT_IN
 
     @api_errors
@@ -148,7 +149,7 @@ class RemediationsApi:
             page = self.search().page(query.conditions(), query.sort, query.top, query.continuation or "")
         else:
             page = self.reader().page(query.filters(), query.top, id_of_place(query.continuation))
-        value = [shown_document(stored.remediation, self.error_codes) for stored in page.items]
+        value = [shown_document(stored.remediation, self.error_codes, self.now()) for stored in page.items]
         following = next_link(request, page.after) if page.after else None
         return conditional_response(request, {"value": value, "nextLink": following})
 
@@ -159,7 +160,7 @@ class RemediationsApi:
         stored = self.store().load(remediation_id)
         if stored is None:
             raise _not_found(remediation_id)
-        response = conditional_response(request, shown_document(stored.remediation, self.error_codes))
+        response = conditional_response(request, shown_document(stored.remediation, self.error_codes, self.now()))
         if not stored.remediation.status.is_terminal:
             response.headers["Retry-After"] = str(int(DEFAULT_POLL_INTERVAL.total_seconds()))
         return response
@@ -174,7 +175,7 @@ class RemediationsApi:
             raise _not_found(remediation_id)
         if cancelled.status is not Status.CANCELLED:
             raise ApiError(409, "AlreadyEnded", f"remediation {cancelled.id} has ended {cancelled.status}", "id")
-        return json_response(200, shown_document(cancelled, self.error_codes))
+        return json_response(200, shown_document(cancelled, self.error_codes, self.now()))
 
 
 def _id(request: func.HttpRequest) -> str:

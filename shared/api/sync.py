@@ -129,7 +129,7 @@ class SyncApi:
             case Opened(remediation, job) | Coalesced(remediation, job):
                 if job:
                     opened.append(job.to_message())
-                return 202, {"remediation": shown_document(remediation, self.intake().policy.error_codes)}
+                return 202, {"remediation": shown_document(remediation, self.intake().policy.error_codes, self.now())}
 
     def _preview(self, signal: Signal, deadline: datetime) -> Result:
         """The action that `_accept` would take, why, and the active remediation to which the request would be added.
@@ -143,7 +143,7 @@ class SyncApi:
             case Drop(code, reason):
                 action = "Drop"
             case Coalesce(active):
-                remediation = shown_document(active, self.intake().policy.error_codes)
+                remediation = shown_document(active, self.intake().policy.error_codes, self.now())
                 action, code, reason = "Coalesce", "AlreadyActive", f"remediation {active.id} is {active.status}"
             case Open():
                 action, code, reason = "Open", "Admitted", "in scope, and nobody heals the instance now"

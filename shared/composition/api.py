@@ -45,7 +45,8 @@ def sweep() -> SweepApi:
 @once
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
-    return RemediationsApi(healing.cancel, healing.store, healing.reader, search, settings().code_catalogue())
+    codes = settings().code_catalogue()
+    return RemediationsApi(healing.cancel, healing.store, healing.reader, search, STORAGE_CLOCK, codes)
 
 
 @once

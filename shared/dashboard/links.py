@@ -8,6 +8,9 @@ query alone (`?id=...&code=...`), which a browser can resolve to nothing but the
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+LIVE_OFF = "off"
+"""Of the parameter `live`: the page does not refresh itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Links:
@@ -15,8 +18,11 @@ class Links:
 
     key: str = ""
     """The function key, if the request has it in its query."""
+    is_live: bool = True
+    """Whether the page is to refresh itself; where it is not, its links keep it so."""
 
     def url(self, **query: str) -> str:
         """The page's relative URL with this query and the key; empty parameters are left out."""
-        parameters = {name: value for name, value in {**query, "code": self.key}.items() if value}
+        kept = {"live": "" if self.is_live else LIVE_OFF, **query, "code": self.key}
+        parameters = {name: value for name, value in kept.items() if value}
         return "?" + urlencode(parameters, errors="replace")

@@ -146,9 +146,9 @@ def read_filter(query: Mapping[str, str]) -> ListFilter:
         ApiError: 400; the message names the parameter.
     """
     list_filter = ListFilter(**{field.name: query.get(field.name, "").strip() for field in fields(ListFilter)})
-    _check_choice("status", list_filter.status, {*STATUS_GROUPS, *Status})
-    _check_choice("sort", list_filter.sort, {*Order})
-    _check_choice("group", list_filter.group, {*GROUPINGS})
+    check_choice("status", list_filter.status, {*STATUS_GROUPS, *Status})
+    check_choice("sort", list_filter.sort, {*Order})
+    check_choice("group", list_filter.group, {*GROUPINGS})
     for name, value in list_filter.query.items():
         limit = MAX_TEXT_CHARS if name == "text" else _MAX_VALUE_CHARS
         if len(value) > limit:
@@ -161,6 +161,16 @@ def read_filter(query: Mapping[str, str]) -> ListFilter:
     return list_filter
 
 
+def check_choice(name: str, value: str, known: set[str]) -> None:
+    """A parameter is empty, or one of these.
+
+    Raises:
+        ApiError: 400, it is not.
+    """
+    if value and value not in known:
+        raise invalid_request(f"{name}: there is no {name} {ascii(value)[:100]}")
+
+
 def wants_csv(query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
     """Whether the list is to come as CSV, by the query, whose names are in lower case, or by `Accept`.
 
@@ -168,7 +178,7 @@ def wants_csv(query: Mapping[str, str], headers: Mapping[str, str]) -> bool:
         ApiError: 400, the query names another format.
     """
     wanted = query.get("format", "")
-    _check_choice("format", wanted, {"csv"})
+    check_choice("format", wanted, {"csv"})
     return wanted == "csv" or accepts_csv(headers)
 
 
@@ -222,11 +232,6 @@ def _statuses(status: str) -> frozenset[Status]:
     if status == ACTIVE:
         return frozenset(each for each in Status if not each.is_terminal)
     return frozenset({Status(status)}) if status in tuple(Status) else frozenset()
-
-
-def _check_choice(name: str, value: str, known: set[str]) -> None:
-    if value and value not in known:
-        raise invalid_request(f"{name}: there is no {name} {ascii(value)[:100]}")
 
 
 def _parse_since(text: str) -> datetime | None:

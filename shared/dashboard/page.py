@@ -35,17 +35,19 @@ from shared.dashboard.forms import (
 )
 from shared.dashboard.html import HEADERS, redirect, render
 from shared.dashboard.known_reads import KnownReads, Reads
-from shared.dashboard.links import Links
+from shared.dashboard.links import LIVE_OFF, Links
 from shared.dashboard.list_filter import (
     ORDERS,
     STATUS_GROUPS,
     ListFilter,
+    check_choice,
     choices,
     matching,
     read_filter,
     select,
     wants_csv,
 )
+from shared.dashboard.notes import note_text
 from shared.dashboard.several import MAX_SEVERAL, Several, picked
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.dashboard.status_strip import Strip, strip_of
@@ -67,15 +69,10 @@ from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.summary_cache import MAX_SUMMARIES
 
-_NOTES = {
-    "opened": "The sync is queued. Refresh to see its progress.",
-    "joined": "This instance is already being healed; your request was added to this remediation.",
-    "cancelled": "Cancelled. An operation that is already running in Azure continues, but is no longer polled.",
-    "acknowledged": "Acknowledged. The instance needs no attention until then; healing goes on.",
-    "unneeded": "This instance needs nobody now; there was nothing to acknowledge.",
-    "ended": "This remediation had already ended; there was nothing to cancel.",
-}
-"""By the query parameter `note` of a redirect: a code, so that nobody can make the page show a text of theirs."""
+OVERVIEW_REFRESH = 30
+"""Seconds after which the overview is loaded anew; the poller runs as often by default."""
+ACTIVE_REFRESH = 10
+"""Seconds; the same for a remediation that goes on."""
 _MAX_OTHERS = 6
 """Remediations of the same instance that a remediation's page lists."""
 _TEMPLATE_CONSTANTS = {
@@ -126,10 +123,12 @@ class Dashboard:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
         # Names in any casing, as the host takes the key's.
         query = {name.lower(): value for name, value in request.params.items()}
-        context = RequestContext(Links(query.get("code", "")), self.settings.mode, query, self.now())
+        links = Links(query.get("code", ""), is_live=query.get("live") != LIVE_OFF)
+        context = RequestContext(links, self.settings.mode, query, self.now())
         try:
             if request.method == "POST":
                 return self._submit_form(context, request, jobs)
+            check_choice("live", query.get("live", ""), {LIVE_OFF})
             if "id" in query:
                 return self._remediation(context)
             list_filter = read_filter(query)
@@ -190,6 +189,8 @@ class Dashboard:
             "list_page": select(summaries, list_filter, context.now, self._in_scope),
             "form_values": form_values or {},
             "form_error": form_error,
+            "here": list_filter.query,
+            "refresh_seconds": 0 if form_error else OVERVIEW_REFRESH,
         }
         return _render(context, status, "overview.html", values)
 
@@ -217,7 +218,9 @@ class Dashboard:
         values = {
             "detail": detail_of(remediation, self.settings.arm_endpoint, context.now, error_codes, others),
             "remediation": remediation,
-            "note": _NOTES.get(context.query.get("note", ""), ""),
+            "note": note_text(context.query.get("note", ""), remediation, context.now),
+            "here": {"id": remediation.id},
+            "refresh_seconds": 0 if remediation.status.is_terminal else ACTIVE_REFRESH,
         }
         return _render(context, 200, "remediation.html", values)
 
@@ -329,7 +332,8 @@ def _findings_card(findings: Callable[[], FindingStore] | None) -> FindingsCard 
 
 def _unread_page(context: RequestContext, problem: str, strip: Strip) -> func.HttpResponse:
     """Storage does not answer, and this process has never read the list."""
-    response = _render(context, 503, "unread.html", {"problem": problem, "strip": strip})
+    values = {"problem": problem, "strip": strip, "here": {}, "refresh_seconds": OVERVIEW_REFRESH}
+    response = _render(context, 503, "unread.html", values)
     response.headers["Retry-After"] = "10"
     return response
 
@@ -340,5 +344,14 @@ def _error_page(context: RequestContext, error: ApiError) -> func.HttpResponse:
 
 
 def _render(context: RequestContext, status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
-    common = {"link": context.links.url, "key": context.links.key, "now": context.now, "mode": context.mode}
+    links = context.links
+    common = {
+        "link": links.url,
+        "key": links.key,
+        "is_live": links.is_live,
+        "here": None,
+        "refresh_seconds": 0,
+        "now": context.now,
+        "mode": context.mode,
+    }
     return render(status, template, {**_TEMPLATE_CONSTANTS, **common, **values})

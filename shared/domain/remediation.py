@@ -173,7 +173,13 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
         Time | None,
         Meta(description="While it is queued or waits to retry: from when on its next sync call may be made."),
     ] = None
-    due_at: Annotated[Time | None, Meta(description="When it is polled next; null once all is done.")] = None
+    due_at: Annotated[
+        Time | None,
+        Meta(
+            description="When it is polled next; null once all is done. What is overdue is polled within half a"
+            " minute, whose end the API shows."
+        ),
+    ] = None
     ladder_at: Annotated[
         Time | None,
         Meta(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
+from shared.clock import from_millis, to_iso, to_millis
 from shared.domain.arm_error import with_advice
 from shared.domain.attention import Acknowledgement, Attention
 from shared.domain.document_fields import UNKNOWN
@@ -33,6 +34,8 @@ _TIMES = {kind: [_NAMES[kind][name] for name in names] for kind, names in _TIME_
 _FIELDS = {kind: frozenset(_NAMES[kind].values()) for kind in _KINDS}
 _OBSOLETE = frozenset({"isHeld"})
 """Fields that earlier versions wrote, and that mean nothing any more."""
+_POLL_RUN_EVERY = 30_000
+"""Milliseconds, by the default of `POLL_SCHEDULE`."""
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -54,15 +57,26 @@ def to_document(remediation: Remediation) -> Document:
     return document
 
 
-def shown_document(remediation: Remediation, error_codes: ErrorCodes) -> Document:
-    """The document as API and outcome event show it: with `advice` in errors and `nextStep`, which are not stored."""
+def shown_document(remediation: Remediation, error_codes: ErrorCodes, now: datetime | None = None) -> Document:
+    """The document as API and outcome event show it: with `advice` in errors and `nextStep`, which are not stored.
+
+    Args:
+        now: where given, what is overdue is due in this half minute: no poll is made in the past.
+    """
     document = to_document(remediation)
+    if now and remediation.due_at and remediation.due_at < now:
+        document["dueAt"] = to_iso(_next_poll_run(now))
     next_step = next_step_of(remediation, error_codes)
     document["nextStep"] = msgspec.to_builtins(next_step) if next_step else None
     for _, part in _parts(document):
         if part.get("error"):
             part["error"] = with_advice(part["error"])
     return document
+
+
+def _next_poll_run(now: datetime) -> datetime:
+    """When the poller runs next, at the latest."""
+    return from_millis(-(-to_millis(now) // _POLL_RUN_EVERY) * _POLL_RUN_EVERY)
 
 
 def from_json(text: str) -> Remediation:

@@ -51,7 +51,7 @@ def refresh_until(tab: Tab, text: str) -> None:
     for _ in range(60):
         if tab.get_by_role("main").get_by_text(text).count():
             return
-        tab.get_by_role("link", name="Refresh").click()
+        tab.get_by_role("link", name="Refresh", exact=True).click()
         tab.wait_for_timeout(250)
     pytest.fail(f"the page never shows {text!r}: {tab.get_by_role('main').inner_text()}")
 
@@ -117,7 +117,7 @@ def test_several_are_synced_and_acknowledged_without_scripts(open_tab: OpenTab, 
         if seen.tab.get_by_text("of 2 that match").count():
             break
         seen.tab.wait_for_timeout(250)
-        seen.tab.get_by_role("link", name="Refresh").click()
+        seen.tab.get_by_role("link", name="Refresh", exact=True).click()
     seen.tab.get_by_label("All 2 that match").check()
     seen.tab.get_by_role("button", name="Acknowledge").click()
     expect(seen.tab.get_by_role("heading", name="2 of 2 done")).to_be_visible()

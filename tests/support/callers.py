@@ -111,7 +111,7 @@ class Callers:
         assert self.table
         reader = RemediationReader(self.table, self.store, self.clock)
         search = RemediationSearch(lambda: reader, timedelta(days=90), lambda _: True, self.clock)
-        api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader, lambda: search)
+        api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader, lambda: search, self.clock)
         pausing = Pausing(self.settings.mode, PauseStore(self.table, self.clock), self.clock)
         page = Dashboard(
             lambda: self.host.intake,

@@ -13,3 +13,19 @@ for (const button of document.querySelectorAll("button.copy")) {
     }
   });
 }
+
+// The page is loaded anew by itself, until somebody uses it: what was typed or selected must not get lost.
+const live = document.getElementById("live");
+if (live) {
+  let isUsed = false;
+  const use = () => {
+    isUsed = true;
+    live.textContent = live.dataset.used;
+  };
+  document.addEventListener("input", use);
+  document.addEventListener("focusin", use);
+  document.addEventListener("click", (event) => event.target.closest("summary, label") && use());
+  setInterval(() => {
+    if (!isUsed && !document.hidden && getSelection().isCollapsed) location.reload();
+  }, 1000 * live.dataset.seconds);
+}

@@ -135,7 +135,7 @@ def query_parameters(operation: Json) -> dict[str, Json]:
 def test_the_parameters_of_each_route_are_those_of_the_model_that_reads_them() -> None:
     described = {(path, method): list(query_parameters(operation)) for path, method, operation in operations()}
     read = {route: list(properties(model)) for route, model in QUERIES.items()}
-    read["/dashboard", "get"] = ["id", "format", *(field.name for field in fields(ListFilter))]
+    read["/dashboard", "get"] = ["id", "format", *(field.name for field in fields(ListFilter)), "live"]
     assert {route: names for route, names in described.items() if names} == read
 
 

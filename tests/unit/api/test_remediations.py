@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shared.api.paging import continuation
 from shared.api.remediations import RemediationsApi
+from shared.clock import to_iso
 from shared.domain import arm_results
 from shared.domain.error_codes import BUILT_IN
 from shared.domain.remediation import Remediation, Status, new_id
@@ -70,7 +71,7 @@ class Reader(RemediationReader):
 
 def get_list(reader: Reader, query: Json, headers: dict[str, str] | None = None) -> func.HttpResponse:
     request = http_request("GET", "/remediations", headers=headers, query=query)
-    response = RemediationsApi(unexpected, unexpected, lambda: reader, unexpected).list(request)
+    response = RemediationsApi(unexpected, unexpected, lambda: reader, unexpected, lambda: NOW).list(request)
     return described(response, "GET", "/remediations")
 
 
@@ -206,7 +207,7 @@ KEPT = SearchReader(rejected(), healed_one("well"), queued(instance_named("new")
 def search(**query: str) -> func.HttpResponse:
     finds = RemediationSearch(lambda: KEPT, timedelta(days=90), lambda _: True, lambda: LATER)
     request = http_request("GET", "/remediations", query=query)
-    response = RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds).list(request)
+    response = RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds, lambda: NOW).list(request)
     return described(response, "GET", "/remediations")
 
 
@@ -275,7 +276,10 @@ def test_a_csv_has_no_more_lines_than_are_asked_for() -> None:
 def test_a_list_is_csv_for_who_accepts_csv() -> None:
     finds = RemediationSearch(lambda: KEPT, timedelta(days=90), lambda _: True, lambda: LATER)
     request = http_request("GET", "/remediations", headers={"Accept": "text/csv"})
-    assert RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds).list(request).mimetype == "text/csv"
+    assert (
+        RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds, lambda: NOW).list(request).mimetype
+        == "text/csv"
+    )
 
 
 # What is shown
@@ -296,7 +300,7 @@ def test_the_next_link_repeats_the_query_without_the_key() -> None:
 
 def test_the_next_link_of_a_url_with_a_key_has_no_key() -> None:
     request = http_request("GET", "/remediations?code=secret", query={"code": "secret"})
-    response = RemediationsApi(unexpected, unexpected, lambda: Reader(after=ID), unexpected).list(request)
+    response = RemediationsApi(unexpected, unexpected, lambda: Reader(after=ID), unexpected, lambda: NOW).list(request)
     assert "secret" not in response.get_body().decode()
 
 
@@ -331,6 +335,23 @@ def test_a_list_that_the_caller_has_already_is_not_sent_again() -> None:
     reader = Reader(healed())
     etag = get_list(reader, {}).headers["ETag"]
     assert get_list(reader, {}, {"If-None-Match": etag}).status_code == 304
+
+
+def overdue_at(store: MemoryStore, now: datetime) -> str | None:
+    api = RemediationsApi(unexpected, lambda: store, unexpected, unexpected, lambda: now)
+    shown: str | None = document(api.show(http_request("GET", "/remediations/{id}", id=ID)))["dueAt"]
+    return shown
+
+
+def test_what_is_overdue_is_due_at_the_end_of_the_half_minute_and_never_in_the_past(store: MemoryStore) -> None:
+    stored = store.load(ID)
+    assert stored is not None
+    assert stored.remediation.due_at is not None
+    due_at = stored.remediation.due_at
+    assert overdue_at(store, due_at) == to_iso(due_at)
+    late = datetime(2026, 1, 2, 4, 0, 7, tzinfo=UTC)
+    assert overdue_at(store, late) == "2026-01-02T04:00:30.000Z"
+    assert overdue_at(store, late + timedelta(seconds=23)) == "2026-01-02T04:00:30.000Z"
 
 
 def test_what_has_changed_is_sent_again(store: MemoryStore) -> None:
