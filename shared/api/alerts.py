@@ -110,7 +110,7 @@ def _result(signal: Signal, result: Opened | Coalesced | Dropped) -> dict[str, A
             return {**instance, "action": "Drop", "remediationId": None, "policy": policy}
         case Opened(remediation, job) | Coalesced(remediation, job):
             # What waited for its sweep slot and begins now counts as opened.
-            action = "Open" if job else "Coalesce"
+            action = "Open" if job or isinstance(result, Opened) else "Coalesce"
             return {**instance, "action": action, "remediationId": remediation.id, "policy": None}
 
 

@@ -33,6 +33,7 @@ from shared.healing.digest import DigestWriter
 from shared.healing.dry_run import DryRun
 from shared.healing.finding_reports import FindingReports
 from shared.healing.finding_search import FindingSearch
+from shared.healing.first_holds import FirstHolds
 from shared.healing.incident_watch import IncidentWatch
 from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
@@ -86,7 +87,8 @@ logging.getLogger("azure.eventgrid").setLevel(logging.ERROR)
 @once
 def intake() -> Intake:
     """Takes signals in."""
-    return Intake(store(), jobs(), _cache(), settings().policy(), STORAGE_CLOCK, pausing())
+    first_holds = FirstHolds(store().incidents, settings().policy(), settings().canary_timeout, STORAGE_CLOCK)
+    return Intake(store(), jobs(), _cache(), settings().policy(), STORAGE_CLOCK, pausing(), first_holds)
 
 
 @once
@@ -408,7 +410,7 @@ def _announces() -> bool:
 
 @once
 def _recorder() -> Recorder:
-    return Recorder(store(), _cache(), announces=_announces())
+    return Recorder(store(), _cache(), _incidents(), announces=_announces())
 
 
 @once

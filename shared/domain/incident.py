@@ -21,6 +21,7 @@ from shared.domain.error_codes import ErrorCodes
 from shared.domain.incident_cause import Cause, ScopeKind
 from shared.domain.remediation import Remediation, Resolution, Status, id_prefix, instance_key_of, opened_at_of
 from shared.domain.remedy import next_step_of_code
+from shared.domain.resource_ids import BackupInstanceId, fold
 
 MIN_MEMBERS = 5
 """Failures that make an incident."""
@@ -257,6 +258,21 @@ def join(
 def without_founders(incident: Incident) -> Incident:
     """The founders are members on their own record."""
     return replace(incident, founders=())
+
+
+def holds_first_attempts(known: Incident, instance: BackupInstanceId, timeout: timedelta, now: datetime) -> bool:
+    """Whether a new signal for this instance is likely one more for the same cause, and canaries are being tried.
+
+    All that is known of it is its id: so it counts for its vault, and for the subscription that this is in. Which
+    resource it needs besides, only a failure says.
+    """
+    if known.closed_at or known.released_at or now >= known.opened_at + timeout:
+        return False
+    scopes = {
+        ScopeKind.VAULT: str(instance.vault_id),
+        ScopeKind.SUBSCRIPTION: f"/subscriptions/{instance.subscription_id}",
+    }
+    return fold(scopes.get(known.scope_kind, "")) == fold(known.scope)
 
 
 def proves_repair(healed: Remediation) -> bool:

@@ -54,6 +54,14 @@ def open_remediation(
     )
 
 
+def hold_first_attempt(opening: Remediation, incident_id: str, until: datetime, now: datetime) -> Remediation:
+    """The remediation as it is opened under an incident: its first attempt is left to the canaries until then."""
+    reason = f"incident {incident_id}: the first attempt is held back for its canaries"
+    held = move(opening, Status.WAITING_TO_RETRY, now, reason, due_at=until)
+    attempt = replace(opening.attempt, queued_at=until)
+    return replace(held, attempts=(attempt,), incident_id=incident_id, held_until=until, not_before=until)
+
+
 def count_signal(remediation: Remediation) -> Remediation:
     """One more signal for an instance that is being healed: counted, nothing else."""
     return replace(remediation, signals=remediation.signals + 1)
@@ -61,9 +69,10 @@ def count_signal(remediation: Remediation) -> Remediation:
 
 def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
     """The next attempt begins; its sync job is to be queued."""
-    attempt = Attempt(number=remediation.attempt.number + 1, sync_type=sync_type, queued_at=now)
+    made = () if remediation.awaits_first_attempt else remediation.attempts
+    attempt = Attempt(number=len(made) + 1, sync_type=sync_type, queued_at=now)
     ladder_at = remediation.ladder_at if remediation.ladder_at and remediation.ladder_at > now else None
-    begun = replace(remediation, attempts=(*remediation.attempts, attempt), ladder_at=ladder_at)
+    begun = replace(remediation, attempts=(*made, attempt), ladder_at=ladder_at)
     return await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)
 
 
@@ -72,6 +81,9 @@ def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, r
     # An announcement may be due before that.
     due_at = min(retry_at, remediation.due_at or retry_at)
     moved = move(remediation, Status.WAITING_TO_RETRY, now, reason, due_at=due_at)
+    if remediation.awaits_first_attempt:
+        # It is the ladder's own, and only held back.
+        return replace(moved, error=remediation.error, not_before=retry_at)
     ladder_at = retry_at_of(remediation)
     return replace(
         moved, error=remediation.error, not_before=retry_at, ladder_at=ladder_at, wakes=remediation.wakes + 1

@@ -131,6 +131,14 @@ class Policy:
         is_transient = self.error_codes.class_of(remediation.error) is ErrorClass.TRANSIENT
         return (self.early_retry_delay if is_transient else self.retry_delay)(_rung(remediation) + 1)
 
+    def first_hold(self, code: str) -> timedelta | None:
+        """How long the first attempt may be held back for an incident with this code; None for not at all.
+
+        Had it been made at once, and failed alike, the next one would follow so much later.
+        """
+        is_transient = self.error_codes.class_of({"code": code}) is ErrorClass.TRANSIENT
+        return (self.early_retry_delay if is_transient else self.retry_delay)(1)
+
     def next_sync_type(self, remediation: Remediation) -> SyncType:
         """The sync of the attempt after the newest."""
         return self.sync_type(_rung(remediation) + 1, remediation.attempts[0].sync_type)
@@ -175,8 +183,8 @@ class Policy:
 
 
 def _rung(remediation: Remediation) -> int:
-    """The number of the newest attempt among those of the ladder."""
-    return remediation.attempt.number - remediation.wakes
+    """The number of the newest attempt among those of the ladder; 0 before the first."""
+    return remediation.attempt.number - remediation.wakes - remediation.awaits_first_attempt
 
 
 def _until_ladder(remediation: Remediation, now: datetime) -> timedelta | None:

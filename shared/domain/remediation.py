@@ -250,6 +250,17 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
         return self.attempts[-1]
 
     @property
+    def awaits_first_attempt(self) -> bool:
+        """Whether it waits, and no attempt was made yet: the number of the next one is taken already."""
+        is_first = self.attempt.number == 1 and self.attempt.ended_at is None
+        return is_first and self.status is Status.WAITING_TO_RETRY
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it holds an attempt back for the canaries of its incident."""
+        return self.status is Status.WAITING_TO_RETRY and self.held_until is not None
+
+    @property
     def over_at(self) -> datetime | None:
         """When nothing was left to do: once its end was announced, or at its end without a topic; None before that."""
         if self.due_at is not None:

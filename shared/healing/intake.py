@@ -12,13 +12,15 @@ from shared import logs
 from shared.domain import lifecycle, sync_jobs
 from shared.domain.attention import Attention
 from shared.domain.policy import Coalesce, Decision, Drop, Open, Policy
-from shared.domain.remediation import Remediation
+from shared.domain.remediation import Remediation, Status
 from shared.domain.remediation_json import CorruptDocument
-from shared.domain.signal import NoSignal, Signal, SyncType
+from shared.domain.signal import REQUEST, NoSignal, Signal, SyncType
+from shared.healing.first_holds import HoldFirst, never_held
 from shared.healing.pausing import PauseOf, never_paused
 from shared.healing.poll_cache import PollCache
 from shared.healing.ports import JobQueue
 from shared.healing.transition_log import log_transitions
+from shared.healing.wake import note_waiting
 from shared.storage.conflicts import WriteConflict, retry_on_conflict
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_store import RemediationStore
@@ -30,8 +32,8 @@ class Opened:
     """The signal opened this remediation."""
 
     remediation: Remediation
-    job: SyncJob
-    """To be enqueued by the caller."""
+    job: SyncJob | None
+    """To be enqueued by the caller; None if the first attempt is held back for the canaries of an incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Coalesced:
 
     remediation: Remediation
     job: SyncJob | None
-    """To be enqueued by the caller, where the remediation waited for its sweep slot and is expedited."""
+    """To be enqueued by the caller, where the remediation waited for its sweep slot, or for the canaries of its
+    incident while a person wants a sync, and begins now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Intake:
     policy: Policy
     now: Callable[[], datetime]
     pause_of: PauseOf = never_paused
+    hold_first: HoldFirst = never_held
 
     def accept(self, signal: Signal | NoSignal) -> Opened | Coalesced | Dropped:
         """Open a remediation for a signal, or find the one to which it belongs.
@@ -156,8 +160,12 @@ class Intake:
         if signal.not_before is None and sync_jobs.waits_for_sweep_slot(after, self.now()):
             # Found by a sweep, but now somebody says it failed: that is not to wait behind the sweep's others.
             after = sync_jobs.expedite(after, self.now())
-            job = _first_job(after)
+            job = _job(after)
+        elif signal.source == REQUEST and after.is_held:
+            after = lifecycle.start_next_attempt(after, self.policy.next_sync_type(after), self.now())
+            job = _job(after)
         self.cache.keep(self.store.save(active, after), after)
+        log_transitions(active.remediation, after)
         logs.info(
             "signal.coalesced",
             remediationId=after.id,
@@ -170,12 +178,14 @@ class Intake:
     def _open(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Opened:
         sync_type = self.policy.sync_type(1, signal.sync_type)
         attention = _attention(pointer, latest)
-        fresh = lifecycle.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
+        opening = lifecycle.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
+        fresh = self.hold_first(opening, signal)
+        note_waiting(self.store, [(opening, fresh)])
         stored = self.store.open(fresh, pointer)
         if stored is not None:
             self.cache.keep_opening(stored)
         log_transitions(None, fresh)
-        return Opened(fresh, _first_job(fresh))
+        return Opened(fresh, _job(fresh))
 
     def _load_latest(self, pointer: LatestPointer | None) -> Latest:
         if pointer is None:
@@ -194,7 +204,8 @@ class Intake:
         resumed = self.store.resume_opening(pointer, self.now())
         if resumed is not None:
             log_transitions(None, resumed)
-            self.jobs.send(_first_job(resumed), sync_jobs.job_delay(resumed, self.now()))
+            if job := _job(resumed):
+                self.jobs.send(job, sync_jobs.job_delay(resumed, self.now()))
         return self._load_latest(pointer)
 
 
@@ -205,5 +216,6 @@ def _attention(pointer: LatestPointer | None, latest: Latest) -> Attention | Non
     return pointer.claim.attention if pointer and pointer.claim else None
 
 
-def _first_job(remediation: Remediation) -> SyncJob:
-    return SyncJob(remediation.id, remediation.attempt.number)
+def _job(remediation: Remediation) -> SyncJob | None:
+    """The job of its attempt, if that is to be made."""
+    return SyncJob(remediation.id, remediation.attempt.number) if remediation.status is Status.QUEUED else None

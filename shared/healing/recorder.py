@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from shared import logs
 from shared.domain import announcements
 from shared.domain.remediation import Remediation
+from shared.healing.incidents import Incidents
 from shared.healing.poll_cache import PollCache
 from shared.healing.transition_log import log_transitions
 from shared.healing.wake import note_waiting
 from shared.storage.conflicts import WriteConflict
 from shared.storage.remediation_store import RemediationStore
-from shared.storage.table_rows import Stored
+from shared.storage.table_rows import Change, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Recorder:
 
     store: RemediationStore
     cache: PollCache
+    incidents: Incidents
     announces: bool
     """Whether there is a topic for outcomes."""
 
@@ -29,7 +31,8 @@ class Recorder:
             WriteConflict: another writer changed it since it was read.
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        step = after if self.announces else announcements.skip_announcement(after)
+        [joined] = self.incidents.join([Change(stored, after)])
+        step = joined.after if self.announces else announcements.skip_announcement(joined.after)
         note_waiting(self.store, [(stored.remediation, step)])
         try:
             saved = self.store.save(stored, step)

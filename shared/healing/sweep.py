@@ -148,7 +148,8 @@ class _Opener:
                 return Skipped(signal.instance, "AlreadyActive", f"remediation {remediation.id} has just begun")
         remediation = result.remediation
         try:
-            self.jobs.send(result.job, job_delay(remediation, self.now()))
+            if result.job:
+                self.jobs.send(result.job, job_delay(remediation, self.now()))
         except AzureError as failure:
             # Its due entry asks for the job again.
             logs.error("job.not_queued", remediationId=remediation.id, reason=logs.describe_exception(failure))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from typing import Any, NoReturn, cast
 
@@ -20,6 +21,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.dry_run import DryRun
+from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.pausing import Pausing
 from shared.healing.poll_cache import PollCache
@@ -100,8 +102,14 @@ def dry_run(
     return DryRun(intake(store, settings), arm, reads, lambda: NOW)
 
 
+def recorder(store: MemoryStore, announces: bool = True) -> Recorder:
+    """Stores the steps of operators."""
+    incidents = Incidents(store, Settings().policy(), timedelta(), lambda: LATER)
+    return Recorder(store, PollCache(), incidents, announces)
+
+
 def acknowledge(store: MemoryStore) -> Acknowledge:
-    return Acknowledge(store, Recorder(store, PollCache(), announces=True), lambda: LATER)
+    return Acknowledge(store, recorder(store), lambda: LATER)
 
 
 def pausing(store: MemoryStore, mode: Mode = Mode.HEAL) -> Pausing:
@@ -109,7 +117,7 @@ def pausing(store: MemoryStore, mode: Mode = Mode.HEAL) -> Pausing:
 
 
 def cancel(store: MemoryStore) -> Cancel:
-    return Cancel(store, Recorder(store, PollCache(), announces=True), lambda: LATER)
+    return Cancel(store, recorder(store), lambda: LATER)
 
 
 def get_remediation(store: MemoryStore, remediation_id: str, **headers: str) -> func.HttpResponse:

@@ -28,7 +28,6 @@ from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
 from shared.healing.pausing import Pausing
 from shared.healing.poll_cache import PollCache
-from shared.healing.recorder import Recorder
 from shared.settings import Settings
 from shared.storage.finding_store import FindingStore
 from shared.storage.pause_store import PauseStore
@@ -36,6 +35,7 @@ from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_list import Page as Listed
 from shared.storage.run_store import RunStore
 from tests.support import remediations as episodes
+from tests.support.api_parts import recorder
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
 from tests.support.remediations import INSTANCE, LATER, NOW
@@ -205,9 +205,9 @@ class Page:
     ) -> func.HttpResponse:
         """The response to any request."""
         intake = Intake(self.store, MemoryQueue(), PollCache(), self.settings.policy(), lambda: self.now)
-        cancel = Cancel(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
+        cancel = Cancel(self.store, recorder(self.store, announces=False), lambda: self.now)
         reader = Mock(summaries=self._read, page=self._list)
-        acknowledge = Acknowledge(self.store, Recorder(self.store, PollCache(), announces=False), lambda: self.now)
+        acknowledge = Acknowledge(self.store, recorder(self.store, announces=False), lambda: self.now)
         pauses = Pausing(self.settings.mode, PauseStore(cast(TableClient, self.store.table), self._now), self._now)
         parts = (
             lambda: intake,

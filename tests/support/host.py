@@ -10,6 +10,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.dry_run import DryRun
+from shared.healing.first_holds import FirstHolds
 from shared.healing.incident_watch import IncidentWatch
 from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
@@ -89,9 +90,11 @@ class Host:
     def __post_init__(self) -> None:
         arm = arm_in_mode(self.settings.mode, self.arm)
         policy, timeout = self.settings.policy(), self.settings.operation_timeout
-        recorder = Recorder(self.store, self.cache, announces=self.topic is not None)
+        incidents = Incidents(self.store, policy, self.settings.canary_timeout, self.clock)
+        recorder = Recorder(self.store, self.cache, incidents, announces=self.topic is not None)
+        first_holds = FirstHolds(self.store.incidents, policy, self.settings.canary_timeout, self.clock)
         publisher = OutcomePublisher(self.store, self.topic, self.clock, self._random) if self.topic else None
-        self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock, self.pause_of)
+        self.intake = Intake(self.store, self.jobs, self.cache, policy, self.clock, self.pause_of, first_holds)
         self.dry_run = DryRun(self.intake, self.arm, self.read_limit, self.clock)
         self.wake = Wake(self.store, self.settings.wake_delay, self.clock)
         self.cancel = Cancel(self.store, recorder, self.clock)
@@ -109,7 +112,6 @@ class Host:
             random=self._random,
             pause_of=self.pause_of,
         )
-        incidents = Incidents(self.store, policy, self.settings.canary_timeout, self.clock)
         reader = RemediationReader(self.store._table, self.store, self.clock)
         watch = IncidentWatch(self.store, reader, incidents, self.topic, self.clock, self._random)
         self.poller = Poller(

@@ -55,6 +55,7 @@ SETTINGS = Settings(
 
 
 instances = st.sampled_from(INSTANCES)
+sources = st.sampled_from(["Event", "Request"])
 moments = st.integers(1, 12)
 picks = st.integers(0, 5)
 
@@ -96,8 +97,8 @@ class CrashSafety(RuleBasedStateMachine):
         self.other_host = host(self.world, 1, self.other_mode, self.recovery)
         self.endings: dict[str, str] = {}
 
-    def take_signal(self, host: Host, instance: BackupInstanceId) -> None:
-        result = host.intake.accept(Signal(instance, "Event", "failed", self.world.clock(), backup_failed=True))
+    def take_signal(self, host: Host, instance: BackupInstanceId, source: str = "Event") -> None:
+        result = host.intake.accept(Signal(instance, source, "failed", self.world.clock(), backup_failed=True))
         if not isinstance(result, Dropped):
             self.world.accepted.add(result.remediation.id)
         if result.job:
@@ -122,9 +123,9 @@ class CrashSafety(RuleBasedStateMachine):
         if not repeated and message in self.world.shards:
             self.world.shards.remove(message)
 
-    @rule(instance=instances)
-    def a_signal_comes(self, instance: BackupInstanceId) -> None:
-        self.take_signal(self.host, instance)
+    @rule(instance=instances, source=sources)
+    def a_signal_comes(self, instance: BackupInstanceId, source: str) -> None:
+        self.take_signal(self.host, instance, source)
 
     def repair(self, host: Host) -> None:
         scope = read_scope(f"/subscriptions/{SUBSCRIPTION}")
@@ -229,7 +230,9 @@ class CrashSafety(RuleBasedStateMachine):
         jobs: st.SearchStrategy[Callable[[], None]] = st.builds(
             lambda pick, repeated: lambda: self.take_job(host, pick, repeated), picks, st.booleans()
         )
-        signals = st.builds(lambda instance: lambda: self.take_signal(host, instance), instances)
+        signals: st.SearchStrategy[Callable[[], None]] = st.builds(
+            lambda instance, source: lambda: self.take_signal(host, instance, source), instances, sources
+        )
         shards: st.SearchStrategy[Callable[[], None]] = st.builds(
             lambda pick, repeated: lambda: self.take_shard(host, pick, repeated), picks, st.booleans()
         )
