@@ -305,6 +305,7 @@ def _recovery_step() -> RecoveryStep:
         slots=SlotsOutsidePauses(_backup_slots(), pausing()),
         write_limit=_write_limiter(),
         read_limit=_read_limiter(),
+        mode=settings().recovery,
         timeout=settings().recovery_timeout,
         now=STORAGE_CLOCK,
         random=random.random,

@@ -58,9 +58,13 @@ _MAX_UNANSWERED = 2
 """Calls for a backup: where each is lost on its way back, each may be a backup, and the schedule makes one, too."""
 _MAX_BACKUP_DEFERRALS = 10
 """Calls in a row without a verdict on a backup, about an hour, after which the recovery points are looked at."""
+_MAX_AHEAD = timedelta(hours=1)
+"""A recovery point of a time so far ahead proves nothing: its clock is wrong, or what wrote it."""
 _UNANSWERED = "Unanswered"
 _BUSY = "maxconcurrentoperationlimitreached"
 """In the code of the error where too many backups run: this one was not made, and can be later."""
+_DAILY_LIMIT = "backuprequestthrottled"
+"""In the code of the error where the instance had all backups on demand of the day, whatever the status."""
 _COMPLETED = ("completed", "completedwithwarnings")
 _RUNNING = ("inprogress", "waiting", "cancelling", "pending", "queued")
 
@@ -161,10 +165,12 @@ def on_points(remediation: Remediation, result: PointsResult, at: RecoveryMoment
     match result:
         case PointsRead(points):
             older = [point for point in points if point.time <= recovery.failed_at]
-            newer = [point for point in points if point.time > recovery.failed_at]
+            newer = [point for point in points if recovery.failed_at < point.time <= now + _MAX_AHEAD]
             known = recovery.point_before
             before = max((point.time for point in older), default=known)
             looked = _change(remediation, point_before=before, looked_at=now)
+            if looked.latest_recovery_point_before is None:
+                looked = replace(looked, latest_recovery_point_before=before)
             if newer:
                 return _recovered(looked, max(newer, key=lambda point: point.time), now)
             if recovery.deadline is not None and now >= recovery.deadline:
@@ -209,6 +215,8 @@ def on_backup(remediation: Remediation, result: BackupResult, at: RecoveryMoment
             return _end_backup(remediation, BackupRun(requested_at=now, status="Refused"), "Refused", error, now)
         case SyncConflict(error, _):
             return _call_later(remediation, error, now + _BUSY_WAIT)
+        case TransientFailure(error) if _DAILY_LIMIT in str(error.get("code")).lower():
+            return _end_backup(remediation, BackupRun(requested_at=now, status="Refused"), "Refused", error, now)
         case TransientFailure(error, may_have_acted=True):
             return replace(on_lost_backup(remediation, now, now), error=error)
         case TransientFailure(error) if _is_in_vain(remediation):

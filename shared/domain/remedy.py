@@ -8,6 +8,7 @@ from shlex import quote
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from shared.domain.error_codes import Assignee, CodeEntry, ErrorClass, ErrorCodes, Remedy, Scope
 from shared.domain.remediation import Remediation, Status
@@ -20,9 +21,15 @@ _BY_STATUS = {
     Status.REJECTED: "See whether the instance still exists, and whether the app's identity may sync it; the error says"
     " why Azure refused.",
     Status.TIMED_OUT: "Look at the vault's jobs: the operation may still run. If it does not, ask for a sync.",
+    Status.NOT_RECOVERED: "Look at the vault's backup jobs: no recovery point newer than the failure came in time. Then"
+    " make a backup on demand.",
     Status.CANCELLED: "Ask for a sync when it is time: an operator ended this remediation.",
 }
 """Where nothing is known of the error's code."""
+_NOT_SHOWN = (
+    "See whether the instance still exists, and whether the app's identity may read its policy and its recovery"
+)
+" points; the error says why Azure did not show them."
 _INTENDED = "Resume the instance's protection if it should be protected; if not, put it into EXCLUDE."
 _PRINCIPAL = "--query identity.principalId --output tsv"
 
@@ -46,10 +53,37 @@ def next_step_of(remediation: Remediation, error_codes: ErrorCodes) -> NextStep 
         return _from_entry(remediation, entry, _THEN_WAIT) if entry and is_persons else None
     if status not in _BY_STATUS:
         return None
+    if status is Status.NOT_RECOVERED:
+        return _after_recovery(remediation, entry)
     if status is not Status.CANCELLED and entry:
         return _from_entry(remediation, entry, "" if entry.error_class is ErrorClass.JOB else _THEN_SYNC)
     is_intended = status is Status.UNHEALTHY and remediation.error is None
     return NextStep(text=_INTENDED if is_intended else _BY_STATUS[status])
+
+
+def _after_recovery(remediation: Remediation, entry: CodeEntry | None) -> NextStep:
+    """Where no recovery point came; the error is that of the backup on demand, or of what could not be read."""
+    backup = remediation.recovery.backup if remediation.recovery else None
+    is_of_backup = remediation.error is None or (backup is not None and backup.error == remediation.error)
+    if entry:
+        step = _from_entry(remediation, entry, "Then make a backup on demand.")
+        return replace(step, command=step.command or _backup_command(remediation))
+    if not is_of_backup:
+        return NextStep(text=_NOT_SHOWN)
+    return NextStep(text=_BY_STATUS[Status.NOT_RECOVERED], command=_backup_command(remediation))
+
+
+def _backup_command(remediation: Remediation) -> str | None:
+    """`az dataprotection backup-instance adhoc-backup`; None where the policy's rule is not known."""
+    instance, recovery = remediation.instance, remediation.recovery
+    if recovery is None or recovery.rule is None:
+        return None
+    tag = f" --retention-tag-override {quote(recovery.retention_tag)}" if recovery.retention_tag else ""
+    return (
+        f"az dataprotection backup-instance adhoc-backup --subscription {quote(instance.subscription_id)}"
+        f" --resource-group {quote(instance.resource_group)} --vault-name {quote(instance.vault)}"
+        f" --backup-instance-name {quote(instance.name)} --rule-name {quote(recovery.rule)}{tag}"
+    )
 
 
 def next_step_of_code(code: str, error_codes: ErrorCodes) -> NextStep | None:

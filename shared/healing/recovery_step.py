@@ -8,9 +8,10 @@ from uuid import NAMESPACE_URL, uuid5
 from msgspec.structs import replace
 
 from shared import logs
-from shared.domain import recovery_steps
+from shared.domain import lifecycle, recovery_steps
 from shared.domain.backup_slot import FreeSlot, HeldSlot, NoSlot
 from shared.domain.recovery import BackupRun
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.recovery_steps import RecoveryMoment, recovery_of
 from shared.domain.remediation import Remediation
 from shared.healing.ports import Arm, Backups, LatestPoints, Slots
@@ -30,6 +31,8 @@ class RecoveryStep:
     slots: Slots
     write_limit: RateLimiter
     read_limit: RateLimiter
+    mode: RecoveryMode
+    """As `RECOVERY` is now: a remediation has that of its opening."""
     timeout: timedelta | None
     now: Callable[[], datetime]
     random: Callable[[], float]
@@ -41,11 +44,13 @@ class RecoveryStep:
             azure.core.exceptions.AzureError: storage, which keeps rate limits and slots, cannot be reached.
         """
         recovery = recovery_of(current)
+        if self.mode is RecoveryMode.OFF:
+            return lifecycle.cancel(current, "RECOVERY is Off now: no recovery point is waited for", self.now())
         if recovery_steps.needs_schedule(recovery):
             return self._within(self.read_limit, current, self._read_schedule)
         if run := recovery_steps.follows_backup(recovery):
             return self._within(self.read_limit, current, self._follow(run))
-        if recovery_steps.needs_backup(recovery, self.now()):
+        if self.mode is RecoveryMode.BACKUP and recovery_steps.needs_backup(recovery, self.now()):
             match self.slots.look(current.instance, current.id):
                 case FreeSlot():
                     return self._within(self.write_limit, current, self._back_up)

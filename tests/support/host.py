@@ -126,6 +126,7 @@ class Host:
                     slots=self.slots,
                     write_limit=self.write_limit,
                     read_limit=self.read_limit,
+                    mode=self.settings.recovery,
                     timeout=self.settings.recovery_timeout,
                     now=self.clock,
                     random=self._random,

@@ -45,6 +45,8 @@ class RecoveringAzure(BaseAdapter):
         self.is_endless = False
         """Whether a backup on demand runs for ever."""
         self.has_earlier_point = True
+        self.has_future_point = False
+        """Whether there is a point of a time next year."""
         self.has_night = True
         """Whether the night's own backup is made."""
         self.asked: Counter[str] = Counter()
@@ -126,7 +128,8 @@ class RecoveringAzure(BaseAdapter):
         is_morning = self.has_night and self._clock() >= self._failed_at + _DAY
         night = [self._failed_at + _DAY] if is_morning else []
         earlier = [self._failed_at - _DAY] if self.has_earlier_point else []
-        return [*earlier, *made, *night]
+        future = [self._failed_at + 365 * _DAY] if self.has_future_point else []
+        return [*earlier, *made, *night, *future]
 
     def _latest_point(self) -> str:
         points = self._points()

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from shared.domain import arm_results
+from shared.domain import arm_results, recovery_steps
+from shared.domain.backup_results import PointsRead
 from shared.domain.error_codes import BUILT_IN, ErrorCodes, read_entries
+from shared.domain.recovery_steps import RecoveryMoment
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remedy import NextStep, next_step_of
-from tests.support.remediations import after, ended, healed, running, verifying
+from tests.support.remediations import LATER, after, ended, healed, recovering, running, verifying
 
 DISK = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/rg-data/providers/Microsoft.Compute/disks/d1"
 GROUP = "/subscriptions/0b1f6471-1bf0-4dda-aec3-cb9272f09590/resourceGroups/rg-snap"
@@ -129,3 +132,23 @@ def test_a_users_own_entry_is_said() -> None:
 def test_a_state_that_somebody_intends_has_its_own_words() -> None:
     stopped = after(verifying(), arm_results.InstanceRead("ProtectionStopped", None))
     assert "EXCLUDE" in step(stopped).text
+
+
+def not_recovered(**facts: Any) -> Remediation:
+    late = RecoveryMoment(LATER + timedelta(days=9), 0.0)
+    ended = recovery_steps.on_points(recovering(), PointsRead(()), late)
+    return replace(ended, **facts)
+
+
+def test_what_did_not_recover_is_backed_up_by_a_command_with_the_rule_of_its_policy() -> None:
+    words = arguments(not_recovered())
+    assert words[:4] == ["az", "dataprotection", "backup-instance", "adhoc-backup"]
+    given = dict(zip(words[4::2], words[5::2], strict=True))
+    assert given["--backup-instance-name"] == "testbi"
+    assert (given["--rule-name"], given["--retention-tag-override"]) == ("BackupDaily", "Default")
+
+
+def test_what_could_not_be_read_is_not_to_be_backed_up() -> None:
+    gone = not_recovered(error={"code": "ResourceNotFound", "message": "gone"})
+    assert step(gone).command is None
+    assert "still exists" in step(gone).text

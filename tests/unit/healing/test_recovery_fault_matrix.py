@@ -4,6 +4,7 @@ As in `tests/integration/test_fault_matrix.py`, but in memory: the answers come 
 """
 
 from collections.abc import Callable
+from dataclasses import replace as replace_step
 from datetime import timedelta
 from itertools import product
 from typing import cast
@@ -74,13 +75,14 @@ class World:
         circuit = ArmCircuit(transport, CircuitBreaker(self.clock, lambda: 0.5))
         arm = ArmClient(ENDPOINT, (), circuit, writes, reads)
         self.graph = ResourceGraph(ENDPOINT, (), transport, self.clock, self.clock.advance)
-        self._step = RecoveryStep(
+        self.step = RecoveryStep(
             arm=arm,
             backups=ArmBackups(ENDPOINT, arm, self.clock),
             latest_points=LatestPointCache(self.graph, self.clock),
             slots=BackupSlots(store._table, 1, self.clock),
             write_limit=writes,
             read_limit=reads,
+            mode=RecoveryMode.BACKUP,
             timeout=None,
             now=self.clock,
             random=lambda: 0.5,
@@ -96,7 +98,7 @@ class World:
             if self.current.status is not Status.RECOVERING:
                 return self.current
             self.clock.now = max(self.clock.now + timedelta(seconds=1), self.current.due_at or self.clock.now)
-            self.current = self._step.take(self.current)
+            self.current = self.step.take(self.current)
         raise AssertionError(f"it runs on after {steps} steps: {self.current}")
 
     def search(self) -> tuple[FindingsResult, list[Finding]]:
@@ -152,6 +154,34 @@ def test_a_job_that_never_ends_is_followed_until_the_deadline(has_night: bool, s
     assert ended.recovery.backup
     assert (ended.recovery.backup.status, world.azure.backups) == ("InProgress", 1)
     assert world.clock() <= (ended.recovery.deadline or world.clock()) + timedelta(minutes=6)
+
+
+def test_a_point_of_a_time_far_ahead_proves_nothing() -> None:
+    world = World()
+    world.azure.has_future_point, world.azure.is_endless, world.azure.has_night = True, True, False
+    assert world.settle(steps=1000).status is Status.NOT_RECOVERED
+
+
+def test_a_daily_limit_is_no_throttling_whatever_its_status() -> None:
+    world = World()
+    answer = faults.arm_error("UserErrorBackupRequestThrottled")._replace(status=429)
+    world.azure.arm_fault(BACKUP, Fault("limit", "answer", lambda _: answer))
+    ended = world.settle()
+    assert ended.recovery
+    assert ended.recovery.backup
+    assert (ended.status, ended.recovery.backup.status, world.azure.asked[BACKUP]) == (Status.RECOVERED, "Refused", 1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"), [(RecoveryMode.OFF, Status.NOT_RECOVERED), (RecoveryMode.WATCH, Status.RECOVERED)]
+)
+def test_a_recovery_that_is_under_way_makes_no_backup_once_the_setting_says_so(
+    mode: RecoveryMode, status: Status
+) -> None:
+    world = World()
+    world.step = replace_step(world.step, mode=mode)
+    ended = world.settle()
+    assert (ended.status, ended.attention, world.azure.backups) == (status, None, 0)
 
 
 def cell(call: str, name: str, record: Record) -> Fault:

@@ -20,6 +20,7 @@ from shared.domain.backup_results import (
 )
 from shared.domain.backup_slot import FreeSlot, HeldSlot
 from shared.domain.recovery import Recovery
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.recovery_steps import RecoveryMoment
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
@@ -80,6 +81,7 @@ class Hosts:
             slots=self.slots,
             write_limit=RateLimiter("writes", plenty, store.buckets, self.clock),
             read_limit=RateLimiter("reads", plenty, store.buckets, self.clock),
+            mode=RecoveryMode.BACKUP,
             timeout=None,
             now=self.clock,
             random=lambda: 0.0,
