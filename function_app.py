@@ -163,6 +163,12 @@ def get_error_codes(req: func.HttpRequest) -> func.HttpResponse:
     return composition.api.error_codes().list(req)
 
 
+@app.route("report", methods=READ)
+def get_report(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/report`: one month, to be printed or as CSV."""
+    return composition.dashboard.report().show(req)
+
+
 @app.route("status", methods=READ)
 def get_status(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/status`: when the app last worked, and what it watches."""

@@ -1,7 +1,7 @@
 """Lists as CSV (RFC 4180), for spreadsheets and scripts."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from io import StringIO
 
@@ -46,11 +46,16 @@ def accepts_csv(headers: Mapping[str, str]) -> bool:
 
 def csv_of(listing: Listing, top: int | None = None) -> bytes:
     """These remediations, or the first `top` of them, one a line."""
+    return csv_text(COLUMNS, (_values(row, row.id in listing.needing_attention) for row in listing.rows[:top]))
+
+
+def csv_text(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
+    """A table as CSV, in UTF-8; no cell of it is a formula."""
     text = StringIO()
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for row in listing.rows[:top]:
-        writer.writerow([_cell(value) for value in _values(row, row.id in listing.needing_attention)])
+    writer.writerow(columns)
+    for line in lines:
+        writer.writerow([_cell(value) for value in line])
     # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
     return text.getvalue().encode(errors="replace")
 

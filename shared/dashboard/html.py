@@ -20,7 +20,7 @@ from shared.dashboard import formatting
 from shared.dashboard.detail import short_job_id
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_STYLE_FILES = ("page.css", "list.css", "detail.css", "status.css")
+_STYLE_FILES = ("page.css", "list.css", "detail.css", "status.css", "report.css")
 _STYLE = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in _STYLE_FILES)
 _SCRIPT = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
 

@@ -55,8 +55,10 @@ def with_attention(remediation: "Remediation", now: datetime, reason: str) -> "R
 
 
 def without_attention(remediation: "Remediation") -> "Remediation":
-    """The instance needs nobody."""
-    return replace(remediation, attention=None)
+    """The instance needs nobody; since when it had needed somebody stays known."""
+    if remediation.attention is None:
+        return remediation
+    return replace(remediation, attention=None, needed_attention_since=remediation.attention.since)
 
 
 def acknowledged(remediation: "Remediation", acknowledgement: Acknowledgement) -> "Remediation":

@@ -240,6 +240,10 @@ class Remediation(Struct, frozen=True, kw_only=True, rename="camel"):
         Attention | None,
         Meta(description="Why the instance needs a person, also from earlier remediations; null if it needs nobody."),
     ] = None
+    needed_attention_since: Annotated[
+        Time | None,
+        Meta(description="Since when the instance had needed a person when this remediation ended that; else null."),
+    ] = None
     attempts: Annotated[tuple[Attempt, ...], Meta(min_length=1)]
     history: Annotated[tuple[Transition, ...], Meta(min_length=1)]
     unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)

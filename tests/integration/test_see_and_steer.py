@@ -30,6 +30,7 @@ ROUTES = [
     ("POST", "pauses/end"),
     ("GET", "error-codes"),
     ("GET", "status"),
+    ("GET", "report"),
     ("GET", "health"),
     ("GET", "openapi.json"),
     ("DELETE", "sync"),

@@ -198,6 +198,7 @@ ONCE: dict[str, Callable[[Worker], Invocation]] = {
     "cancel_remediation": lambda worker: cancel_remediation(worker, "nothing"),
     "get_health": lambda worker: get(worker, "get_health", "health"),
     "get_status": lambda worker: get(worker, "get_status", "status"),
+    "get_report": lambda worker: get(worker, "get_report", "report"),
     "get_dashboard": lambda worker: get(worker, "get_dashboard", "dashboard"),
     "acknowledge_instance": lambda worker: post(worker, "acknowledge_instance", "instances/acknowledge"),
     "get_incidents": lambda worker: get(worker, "get_incidents", "incidents"),
@@ -379,4 +380,5 @@ def test_the_pages_form_queues_a_sync_job(worker: Worker) -> None:
     request = http_request("POST", "https://app.test/api/dashboard", form, content_type=content_type)
     answer = on_request(worker, "get_dashboard", request)
     assert answer.status == "303"
-    assert json.loads(job_of(answer))["remediationId"] in answer.headers["location"]
+    (job,) = answer.list_output("jobs")
+    assert json.loads(job)["remediationId"] in answer.headers["location"]

@@ -28,6 +28,7 @@ from shared.api.sync import MAX_ITEMS, SyncRequest
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.list_filter import ListFilter
 from shared.dashboard.page import Dashboard
+from shared.dashboard.report import ReportQuery
 from shared.domain.remediation import Status
 from shared.domain.summary import Summary
 from shared.settings import Settings
@@ -125,6 +126,7 @@ QUERIES: Mapping[tuple[str, str], type[BaseModel]] = {
     ("/sweep", "post"): DryRunQuery,
     ("/remediations", "get"): RemediationsQuery,
     ("/incidents", "get"): IncidentsQuery,
+    ("/report", "get"): ReportQuery,
 }
 
 

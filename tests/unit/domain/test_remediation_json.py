@@ -47,6 +47,7 @@ def test_a_document_that_version_0_1_0_stored_is_read_and_written_back_with_the_
         "notBefore": None,
         "recovery": None,
         "attention": None,
+        "neededAttentionSince": None,
         "protectionStateBefore": None,
         "latestRecoveryPointBefore": None,
         "datasourceId": None,
