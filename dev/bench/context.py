@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import statistics
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,6 +114,18 @@ def machine() -> Json:
 def load() -> float:
     """Processes that ran or wanted to, on average over the last minute."""
     return round(os.getloadavg()[0], 2)
+
+
+@contextmanager
+def busy_cores(python: str) -> Iterator[None]:
+    """Beside what is measured, each core has another process that never rests, at the same priority."""
+    others = [subprocess.Popen([python, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
 
 
 def median_of(runs: Sequence[Json]) -> Json:

@@ -9,7 +9,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dev.bench.context import LATENCY_SECONDS, UNPACED, Context, Json, Part, ResultRow, median_of, memory_mib
+from dev.bench.context import (
+    LATENCY_SECONDS,
+    UNPACED,
+    Context,
+    Json,
+    Part,
+    ResultRow,
+    busy_cores,
+    median_of,
+    memory_mib,
+)
 from dev.bench.seeding import Seeding
 from dev.bench.workload import LogTail, next_request, wait_until
 from dev.processes.errors import Failure
@@ -18,6 +28,9 @@ from dev.stack.stack import Stack
 _CONCURRENCY = 32
 _SIZES = (100, 1_000, 10_000)
 _QUICK_SIZES = (200,)
+_BUSY_SIZE = 1_000
+"""Polled once more with every core busy, to see whether what takes longer takes longer in proportion."""
+_QUICK_BUSY_SIZE = 200
 _IDLE_RUNS = 6
 _TIMEOUT = 300
 """Seconds."""
@@ -28,14 +41,20 @@ _SETTINGS = {"POLL_CONCURRENCY": str(_CONCURRENCY), **UNPACED}
 
 def measure(context: Context) -> Json:
     """Every size on a fresh stack, so that memory and storage hold nothing of another one."""
-    sizes = _QUICK_SIZES if context.quick else _SIZES
+    sizes, busy_size = (_QUICK_SIZES, _QUICK_BUSY_SIZE) if context.quick else (_SIZES, _BUSY_SIZE)
+    in_flight = {str(size): _runs(context, size) for size in sizes}
+    with busy_cores(context.python):
+        beside_busy = _runs(context, busy_size)
     return {
         "concurrency": _CONCURRENCY,
         "latencySeconds": LATENCY_SECONDS,
-        "inFlight": {
-            str(size): median_of([_run(context, size, run) for run in range(1, context.runs + 1)]) for size in sizes
-        },
+        "inFlight": in_flight,
+        "besideBusyCores": {str(busy_size): beside_busy},
     }
+
+
+def _runs(context: Context, size: int) -> Json:
+    return median_of([_run(context, size, run) for run in range(1, context.runs + 1)])
 
 
 def _run(context: Context, size: int, run: int) -> Json:
@@ -118,6 +137,15 @@ def rows(numbers: Json) -> Iterable[ResultRow]:
         yield ResultRow(
             "  memory of the host with them", f"{found['memoryMiB']:.0f} MiB", f"before {found['idleMiB']:.0f} MiB"
         )
+
+    for size, busy in numbers.get("besideBusyCores", {}).items():
+        quiet = numbers["inFlight"][size]
+        for what, key in (("polled", "seconds"), ("stored", "storedSeconds")):
+            yield ResultRow(
+                f"poll run, {int(size):,} due, beside a busy process for each core: until all are {what}",
+                f"{busy[key]:.2f} s",
+                f"without {quiet[key]:.2f} s",
+            )
 
 
 def plot(numbers: Json, figure: Any) -> None:

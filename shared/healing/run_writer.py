@@ -20,8 +20,9 @@ from shared.healing.shard_failures import ShardFailures
 from shared.healing.transition_log import log_transitions
 from shared.healing.wake import note_waiting
 from shared.logs import LogRelay
+from shared.storage.change_writer import MAX_CHANGES_PER_TRANSACTION
 from shared.storage.queues import SyncJob
-from shared.storage.remediation_store import MAX_CHANGES_PER_TRANSACTION, RemediationStore
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import SHARDS, Change, Saved, Stored, Unsaved, shard_of
 
 _WRITES_PER_SHARD = 2

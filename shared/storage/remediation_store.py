@@ -12,10 +12,10 @@ entry moves it. Entries that no row names are stale and are removed when met.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from itertools import accumulate, chain, islice
+from itertools import islice
 from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import to_millis, utc_now
@@ -30,7 +30,7 @@ from shared.domain.remediation import (
 )
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
-from shared.logs import describe_exception
+from shared.storage.change_writer import ChangeWriter, replacement, update
 from shared.storage.conflicts import WriteConflict
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.incident_store import IncidentStore
@@ -65,19 +65,11 @@ MAX_OPENINGS = 100
 """Openings that a latest pointer remembers: more than any daily cap counts to."""
 _MAX_ALTERNATIVES = 12
 """A filter may hold 15 comparisons (Table service, "Querying tables and entities"); three give the range."""
-MAX_CHANGES_PER_TRANSACTION = 33
-"""Each change is up to three of the 100 operations of a transaction."""
 _MAX_PURGED_PER_TRANSACTION = 50
 """Each with its latest pointer."""
 _PAGE_SIZE = 1000
 """Rows: the most that storage gives at once."""
-_REFUSED = frozenset({400, 413})
-"""A row or a transaction that storage will not take (Table service error codes): too large, or with a bad value."""
-_CONFLICTS = frozenset({404, 409, 412})
-"""Not there, there already, changed meanwhile: another writer changed the row first."""
-
 _TERMINAL = frozenset(status.value for status in Status if status.is_terminal)
-_Operation = tuple[str, Mapping[str, Any], dict[str, Any]]
 Found = dict[str, Stored | CorruptDocument]
 """Remediations by id; a row that cannot be read stands as its error, so that it is alone with it."""
 
@@ -88,6 +80,7 @@ class RemediationStore:
     def __init__(self, table: TableClient, now: Callable[[], datetime] = utc_now) -> None:
         """Keep everything in this table."""
         self._table = table
+        self._writer = ChangeWriter(table)
         self.corrupt_rows = CorruptRows(table, now)
         """Where this store, and whoever reads its rows, reports those that cannot be read."""
         self.incidents = IncidentStore(table, now)
@@ -114,7 +107,7 @@ class RemediationStore:
         openings = (remediation.opened_at, *(pointer.opened if pointer else ()))[:MAX_OPENINGS]
         claim = pointer_row(remediation, openings)
         if pointer is not None:
-            self._commit([("update", claim, {**only_if(pointer.etag), "mode": UpdateMode.REPLACE})])
+            self._writer.commit([("update", claim, {**only_if(pointer.etag), "mode": UpdateMode.REPLACE})])
         elif self._create(claim) is None:
             raise WriteConflict(f"{remediation.instance} has a latest remediation")
         return self._fulfil_claim(remediation)
@@ -147,7 +140,7 @@ class RemediationStore:
         """
         key = instance_key_of(pointer.remediation_id)
         row = {"PartitionKey": shard_of(pointer.remediation_id), "RowKey": pointer_key(key)}
-        self._commit([("update", row, {**only_if(pointer.etag), "mode": UpdateMode.MERGE})])
+        self._writer.commit([("update", row, {**only_if(pointer.etag), "mode": UpdateMode.MERGE})])
 
     def load(self, remediation_id: str) -> Stored | None:
         """A remediation by its id: one point read.
@@ -198,24 +191,14 @@ class RemediationStore:
         """
         entry, after = stored.due_entry, document_limits.limit(after)
         if after.due_at is not None and after.due_at < entry.at:
-            entry, operations = due_entry(after.id, after.due_at), _replacement(Change(stored, after), keep_old=True)
+            entry, operations = due_entry(after.id, after.due_at), replacement(Change(stored, after), keep_old=True)
         else:
-            operations = [_update(stored, remediation_row(after, entry))]
-        return Stored(after, self._commit(operations), entry)
+            operations = [update(stored, remediation_row(after, entry))]
+        return Stored(after, self._writer.commit(operations), entry)
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved | Unsaved]:
-        """Store changes in large transactions, each with its due entry moved.
-
-        Yields:
-            Each as soon as it is stored, or refused for good, which is its own matter; a change that is left out was
-            made by another writer first.
-        """
-        by_shard: dict[str, list[Change]] = {}
-        for change in changes:
-            by_shard.setdefault(shard_of(change.after.id), []).append(change)
-        for of_shard in by_shard.values():
-            for start in range(0, len(of_shard), MAX_CHANGES_PER_TRANSACTION):
-                yield from self._save_together(of_shard[start : start + MAX_CHANGES_PER_TRANSACTION])
+        """Store changes in large transactions, each with its due entry moved (`change_writer`)."""
+        return self._writer.save_all(changes)
 
     def due(self, shard: str, now: datetime, limit: int) -> list[DueEntry]:
         """The entries of a shard up to now, soonest first, no more than asked for."""
@@ -282,7 +265,7 @@ class RemediationStore:
         """
         later = due_entry(entry.remediation_id, at)
         row = {"PartitionKey": shard_of(entry.remediation_id), "RowKey": f"r:{entry.remediation_id}"}
-        self._commit(
+        self._writer.commit(
             [
                 ("update", {**row, "EntryAt": f"{to_millis(at):013d}"}, {"mode": UpdateMode.MERGE}),
                 ("upsert", entry_row(later), {}),
@@ -360,66 +343,3 @@ class RemediationStore:
             except CorruptDocument as corrupt:
                 found[remediation_id] = corrupt
         return found
-
-    def _commit(self, operations: Sequence[_Operation]) -> str:
-        """Carry out these operations on rows of one remediation: all of them, or none.
-
-        Returns:
-            The new ETag of the first one's row.
-
-        Raises:
-            WriteConflict: somebody else changed one of the rows.
-        """
-        try:
-            if len(operations) > 1:
-                return str(self._table.submit_transaction(operations)[0]["etag"])
-            # Half the price of a transaction of one.
-            [(_, row, condition)] = operations
-            return str(self._table.update_entity(row, **condition)["etag"])
-        except HttpResponseError as failure:
-            if failure.status_code in _CONFLICTS:
-                raise WriteConflict(str(failure)) from failure
-            raise
-
-    def _save_together(self, changes: Sequence[Change]) -> list[Saved | Unsaved]:
-        try:
-            return self._commit_together(changes)
-        except HttpResponseError as failure:
-            is_lost, is_refused = failure.status_code in _CONFLICTS, failure.status_code in _REFUSED
-            if not is_lost and not is_refused:
-                raise
-            # One loser spoils the whole transaction, and so does one that is refused: halve it until it is alone.
-            if len(changes) == 1:
-                return [Unsaved(changes[0], describe_exception(failure))] if is_refused else []
-        except AzureError:
-            raise
-        except Exception as failure:  # whatever cannot be written of one, the others can be
-            if len(changes) == 1:
-                return [Unsaved(changes[0], describe_exception(failure))]
-        middle = len(changes) // 2
-        return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
-
-    def _commit_together(self, changes: Sequence[Change]) -> list[Saved | Unsaved]:
-        changes = [Change(change.stored, document_limits.limit(change.after)) for change in changes]
-        replacements = [_replacement(change) for change in changes]
-        answers = self._table.submit_transaction(chain.from_iterable(replacements))
-        firsts = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
-        return [
-            Saved(change.stored.remediation, Stored(change.after, str(answers[first]["etag"]), change.due_entry))
-            for change, first in zip(changes, firsts, strict=True)
-        ]
-
-
-def _replacement(change: Change, keep_old: bool = False) -> list[_Operation]:
-    """The operations that store a change, its own row first: the row, and its due entry moved to the due time."""
-    old, new = change.stored.due_entry, change.due_entry
-    operations = [_update(change.stored, remediation_row(change.after, new))]
-    if new != old:
-        operations.append(("upsert", entry_row(new), {}))
-    if not keep_old and (new != old or change.after.due_at is None):
-        operations.append(("delete", entry_row(old), {}))
-    return operations
-
-
-def _update(stored: Stored, row: Mapping[str, Any]) -> _Operation:
-    return "update", row, {**only_if(stored.etag), "mode": UpdateMode.REPLACE}
