@@ -62,6 +62,7 @@ from shared.storage import connection
 from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
+from shared.storage.first_points import FirstPoints
 from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.pause_store import PauseStore
 from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
@@ -329,7 +330,8 @@ def _finding_search() -> FindingSearch | None:
     grace = settings().stale_after
     if grace is None:
         return None
-    return FindingSearch(BackupInventory(_swept_graph()), settings().policy(), grace, STORAGE_CLOCK)
+    inventory = BackupInventory(_swept_graph())
+    return FindingSearch(inventory, settings().policy(), grace, STORAGE_CLOCK, FirstPoints(table()))
 
 
 def _finding_reports() -> FindingReports:

@@ -110,8 +110,18 @@ def finding_document(finding: Finding) -> dict[str, Any]:
     }
 
 
+def may_wait_for_first_point(instance: WellInstance, schedule: Schedule | None) -> bool:
+    """Whether it has no recovery point at all, though its policy makes some."""
+    return instance.latest_point is None and schedule is not None and schedule.interval is not None
+
+
 def assess(
-    instance: WellInstance, job: ScheduledJob | None, schedule: Schedule | None, grace: timedelta, now: datetime
+    instance: WellInstance,
+    job: ScheduledJob | None,
+    schedule: Schedule | None,
+    grace: timedelta,
+    now: datetime,
+    waiting_since: datetime | None = None,
 ) -> Finding | None:
     """The finding about an instance, if it is one.
 
@@ -119,21 +129,29 @@ def assess(
         job: its newest scheduled job that did not complete; a completed one after it has left a newer point.
         schedule: of its policy; None if that is not known.
         grace: how much older than the policy's interval a point may be.
+        waiting_since: since when it is known to have no recovery point at all.
     """
     point, interval = instance.latest_point, schedule.interval if schedule else None
     if schedule and schedule.is_continuous:
         return None
     if job and job.has_failed and (point is None or point < job.started_at):
         kind, failed_at = FindingKind.JOB_FAILED, job.ended_at
-    elif point is not None and interval is not None and now - point > interval + grace:
-        kind, failed_at, job = FindingKind.STALE, point + interval + grace, None
     else:
-        return None
+        since = point or _begin_of_wait(waiting_since, job)
+        if since is None or interval is None or now - since <= interval + grace:
+            return None
+        kind, failed_at, job = FindingKind.STALE, since + interval + grace, None
     instance_id = _parse(instance.id)
     if instance_id is None:
         return None
     job_id, code = (job.id, job.error_code) if job else (None, None)
     return Finding(instance_id, kind, failed_at, point, interval, job_id, code)
+
+
+def _begin_of_wait(waiting_since: datetime | None, job: ScheduledJob | None) -> datetime | None:
+    """Since when the first recovery point is waited for; a first backup that runs may take long."""
+    is_running = job is not None and not job.has_failed
+    return max(waiting_since, job.started_at) if waiting_since and job and is_running else waiting_since
 
 
 def _parse(text: str) -> BackupInstanceId | None:

@@ -1,6 +1,6 @@
 """The parts of the outside world that the use cases of healing need, as protocols."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -116,6 +116,19 @@ class FindingTopic(Protocol):
 
     def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Announce these findings; raises `PublishFailed`."""
+
+
+class FirstPoints(Protocol):
+    """Instances without any recovery point, by key (`storage.first_points.FirstPoints`)."""
+
+    def waiting(self) -> Mapping[str, datetime]:
+        """Since when each is known to have none."""
+
+    def note(self, keys: Iterable[str], now: datetime) -> None:
+        """These were met first now."""
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """These have one now, or are gone."""
 
 
 class Inventory(Protocol):

@@ -258,7 +258,7 @@ class Sweep:
                     heal(self._signals(found), deadline)
                     return report.take(found)
 
-                findings = self.findings.run(deadline, act)
+                findings = self.findings.run(deadline, act, is_preview)
                 report.finish(findings)
         return SweepResult(tuple(results.opened), tuple(results.skipped), found.unreadable, findings, results.unlisted)
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 import requests
+from azure.data.tables import TableClient
 
 from shared.clients.arm_transport import ArmTransport
 from shared.clients.backup_inventory import INSTANCES_QUERY, JOBS_QUERY, POLICIES_QUERY, BackupInventory
@@ -15,7 +16,9 @@ from shared.clients.resource_graph import ResourceGraph
 from shared.domain.finding import Finding
 from shared.healing.finding_search import FindingSearch
 from shared.settings import Settings
+from shared.storage.first_points import FirstPoints
 from tests.support.clock import Clock
+from tests.support.memory_table import MemoryTable
 from tests.support.remediations import INSTANCE, NOW
 
 INSTANCES, PAGE = 1_000_000, 1_000
@@ -98,7 +101,13 @@ def graph() -> GraphOfMillions:
 @pytest.mark.once
 def test_a_million_instances_are_searched_to_the_end_within_quota_time_and_memory(graph: GraphOfMillions) -> None:
     client = ResourceGraph("https://arm", (), cast(ArmTransport, graph), graph.clock, graph.sleep)
-    search = FindingSearch(BackupInventory(client), Settings().policy(), timedelta(hours=6), graph.clock)
+    search = FindingSearch(
+        BackupInventory(client),
+        Settings().policy(),
+        timedelta(hours=6),
+        graph.clock,
+        FirstPoints(cast(TableClient, MemoryTable())),
+    )
     largest = 0
 
     def act(found: Sequence[Finding]) -> Sequence[str]:

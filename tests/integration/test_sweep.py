@@ -26,6 +26,7 @@ from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
 from shared.storage.bucket_store import BucketStore
 from shared.storage.finding_store import FindingStore
+from shared.storage.first_points import FirstPoints
 from tests.integration.conftest import FAST, App, AppMaker
 from tests.integration.hosts import KillableHost
 from tests.support.processes import until
@@ -278,7 +279,7 @@ def test_given_a_failed_nightly_job_when_it_sweeps_with_recovery_then_a_remediat
         properties: Json = {"protectionState": "ProtectionConfigured", "recoveryPoints": [old_point], **changes}
         put(app.azure, name, **properties)
     inventory = BackupInventory(graph_of(app, sleeps))
-    search = FindingSearch(inventory, settings.policy(), timedelta(hours=2), app.clock)
+    search = FindingSearch(inventory, settings.policy(), timedelta(hours=2), app.clock, FirstPoints(app.table))
     reports = FindingReports(FindingStore(app.table), None, app.clock)
     intake = replace(app.host.intake, policy=settings.policy())
 

@@ -29,6 +29,7 @@ from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.settings import Settings
 from shared.storage.finding_store import FindingStore
+from shared.storage.first_points import FirstPoints
 from tests.support.clock import Clock
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
@@ -96,7 +97,7 @@ class World:
             self.queue,
             self.clock,
             lambda: 0.5,
-            FindingSearch(self.inventory, settings.policy(), 6 * HOUR, self.clock),
+            FindingSearch(self.inventory, settings.policy(), 6 * HOUR, self.clock, FirstPoints(self.store._table)),
             FindingReports(self.finding_store, self.topic if recovery is RecoveryMode.OFF else None, self.clock),
         )
 
@@ -376,3 +377,61 @@ def test_a_row_that_cannot_be_read_is_reported_anew(off: World, document: str) -
 def test_a_summary_that_cannot_be_read_is_none(off: World) -> None:
     off.store.table.upsert_entity({"PartitionKey": "findings", "RowKey": "~summary", "ByKind": "[]"})
     assert off.finding_store.summary() is None
+
+
+def first_points(world: World) -> Mapping[str, datetime]:
+    return FirstPoints(world.store._table).waiting()
+
+
+def test_given_an_instance_that_never_had_a_point_when_interval_and_grace_have_passed_then_it_is_stale(
+    world: World,
+) -> None:
+    world.inventory.add(INSTANCE, None)
+    assert kinds(world.sweep.run()) == []
+    met_at = world.clock()
+    world.clock.advance(hours=30)
+    assert kinds(world.sweep.run()) == []
+    world.clock.advance(hours=1)
+    swept = world.sweep.run()
+    assert kinds(swept) == [FindingKind.STALE]
+    assert swept.findings
+    assert swept.findings.listed[0].failed_at == met_at + 30 * HOUR
+    assert [each.reason for each in world.opened()] == ["Stale: no point yet, the policy's interval is 1 day"]
+
+
+def test_given_a_first_point_when_it_is_lost_again_then_the_wait_begins_anew(world: World) -> None:
+    world.inventory.add(INSTANCE, None)
+    world.sweep.run()
+    without, world.inventory.pages = world.inventory.pages, [[WellInstance(str(INSTANCE), POLICY, world.clock())]]
+    world.sweep.run()
+    assert first_points(world) == {}
+    world.inventory.pages = without
+    world.clock.advance(hours=40)
+    assert kinds(world.sweep.run()) == []
+
+
+def test_a_search_that_did_not_end_forgets_no_wait_and_a_dry_run_notes_none(world: World) -> None:
+    world.inventory.add(INSTANCE, None)
+    world.sweep.preview()
+    assert first_points(world) == {}
+    world.sweep.run()
+    world.inventory.good_pages = 0
+    world.sweep.run()
+    assert set(first_points(world)) == {INSTANCE.key}
+
+
+def test_given_a_first_backup_that_runs_when_it_began_lately_then_it_is_waited_for(world: World) -> None:
+    world.inventory.add(INSTANCE, None)
+    world.sweep.run()
+    world.clock.advance(hours=40)
+    running = replace(JOB, started_at=world.clock() - HOUR, has_failed=False, error_code=None)
+    world.inventory.failed[normalize(str(INSTANCE))] = running
+    assert kinds(world.sweep.run()) == []
+
+
+@pytest.mark.parametrize("seen", [None, "", "junk", 5])
+def test_a_row_that_cannot_be_read_lets_the_wait_begin_anew(world: World, seen: object) -> None:
+    world.inventory.add(INSTANCE, None)
+    world.store.table.upsert_entity({"PartitionKey": "first-points", "RowKey": INSTANCE.key, "SeenAt": seen})
+    world.sweep.run()
+    assert first_points(world) == {INSTANCE.key: NOW}

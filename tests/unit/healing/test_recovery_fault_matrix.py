@@ -30,6 +30,7 @@ from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.settings import Settings
 from shared.storage.backup_slots import BackupSlots
+from shared.storage.first_points import FirstPoints
 from tests.conftest import FAULT_MATRIX
 from tests.support import faults
 from tests.support.clock import Clock
@@ -68,8 +69,8 @@ class World:
     def __init__(self, mode: RecoveryMode = RecoveryMode.BACKUP) -> None:
         self.clock = Clock()
         self.azure = RecoveringAzure(ENDPOINT, self.clock)
-        store, plenty = MemoryStore(now=self.clock), Gcra(burst=100_000, rate=100_000)
-        writes, reads = (RateLimiter(kind, plenty, store.buckets, self.clock) for kind in ("writes", "reads"))
+        self.store, plenty = MemoryStore(now=self.clock), Gcra(burst=100_000, rate=100_000)
+        writes, reads = (RateLimiter(kind, plenty, self.store.buckets, self.clock) for kind in ("writes", "reads"))
         tokens = TokenCache(lambda: cast(TokenCredential, _Identity()), ENDPOINT)
         transport = ArmTransport(tokens, self.azure.session())
         circuit = ArmCircuit(transport, CircuitBreaker(self.clock, lambda: 0.5))
@@ -79,7 +80,7 @@ class World:
             arm=arm,
             backups=ArmBackups(ENDPOINT, arm, self.clock),
             latest_points=LatestPointCache(self.graph, self.clock),
-            slots=BackupSlots(store._table, 1, self.clock),
+            slots=BackupSlots(self.store._table, 1, self.clock),
             write_limit=writes,
             read_limit=reads,
             mode=RecoveryMode.BACKUP,
@@ -104,7 +105,13 @@ class World:
     def search(self) -> tuple[FindingsResult, list[Finding]]:
         """The sweep's search for findings, and what it came upon."""
         found: list[Finding] = []
-        search = FindingSearch(BackupInventory(self.graph), Settings().policy(), timedelta(hours=1), self.clock)
+        search = FindingSearch(
+            BackupInventory(self.graph),
+            Settings().policy(),
+            timedelta(hours=1),
+            self.clock,
+            FirstPoints(self.store._table),
+        )
 
         def act(findings: object) -> list[str]:
             found.extend(cast(list[Finding], findings))
