@@ -15,9 +15,11 @@ from shared.clock import to_iso
 from shared.domain.attention import is_unannounced
 from shared.domain.digest import Digest, DigestFigures
 from shared.domain.duration_text import duration_text
-from shared.domain.error_codes import ErrorCodes
+from shared.domain.error_codes import ErrorClass, ErrorCodes
+from shared.domain.incident import Incident, IncidentEvent, event_id
+from shared.domain.incident_cause import ScopeKind
 from shared.domain.remediation import Remediation, Status
-from shared.domain.remedy import next_step_of
+from shared.domain.remedy import next_step_of, next_step_of_code
 
 _MAX_NAME_CHARS = 120
 _MAX_TEXT_CHARS = 300
@@ -42,6 +44,11 @@ _ONE_AND_MANY = {
     NoticeKind.RECOVERED: ("backup is back", "backups are back"),
     NoticeKind.DIGEST: ("digest", "digests"),
 }
+_SCOPES = {
+    ScopeKind.RESOURCE: "",
+    ScopeKind.VAULT: "vault ",
+    ScopeKind.SUBSCRIPTION: "subscription ",
+}
 
 
 class Notice(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -56,8 +63,9 @@ class Notice(Struct, frozen=True, kw_only=True, rename="camel"):
     code: str | None = None
     """Azure's error code."""
     subject: str | None
-    """The ARM id that it is about; None for a digest."""
+    """The ARM id that it is about, of an incident its scope; None for a digest."""
     remediation_id: str | None = None
+    incident_id: str | None = None
     digest: DigestFigures | None = None
     """Of a digest."""
 
@@ -79,13 +87,45 @@ class Message:
 
 
 def notices_of(remediation: Remediation, error_codes: ErrorCodes) -> list[Notice]:
-    """The notices about a remediation whose events are due on the topic; a heal needs nobody, so it has none."""
+    """The notices about a remediation whose events are due on the topic; a heal needs nobody, so it has none.
+
+    Nor has a member of an incident that waits for the repair of which the incident's notice tells.
+    """
     notices = []
-    if is_unannounced(remediation):
+    is_told = remediation.incident_id and error_codes.class_of(remediation.error) is ErrorClass.PERSON
+    if is_unannounced(remediation) and not is_told:
         notices.append(_attention(remediation, error_codes))
     if remediation.status.ends_recovery:
         notices.append(_recovery(remediation))
     return notices
+
+
+def incident_notice(incident: Incident, event: IncidentEvent, error_codes: ErrorCodes) -> Notice:
+    """The notice that an incident was opened, or closed."""
+    has_closed = event is IncidentEvent.CLOSED
+    step = None if has_closed else next_step_of_code(incident.code, error_codes)
+    code = _cut(incident.code, _MAX_NAME_CHARS)
+    if has_closed and incident.closed_at:
+        lasted = duration_text(incident.closed_at - incident.opened_at)
+        text = f"After {lasted} none of its instances is being healed or needs a person any more."
+    else:
+        text = f"{incident.members} backup instances failed with it within minutes. They are healed together."
+    return Notice(
+        id=event_id(incident, event),
+        kind=NoticeKind.INCIDENT_CLOSED if has_closed else NoticeKind.INCIDENT_OPENED,
+        at=incident.closed_at if has_closed and incident.closed_at else incident.opened_at,
+        title=f"{code} in {_SCOPES[incident.scope_kind]}{_cut(_last_name(incident.scope), _MAX_NAME_CHARS)}",
+        text=text,
+        next_step=step.text if step else None,
+        code=code,
+        subject=incident.scope,
+        incident_id=incident.id,
+    )
+
+
+def attention_id(remediation_id: str) -> str:
+    """The id of the notice that the instance of this remediation needs attention."""
+    return f"{remediation_id}-attention"
 
 
 def digest_notice(digest: Digest) -> Notice:
@@ -128,7 +168,7 @@ def _attention(remediation: Remediation, error_codes: ErrorCodes) -> Notice:
     code, told = error.get("code"), error.get("message")
     reason = attention.reason if attention else ""
     return Notice(
-        id=f"{remediation.id}-attention",
+        id=attention_id(remediation.id),
         kind=NoticeKind.ATTENTION_NEEDED,
         at=attention.since if attention else remediation.opened_at,
         title=_name(remediation),
@@ -163,6 +203,11 @@ def _recovery(remediation: Remediation) -> Notice:
 def _name(remediation: Remediation) -> str:
     instance = remediation.instance
     return f"{_cut(instance.name, _MAX_NAME_CHARS)} in vault {_cut(instance.vault, _MAX_NAME_CHARS)}"
+
+
+def _last_name(scope: str) -> str:
+    """The last part of an ARM id, or of the URL of a key vault."""
+    return scope.rpartition("/")[2]
 
 
 def _cut(text: str, most: int) -> str:

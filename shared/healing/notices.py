@@ -12,7 +12,7 @@ from shared.clients.outcome_topic import PublishFailed
 from shared.domain.back_off import MAX_CALL_BACK_OFF, back_off
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.incident import Incident, IncidentEvent
-from shared.domain.notice import message_of, notices_of
+from shared.domain.notice import attention_id, incident_notice, message_of, notices_of
 from shared.domain.remediation import Remediation
 from shared.healing.ports import Topic
 from shared.storage.conflicts import WriteConflict
@@ -44,7 +44,12 @@ class NoticeTopic:
             self.topic.publish(news)
 
     def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
-        """As the topic's; there is no notice of it yet."""
+        """As the topic's; what is to be told of its founders alone, and is not sent yet, it tells for them."""
+        try:
+            self.outbox.put([incident_notice(incident, event, self.error_codes)])
+            self.outbox.withdraw(attention_id(founder) for founder in incident.founders)
+        except AzureError as cause:
+            raise PublishFailed(logs.describe_exception(cause)) from cause
         if self.topic is not None:
             self.topic.publish_incident(incident, event)
 

@@ -119,6 +119,11 @@ class NoticeOutbox:
         for notice in sent:
             self._remove(f"due:{notice.id}")
 
+    def withdraw(self, notice_ids: Iterable[str]) -> None:
+        """These are told otherwise: they are not sent, if that has not happened yet."""
+        for notice_id in notice_ids:
+            self._remove(f"due:{notice_id}")
+
     def take_turn(self, duration: timedelta) -> int | None:
         """Take the right to send for so long; one host has it at a time.
 

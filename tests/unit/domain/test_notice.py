@@ -1,13 +1,17 @@
 """Notices: who is told of what, and how several become one message."""
 
+from datetime import timedelta
+
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.attention import announced, with_attention
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.notice import Notice, NoticeKind, message_of, notices_of
+from shared.domain.incident import Incident, IncidentEvent
+from shared.domain.incident_cause import ScopeKind
+from shared.domain.notice import Notice, NoticeKind, incident_notice, message_of, notices_of
 from shared.domain.remediation import Remediation, Status
-from tests.support.remediations import LATER, NOW, healed, instance_named, recovered, rejected, running
+from tests.support.remediations import INSTANCE, LATER, NOW, healed, instance_named, recovered, rejected, running
 
 
 def needing_attention(**changes: object) -> Remediation:
@@ -49,6 +53,49 @@ def test_a_recovery_gives_a_notice_with_the_time_without_a_recovery_point() -> N
 def test_a_backup_that_is_not_back_gives_a_notice_of_its_own() -> None:
     (told,) = notices_of(replace(recovered(), status=Status.NOT_RECOVERED), BUILT_IN)
     assert told.kind is NoticeKind.NOT_RECOVERED
+
+
+def incident(scope_kind: ScopeKind = ScopeKind.VAULT, scope: str = str(INSTANCE.vault_id)) -> Incident:
+    return Incident(
+        id=running().id,
+        code="UserErrorMissingRequiredPermissions",
+        scope_kind=scope_kind,
+        scope=scope,
+        canaries=(),
+        founders=(),
+        members=50,
+        earliest_at=NOW,
+        joined_at=NOW,
+    )
+
+
+def test_an_incident_that_is_opened_gives_a_notice_with_its_code_its_scope_and_what_to_do() -> None:
+    told = incident_notice(incident(), IncidentEvent.OPENED, BUILT_IN)
+    assert (told.kind, told.id) == (NoticeKind.INCIDENT_OPENED, f"{incident().id}-opened")
+    assert told.title == "UserErrorMissingRequiredPermissions in vault testvault"
+    assert "50 backup instances" in told.text
+    assert told.next_step
+
+
+def test_an_incident_that_is_over_gives_a_notice_with_how_long_it_lasted() -> None:
+    closed = replace(incident(), closed_at=incident().opened_at + timedelta(minutes=40))
+    told = incident_notice(closed, IncidentEvent.CLOSED, BUILT_IN)
+    assert (told.kind, told.id) == (NoticeKind.INCIDENT_CLOSED, f"{closed.id}-closed")
+    assert "After 40 minutes" in told.text
+    assert told.next_step is None
+
+
+def test_an_incident_of_a_key_vault_is_named_after_it() -> None:
+    told = incident_notice(incident(ScopeKind.RESOURCE, "https://kv.vault.azure.net"), IncidentEvent.OPENED, BUILT_IN)
+    assert told.title.endswith(" in kv.vault.azure.net")
+
+
+@pytest.mark.parametrize(
+    ("code", "count"), [("UserErrorMissingRequiredPermissions", 0), ("UserErrorManagedDiskNotFound", 1), ("Unknown", 1)]
+)
+def test_a_member_that_waits_for_the_repair_of_its_incident_has_no_notice_of_its_own(code: str, count: int) -> None:
+    member = needing_attention(incident_id=incident().id, error={"code": code, "message": "x"})
+    assert len(notices_of(member, BUILT_IN)) == count
 
 
 def test_long_foreign_texts_are_cut_and_have_one_line() -> None:

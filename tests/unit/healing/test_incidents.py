@@ -15,13 +15,16 @@ from shared.domain.arm_scope import read_scope
 from shared.domain.error_codes import BUILT_IN
 from shared.domain.incident import MAX_CANARIES
 from shared.domain.incident_cause import ScopeKind, causes_of
+from shared.domain.notice import NoticeKind
 from shared.domain.remediation import Remediation, Status
 from shared.domain.repair import Repair
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Dropped
+from shared.healing.notices import NoticeTopic
 from shared.healing.retention import Retention
 from shared.storage.backup_slots import BackupSlots
+from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_list import Filters, RemediationReader
 from tests.support.memory_azure import HealingArm, MemoryApp
@@ -341,6 +344,19 @@ def test_who_fails_for_another_cause_is_no_member_any_more() -> None:
     ids = {each.incident_id for each in storm.all()}
     assert ids == {storm.store.incidents.page(1)[0].id}
     assert storm.store.incidents.page(1)[0].code == "UserErrorInvalidSecret"
+
+
+@pytest.mark.parametrize("count", [5, 8, MANY])
+def test_a_storm_is_one_notice_when_it_begins_and_one_when_it_is_over(count: int) -> None:
+    storm = Storm(count)
+    outbox = NoticeOutbox(storm.store._table, storm.clock)
+    storm.host.topic = NoticeTopic(outbox, BUILT_IN, storm.topic)
+    storm.host.__post_init__()
+    storm.go_on(minutes=2)
+    assert [each.kind for each in outbox.due(100)] == [NoticeKind.INCIDENT_OPENED]
+    storm.grant()
+    storm.go_on(minutes=8)
+    assert sorted(each.kind for each in outbox.due(100)) == [NoticeKind.INCIDENT_CLOSED, NoticeKind.INCIDENT_OPENED]
 
 
 def test_the_first_attempt_of_one_more_instance_is_held_back_for_the_canaries() -> None:
