@@ -7,6 +7,7 @@ import re
 from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from threading import RLock
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,8 @@ class MemoryTable:
 
     def __init__(self, boundary: Callable[[], None] = nothing) -> None:
         self._boundary = boundary
+        self._lock = RLock()
+        """A request is carried out as a whole, whatever other threads do."""
         self._rows: dict[Key, Row] = {}
         self._etags: dict[Key, str] = {}
         self._row_keys: dict[str, list[str]] = defaultdict(list)
@@ -66,23 +69,30 @@ class MemoryTable:
 
     def delete_entity(self, partition: str, row: str, **condition: Any) -> None:
         self._boundary()
-        before = self._rows.get((partition, row))
-        if condition and before is None:
-            raise failed(ResourceNotFoundError, 404)
-        if condition and self._etags[partition, row] != condition["etag"]:
-            raise failed(ResourceModifiedError, 412)
-        if before is not None:
-            self._put((partition, row), None, "")
-            self.changed({(partition, row): before})
+        with self._lock:
+            before = self._rows.get((partition, row))
+            if condition and before is None:
+                raise failed(ResourceNotFoundError, 404)
+            if condition and self._etags[partition, row] != condition["etag"]:
+                raise failed(ResourceModifiedError, 412)
+            if before is not None:
+                self._put((partition, row), None, "")
+                self.changed({(partition, row): before})
         self._boundary()
 
     def submit_transaction(self, operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
         self._boundary()
         wanted = list(operations)
         keys = [(entity["PartitionKey"], entity["RowKey"]) for _, entity, *_ in wanted]
-        before = {key: (self._rows.get(key), self._etags.get(key, "")) for key in keys}
         if wanted[0][1]["PartitionKey"] in self.unwritable:
             raise failed(HttpResponseError, 503)
+        with self._lock:
+            answers = self._commit(wanted, keys)
+        self._boundary()
+        return answers
+
+    def _commit(self, wanted: Sequence[tuple[Any, ...]], keys: Sequence[Key]) -> list[dict[str, str]]:
+        before = {key: (self._rows.get(key), self._etags.get(key, "")) for key in keys}
         try:
             answers = [self._change(kind, entity, *options) for kind, entity, *options in wanted]
         except HttpResponseError as failure:
@@ -92,14 +102,14 @@ class MemoryTable:
             error.status_code = failure.status_code
             raise error from failure
         self.changed({key: row for key, (row, _) in before.items()})
-        self._boundary()
         return answers
 
     def get_entity(self, partition: str, row: str) -> TableEntity:
         self._boundary()
-        if (partition, row) not in self._rows:
-            raise failed(ResourceNotFoundError, 404)
-        return self._entity((partition, row))
+        with self._lock:
+            if (partition, row) not in self._rows:
+                raise failed(ResourceNotFoundError, 404)
+            return self._entity((partition, row))
 
     def query_entities(
         self,
@@ -118,9 +128,13 @@ class MemoryTable:
         if any(f"PartitionKey eq '{partition}'" in query for partition in self.unreadable):
             raise failed(HttpResponseError, 503)
         matches = condition(query)
-        for key in self._keys_in_range(query):
-            if key in self._rows and matches(self._rows[key]):
-                yield self._entity(key, select)
+        with self._lock:
+            keys = self._keys_in_range(query)
+        for key in keys:
+            with self._lock:
+                found = self._entity(key, select) if key in self._rows and matches(self._rows[key]) else None
+            if found is not None:
+                yield found
 
     def row(self, partition: str, row: str) -> Row | None:
         """A row as it is, read by nobody."""
@@ -149,9 +163,10 @@ class MemoryTable:
     def _carry_out(self, kind: str, entity: Row, options: Mapping[str, Any] | None = None) -> dict[str, str]:
         self._boundary()
         key = (entity["PartitionKey"], entity["RowKey"])
-        before = self._rows.get(key)
-        answer = self._change(kind, entity, options)
-        self.changed({key: before})
+        with self._lock:
+            before = self._rows.get(key)
+            answer = self._change(kind, entity, options)
+            self.changed({key: before})
         self._boundary()
         return answer
 

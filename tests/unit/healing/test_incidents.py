@@ -75,7 +75,7 @@ class Storm(MemoryApp):
 
     def __init__(
         self,
-        count: int = MANY,
+        count: int = 12,
         names: Sequence[str] = (),
         error: ArmError = MISSING_ROLE,
         datasource: str | None = None,
@@ -136,7 +136,7 @@ class Storm(MemoryApp):
 
 
 def test_many_with_one_missing_role_cost_the_canaries_and_a_sync_each_after_its_repair() -> None:
-    storm = Storm()
+    storm = Storm(MANY)
     storm.go_on(minutes=15)
     before = sum(storm.guarded.syncs.values())
     # The canaries and those few that failed before the incident was known go on; the others hold.
@@ -442,7 +442,7 @@ def test_without_storage_of_incidents_nothing_is_held_back() -> None:
     assert storm.fail("late").status is Status.QUEUED
 
 
-@pytest.mark.parametrize("name", ["late", "bi-40"])
+@pytest.mark.parametrize("name", ["late", "bi-10"])
 def test_who_asks_for_a_held_member_has_it_synced_at_once(name: str) -> None:
     storm = Storm()
     storm.go_on(minutes=2)
