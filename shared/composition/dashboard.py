@@ -33,4 +33,5 @@ def page() -> Dashboard:
         api.findings(),
         status=api.status,
         reads=KnownReads(STORAGE_CLOCK),
+        runs=healing.run_store,
     )

@@ -34,7 +34,7 @@ from shared.dashboard.forms import (
     read_sync_form,
 )
 from shared.dashboard.html import HEADERS, redirect, render
-from shared.dashboard.known_reads import KnownReads, Reads
+from shared.dashboard.known_reads import Known, KnownReads, Reads
 from shared.dashboard.links import LIVE_OFF, Links
 from shared.dashboard.list_filter import (
     ORDERS,
@@ -67,6 +67,7 @@ from shared.storage.conflicts import WriteConflict
 from shared.storage.finding_store import FindingStore
 from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_store import RemediationStore
+from shared.storage.run_store import RunStore
 from shared.storage.summary_cache import MAX_SUMMARIES
 
 OVERVIEW_REFRESH = 30
@@ -118,6 +119,7 @@ class Dashboard:
     """None if `STALE_AFTER` is off."""
     status: Callable[[], AppStatus] = field(kw_only=True)
     reads: KnownReads = field(kw_only=True)
+    runs: Callable[[], RunStore] = field(kw_only=True)
 
     def answer(self, request: func.HttpRequest, jobs: func.Out[list[str]]) -> func.HttpResponse:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
@@ -165,6 +167,7 @@ class Dashboard:
         read_summaries = reads.start("summaries", lambda: self._summaries(context))
         read_pauses = reads.start("pauses", lambda: self.pausing().pauses())
         read_findings = reads.start("findings", partial(_findings_card, self.findings))
+        read_names = self._start_names(reads)
         strip = strip_of(self.status().document(), context.now, self.settings.sweep_schedule)
         known, pauses, findings = read_summaries(), read_pauses(), read_findings()
         stale = next((each for each in (known, pauses, findings) if each.problem), None)
@@ -181,6 +184,7 @@ class Dashboard:
             "heal_bars": charts.heal_bars(statistics.times_to_heal),
             "findings": findings.value,
             "strip": strip,
+            "subscription_names": read_names().value or {},
             "stale": stale,
             "summary_count": len(summaries),
             "is_truncated": len(summaries) >= MAX_SUMMARIES,
@@ -212,17 +216,22 @@ class Dashboard:
 
     def _remediation(self, context: RequestContext) -> func.HttpResponse:
         reads = self.reads.begin()
+        read_names = self._start_names(reads)
         remediation = self._load(context.query["id"], reads)
         others = self._others(remediation, context.now, reads)
         error_codes = self.intake().policy.error_codes
         values = {
             "detail": detail_of(remediation, self.settings.arm_endpoint, context.now, error_codes, others),
             "remediation": remediation,
+            "subscription_name": (read_names().value or {}).get(remediation.instance.subscription_id.lower(), ""),
             "note": note_text(context.query.get("note", ""), remediation, context.now),
             "here": {"id": remediation.id},
             "refresh_seconds": 0 if remediation.status.is_terminal else ACTIVE_REFRESH,
         }
         return _render(context, 200, "remediation.html", values)
+
+    def _start_names(self, reads: Reads) -> Callable[[], Known[Mapping[str, str]]]:
+        return reads.start("names", lambda: self.runs().subscription_names())
 
     def _others(self, remediation: Remediation, now: datetime, reads: Reads) -> list[Summary]:
         """The newest remediations of the instance; none where storage does not tell in time: the page goes without."""

@@ -1,7 +1,7 @@
 """Coverage of the sweep: which subscriptions it can read, and how many backup instances are in them. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Coverage:
     """How many there are, also where not all are named."""
     instances: int | None = None
     """Backup instances in the watched subscriptions."""
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Of the subscriptions that the identity can read, by their ids in lower case."""
 
 
 UNKNOWN = Coverage()
@@ -35,4 +37,4 @@ def coverage_of(wanted: Sequence[str], readable: Mapping[str, str] | None, insta
         return Coverage(watched=len(wanted) or None, instances=instances)
     refused = tuple(each for each in wanted if each not in readable)
     watched = len(wanted) or len(readable)
-    return Coverage(watched, watched - len(refused), refused, len(refused), instances)
+    return Coverage(watched, watched - len(refused), refused, len(refused), instances, readable)

@@ -1,8 +1,8 @@
-"""When the timers ran last and what they saw, for whoever asks in another process: one row for each.
+"""When the timers ran last and what they saw, for whoever asks in another process: rows of the partition `runs`.
 
-Row `poll` of the partition `runs`: the last poll run over all shards. Row `sweep`: the last sweep, and which
-subscriptions it could read. The processes that answer HTTP are not those that run timers (Azure Functions, "Flex
-Consumption plan", per-function scaling), so what only a process remembers, they do not know.
+Row `poll`: the last poll run over all shards. Row `sweep`: the last sweep, and which subscriptions it could not read.
+Row `names`: the names of those that it could. The processes that answer HTTP are not those that run timers (Azure
+Functions, "Flex Consumption plan", per-function scaling), so what only a process remembers, they do not know.
 """
 
 import json
@@ -21,11 +21,16 @@ from shared.storage.shared_rows import CORRUPT, SharedRows
 _PARTITION = "runs"
 _POLL = "poll"
 _SWEEP = "sweep"
+_NAMES = "names"
 MIN_POLL_RECORD_INTERVAL = timedelta(seconds=20)
 """Below the default schedule of 30 s: a faster one costs no more writes."""
 _MAX_REFUSED = 100
 """Subscriptions that are named; all are counted."""
 _MAX_REASON_CHARS = 1000
+_MAX_PROPERTY_CHARS = 30_000
+"""Storage takes 64 KiB of UTF-16 in one property, and 1 MiB in a row."""
+_MAX_NAMES_CHARS = 10 * _MAX_PROPERTY_CHARS
+"""Some 3,000 names; the others are shown by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,8 @@ class RunStore:
     def put_sweep(self, sweep: LastSweep) -> None:
         """A sweep has ended, or failed."""
         coverage = sweep.coverage
+        if coverage.names:
+            self._put_names(coverage.names)
         document = {
             "at": _iso(sweep.at),
             "opened": sweep.opened,
@@ -109,6 +116,21 @@ class RunStore:
         except CORRUPT:
             return None
 
+    def subscription_names(self) -> Mapping[str, str]:
+        """Names of subscriptions by their ids in lower case, as sweeps have seen them last; empty if none has yet."""
+        row = self._rows.read(_NAMES)
+        try:
+            text = "".join(row[f"Names{number}"] for number in range(int(row["Parts"]))) if row else "{}"
+            return {str(each): str(name) for each, name in json.loads(text).items()}
+        except CORRUPT:
+            return {}
+
+    def _put_names(self, names: Mapping[str, str]) -> None:
+        text = json.dumps(_that_fit(names))
+        parts = [text[at : at + _MAX_PROPERTY_CHARS] for at in range(0, len(text), _MAX_PROPERTY_CHARS)]
+        # What a longer list left behind stays in the row, unread.
+        self._put(_NAMES, {"Parts": len(parts), **{f"Names{number}": part for number, part in enumerate(parts)}})
+
     def _put(self, key: str, columns: Mapping[str, Any]) -> None:
         self._table.upsert_entity({"PartitionKey": _PARTITION, "RowKey": key, **columns})
 
@@ -129,6 +151,16 @@ def _read_sweep(document: Mapping[str, Any]) -> LastSweep:
         _time(document["failedAt"]),
         str(document["failure"]),
     )
+
+
+def _that_fit(names: Mapping[str, str]) -> dict[str, str]:
+    fitting, chars = {}, 0
+    for each, name in names.items():
+        chars += len(json.dumps({each: name}))
+        if chars > _MAX_NAMES_CHARS:
+            break
+        fitting[each] = name
+    return fitting
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.once
 
 HALF_A_MINUTE = 30_000
 """Milliseconds."""
-LATER = "2026-01-02 03:09:05"
+LATER = "2026-01-02 03:09:05 UTC"
 
 
 def show(open_tab: OpenTab, page: Page, **query: str) -> Seen:

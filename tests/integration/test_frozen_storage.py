@@ -83,6 +83,7 @@ class Door:
             utc_now,
             status=lambda: self.status,
             reads=KnownReads(utc_now),
+            runs=lambda: self.runs,
         )
 
     @contextmanager

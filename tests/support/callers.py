@@ -109,6 +109,7 @@ class Callers:
     def reading(self, remediation: Remediation) -> Mapping[str, Callable[[], func.HttpResponse]]:
         """Every request that reads or cancels a remediation, by its function."""
         assert self.table
+        table = self.table
         reader = RemediationReader(self.table, self.store, self.clock)
         search = RemediationSearch(lambda: reader, timedelta(days=90), lambda _: True, self.clock)
         api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader, lambda: search, self.clock)
@@ -124,6 +125,7 @@ class Callers:
             self.clock,
             status=lambda: Status(self.health, self.clock),
             reads=KnownReads(self.clock),
+            runs=lambda: RunStore(table, self.clock),
         )
         one = remediation.id
         return {

@@ -225,6 +225,7 @@ class Page:
             (lambda: self.findings) if finds else None,
             status=lambda: self.status,
             reads=self.reads,
+            runs=lambda: self.runs,
         )
         url = "https://app.example/api/dashboard"
         return page.answer(

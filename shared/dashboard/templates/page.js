@@ -29,3 +29,18 @@ if (live) {
     if (!isUsed && !document.hidden && getSelection().isCollapsed) location.reload();
   }, 1000 * live.dataset.seconds);
 }
+
+// Local time beside UTC where there is room, and on hover everywhere.
+const date = { year: "numeric", month: "2-digit", day: "2-digit" };
+const clock = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+for (const time of document.querySelectorAll("time")) {
+  const moment = new Date(time.dateTime);
+  if (moment.getTimezoneOffset() === 0) continue;
+  time.title = moment.toLocaleString([], { ...date, ...clock });
+  if (time.closest("table, .status-strip")) continue;
+  const isOtherDay = moment.getDate() !== moment.getUTCDate();
+  const local = document.createElement("span");
+  local.className = "local";
+  local.textContent = ` (${isOtherDay ? time.title : moment.toLocaleTimeString([], clock)})`;
+  (time.querySelector(".stamp") || time).append(local);
+}

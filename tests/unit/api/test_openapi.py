@@ -194,6 +194,7 @@ def dashboard(method: str, query: Mapping[str, str], form: Mapping[str, str] | N
         lambda: NOW,
         status=lambda: Page().status,
         reads=KnownReads(lambda: NOW),
+        runs=lambda: Page().runs,
     )
     headers = {"Content-Type": FORM}
     request = http_request(method, "/dashboard", urlencode(form or {}).encode(), headers, query)

@@ -19,5 +19,9 @@ def test_where_azure_names_no_subscription_nothing_is_called_refused() -> None:
     assert (coverage.watched, coverage.readable, coverage.refused_count) == (2, None, 0)
 
 
+def test_all_that_can_be_read_is_named_also_what_is_not_watched() -> None:
+    assert coverage_of((ONE,), {ONE: "prod", TWO: "test"}, 5).names == {ONE: "prod", TWO: "test"}
+
+
 def test_an_identity_that_sees_nothing_watches_nothing() -> None:
     assert coverage_of((), {}, 0) == Coverage(watched=0, readable=0, instances=0)

@@ -1,6 +1,7 @@
 """The records of the timers' runs: read as they were written, in few writes, and no row stops anybody."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,8 @@ from tests.support.memory_table import MemoryTable, damage
 SWEEP = LastSweep(
     Clock()(), 2, 3, Coverage(3, 2, ("20000000-0000-4000-8000-000000000000",), 1, 40), Clock()(), "NoResponse: silence"
 )
+
+NAMES = {"20000000-0000-4000-8000-000000000000": "Production", "30000000-0000-4000-8000-000000000000": "Te'st"}
 
 
 def store_on(table: MemoryTable, clock: Clock | None = None) -> RunStore:
@@ -37,6 +40,49 @@ def test_another_process_reads_the_last_sweep() -> None:
     table = MemoryTable()
     store_on(table).put_sweep(SWEEP)
     assert store_on(table).last_sweep() == SWEEP
+
+
+def test_another_process_reads_the_names_of_subscriptions() -> None:
+    table = MemoryTable()
+    assert store_on(table).subscription_names() == {}
+    store_on(table).put_sweep(replace(SWEEP, coverage=replace(SWEEP.coverage, names=NAMES)))
+    assert store_on(table).subscription_names() == NAMES
+
+
+def test_where_azure_names_no_subscriptions_they_keep_the_names_they_had() -> None:
+    store = store_on(MemoryTable())
+    store.put_sweep(replace(SWEEP, coverage=replace(SWEEP.coverage, names=NAMES)))
+    store.put_sweep(SWEEP)
+    assert store.subscription_names() == NAMES
+
+
+def test_a_shorter_list_of_names_takes_the_place_of_a_longer_one() -> None:
+    store = store_on(MemoryTable())
+    for names in ({f"{number:036d}": "n" * 100 for number in range(900)}, NAMES):
+        store.put_sweep(replace(SWEEP, coverage=replace(SWEEP.coverage, names=names)))
+    assert store.subscription_names() == NAMES
+
+
+def test_more_names_than_a_row_holds_are_named_as_far_as_they_fit() -> None:
+    table = MemoryTable()
+    names = {f"{number:036d}": "\N{SNOWMAN}" * 100 for number in range(2_000)}
+    store_on(table).put_sweep(replace(SWEEP, coverage=replace(SWEEP.coverage, names=names)))
+    found = store_on(table).subscription_names()
+    assert 0 < len(found) < 2_000
+    assert found.items() <= names.items()
+    row = table.row("runs", "names")
+    assert row
+    # In UTF-16.
+    assert max(2 * len(str(value)) for value in row.values()) < 64 * 1024
+    assert 2 * len(str(row)) < 1024 * 1024
+
+
+@pytest.mark.parametrize("columns", [{"Parts": "many"}, {"Parts": 9}, {"Names0": "["}, {"Names0": "[1]"}])
+def test_damaged_names_are_as_none(columns: dict[str, Any]) -> None:
+    table = MemoryTable()
+    store_on(table).put_sweep(replace(SWEEP, coverage=replace(SWEEP.coverage, names=NAMES)))
+    damage(table, "runs", "names", **columns)
+    assert store_on(table).subscription_names() == {}
 
 
 def test_poll_runs_in_quick_succession_are_written_once() -> None:
