@@ -33,8 +33,12 @@ _QUERY = re.compile(
     r"\s*\|\s*where (?P=column) in~ \((?P<states>'\w+'(?:, '\w+')*)\)"
     r"(?P<more>\s*\|\s*extend errorCode = tostring\(properties\.protectionErrorDetails\.code\)"
     r"\s*\|\s*extend latestRecoveryPoint = tostring\(properties\.backupInstanceExtendedProperties"
-    r"\.recoveryPointInfo\.latestRecoveryPointInPrimaryRegion\))?"
-    r"\s*\|\s*project id, (?P=column)(?(more), errorCode, latestRecoveryPoint)"
+    r"\.recoveryPointInfo\.latestRecoveryPointInPrimaryRegion\)"
+    r"\s*\|\s*extend datasourceId = tostring\(properties\.dataSourceInfo\.resourceID\)"
+    r"\s*\|\s*extend snapshotGroupId = tostring\(properties\.policyInfo\.policyParameters"
+    r"\.dataStoreParametersList\[0\]\.resourceGroupId\))?"
+    r"\s*\|\s*project id, (?P=column)"
+    r"(?(more), errorCode, latestRecoveryPoint, datasourceId, snapshotGroupId)"
     r"\s*\|\s*order by id asc",
     re.IGNORECASE,
 )
@@ -208,7 +212,12 @@ def _latest_point(instance: Instance, now: float) -> str:
 def _more(instance: Instance, now: float) -> Json:
     """The further columns of the query about broken instances."""
     code = (instance.error_details or {}).get("code", "")
-    return {"errorCode": code, "latestRecoveryPoint": _latest_point(instance, now)}
+    return {
+        "errorCode": code,
+        "latestRecoveryPoint": _latest_point(instance, now),
+        "datasourceId": instance.data_source_id,
+        "snapshotGroupId": "",
+    }
 
 
 def _page(rows: list[Json], request: _QueryRequest) -> Json:

@@ -26,7 +26,7 @@ from shared.clients.arm_transport import (
 from shared.clients.url_guard import UnsafeUrl, check_url
 from shared.domain import arm_results
 from shared.domain.arm_results import ListedInstance, OperationUrls, TransientFailure, new_error
-from shared.domain.resource_ids import MAX_ID_CHARS, BackupInstanceId, BackupVaultId, InvalidResourceId
+from shared.domain.resource_ids import BackupInstanceId, BackupVaultId, InvalidResourceId, foreign_id
 from shared.domain.signal import SyncType
 from shared.rate_limits.rate_limiter import RateLimiter
 
@@ -245,7 +245,7 @@ def _read_instance(response: requests.Response) -> arm_results.InstanceResult:
     return arm_results.InstanceRead(
         state,
         arm_error(error, state, f"the instance is {state}") if error else None,
-        _resource_id(as_object(properties.get("dataSourceInfo")).get("resourceID")),
+        foreign_id(as_object(properties.get("dataSourceInfo")).get("resourceID")),
         _snapshot_group(as_object(as_object(properties.get("policyInfo")).get("policyParameters"))),
     )
 
@@ -254,13 +254,7 @@ def _snapshot_group(parameters: Mapping[str, Any]) -> str | None:
     """`resourceGroupId` of the parameters of the operational store (`AzureOperationalStoreParameters`)."""
     stores = parameters.get("dataStoreParametersList")
     groups = (as_object(store).get("resourceGroupId") for store in (stores if isinstance(stores, list) else ()))
-    return next(filter(None, map(_resource_id, groups)), None)
-
-
-def _resource_id(value: object) -> str | None:
-    """The value, if it has the form of an ARM id."""
-    is_id = isinstance(value, str) and value.startswith("/subscriptions/") and len(value) <= MAX_ID_CHARS
-    return value if is_id and isinstance(value, str) and value.isprintable() else None
+    return next(filter(None, map(foreign_id, groups)), None)
 
 
 def _listed_instances(page: Iterable[object], vault: BackupVaultId) -> Iterator[ListedInstance]:

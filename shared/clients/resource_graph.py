@@ -23,7 +23,7 @@ from shared.clients.arm_transport import (
 )
 from shared.clock import from_iso
 from shared.domain.arm_results import NO_RESPONSE, Refused, TransientFailure, new_error
-from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId
+from shared.domain.resource_ids import BackupInstanceId, InvalidResourceId, foreign_id
 
 API_VERSION = "2022-10-01"
 BROKEN_STATES = ("ProtectionError", "ConfiguringProtectionFailed")
@@ -39,7 +39,10 @@ QUERY = (
     " | extend errorCode = tostring(properties.protectionErrorDetails.code)"
     " | extend latestRecoveryPoint = tostring(properties.backupInstanceExtendedProperties.recoveryPointInfo"
     ".latestRecoveryPointInPrimaryRegion)"
-    " | project id, protectionState, errorCode, latestRecoveryPoint"
+    " | extend datasourceId = tostring(properties.dataSourceInfo.resourceID)"
+    " | extend snapshotGroupId = tostring(properties.policyInfo.policyParameters.dataStoreParametersList[0]"
+    ".resourceGroupId)"
+    " | project id, protectionState, errorCode, latestRecoveryPoint, datasourceId, snapshotGroupId"
     " | order by id asc"
 )
 
@@ -68,6 +71,8 @@ class BrokenInstance:
     """Empty where the row has none."""
     latest_recovery_point: datetime | None = None
     """None where there is none yet, which Resource Graph shows as year 1, or the row has no such time."""
+    datasource_id: str | None = None
+    snapshot_group_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +254,14 @@ def read_row(row: object) -> BrokenInstance | str:
         if isinstance(state, str) and state.lower() == broken_state.lower():
             code = row.get("errorCode")
             point = _recovery_point(row.get("latestRecoveryPoint"))
-            return BrokenInstance(instance, broken_state, code if isinstance(code, str) else "", point)
+            return BrokenInstance(
+                instance,
+                broken_state,
+                code if isinstance(code, str) else "",
+                point,
+                foreign_id(row.get("datasourceId")),
+                foreign_id(row.get("snapshotGroupId")),
+            )
     return f"protectionState: {ascii(state)[:100]} is none of {', '.join(BROKEN_STATES)}"
 
 

@@ -49,6 +49,8 @@ def open_remediation(
         attention=attention,
         protection_state_before=signal.protection_state,
         latest_recovery_point_before=signal.latest_recovery_point,
+        datasource_id=signal.datasource_id,
+        snapshot_group_id=signal.snapshot_group_id,
         attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
         history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
     )

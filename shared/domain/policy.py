@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from shared.domain.duration_text import duration_text
 from shared.domain.error_codes import NEEDING_PERSON, ErrorClass, ErrorCodes
 from shared.domain.mode import Mode
+from shared.domain.protection_state import VALID
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import fold
@@ -84,7 +85,8 @@ class Policy:
             if latest.status is Status.WOULD_HEAL and self.mode is Mode.HEAL:
                 # It was only observed: nothing was done that a signal could repeat, or that needs time to act.
                 return Open(resets_daily_cap=True)
-            if signal.source == SWEEP and signal.backup_failed and latest.status is Status.RECOVERING:
+            is_finding = signal.source == SWEEP and signal.backup_failed and signal.protection_state == VALID
+            if is_finding and latest.status is Status.RECOVERING:
                 return Drop("Recovering", f"remediation {latest.id} waits for a recovery point already")
             if signal.occurred_at < latest.opened_at:
                 # Event Grid repeats and reorders for up to 24 hours; what failed before that start, it has seen.

@@ -24,6 +24,12 @@ _VAULT = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,49}")
 _NOT_IN_INSTANCE = frozenset('<>%&:\\?/#*"|')
 
 
+def foreign_id(value: object) -> str | None:
+    """A value of Azure's, if it has the form of an ARM id; None for anything else."""
+    is_id = isinstance(value, str) and value.startswith("/subscriptions/") and len(value) <= MAX_ID_CHARS
+    return value if is_id and isinstance(value, str) and value.isprintable() else None
+
+
 class InvalidResourceId(ValueError):
     """The text is not the id of a backup instance or vault; the message says which part is wrong."""
 

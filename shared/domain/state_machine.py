@@ -179,6 +179,7 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
         case arm_results.OperationFailed(status, error, job_id):
             failed = end_attempt(remediation, now, operation_status=status, job_id=job_id, error=error)
             if at.class_of(error) is ErrorClass.JOB:
+                failed = _with_failed_backup(failed)
                 reason = f"operation {status}, with the error of a backup job: asking the instance"
                 return move(failed, Status.VERIFYING, now, reason, due_at=now)
             return _after_failure(failed, Status.FAILED, at, f"operation {status}", error)
@@ -191,6 +192,12 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
             return move(end_attempt(remediation, now), Status.VERIFYING, now, reason, due_at=now)
         case arm_results.TransientFailure():
             return _ask_again(remediation, result, at)
+
+
+def _with_failed_backup(remediation: Remediation) -> Remediation:
+    """What has failed is a backup job: should the instance be well, its recovery is to make up for that."""
+    recovery = remediation.recovery
+    return replace(remediation, recovery=replace(recovery, backup_failed=True)) if recovery else remediation
 
 
 def is_followed_in_vain(remediation: Remediation) -> bool:

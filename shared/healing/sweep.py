@@ -331,7 +331,8 @@ def _look_again(instance: BackupInstanceId, now: datetime) -> Signal:
 
 def _signal(broken: BrokenInstance, now: datetime, error_codes: ErrorCodes) -> Signal:
     """The signal; it says the state, which spares a read, unless a fresh one may spare the sync."""
-    is_never = error_codes.class_of({"code": broken.error_code}) is ErrorClass.NEVER
+    error_class = error_codes.class_of({"code": broken.error_code})
+    is_never = error_class is ErrorClass.NEVER
     return Signal(
         broken.id,
         SWEEP,
@@ -339,4 +340,7 @@ def _signal(broken: BrokenInstance, now: datetime, error_codes: ErrorCodes) -> S
         now,
         protection_state=None if is_never else broken.protection_state,
         latest_recovery_point=broken.latest_recovery_point,
+        datasource_id=broken.datasource_id,
+        snapshot_group_id=broken.snapshot_group_id,
+        backup_failed=error_class is ErrorClass.JOB,
     )

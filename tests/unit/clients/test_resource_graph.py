@@ -11,6 +11,7 @@ from shared.clients.resource_graph import BROKEN_STATES, QUERY, BrokenInstance, 
 from tests.support.json_values import json_values
 from tests.support.remediations import INSTANCE
 
+DISK = f"/subscriptions/{INSTANCE.subscription_id}/resourceGroups/data/providers/Microsoft.Compute/disks/d"
 ROW = {"id": str(INSTANCE), "protectionState": "ProtectionError"}
 VAULT = str(INSTANCE).rpartition("/backupInstances")[0]
 
@@ -90,7 +91,15 @@ def test_a_row_says_the_code_of_its_error(shown: object, read: str) -> None:
     assert row.error_code == read
 
 
+@pytest.mark.parametrize(("shown", "read"), [(DISK, DISK), ("", None), (None, None), ("disk", None), (["x"], None)])
+def test_a_row_says_what_the_instance_protects_and_where_its_snapshots_are(shown: object, read: str | None) -> None:
+    row = read_row(ROW | {"datasourceId": shown, "snapshotGroupId": shown})
+    assert isinstance(row, BrokenInstance)
+    assert (row.datasource_id, row.snapshot_group_id) == (read, read)
+
+
 def test_the_query_can_be_paged() -> None:
     # Rows need an order that lasts, and a column that is not dynamic.
-    assert QUERY.endswith("| project id, protectionState, errorCode, latestRecoveryPoint | order by id asc")
+    columns = "id, protectionState, errorCode, latestRecoveryPoint, datasourceId, snapshotGroupId"
+    assert QUERY.endswith(f"| project {columns} | order by id asc")
     assert "tostring(properties.currentProtectionState)" in QUERY

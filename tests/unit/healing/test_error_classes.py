@@ -10,6 +10,7 @@ import pytest
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError
 from shared.domain.error_codes import ErrorClass, ErrorCodes, read_entries
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from tests.support.memory_azure import MemoryApp
 
@@ -126,3 +127,17 @@ def test_a_known_code_and_one_of_the_apps_own_are_not_logged_as_unknown(
     caplog.set_level("WARNING")
     app(code, None, max_attempts=1).follow("bi")
     assert "error.unknown_code" not in caplog.text
+
+
+def test_an_operation_that_fails_with_the_error_of_a_job_tells_of_a_failed_backup() -> None:
+    failing = app("UserErrorPVCHasNoVolume", None, recovery=RecoveryMode.BACKUP)
+    started = failing.start("bi")
+    failing.clock.advance(minutes=1)
+    failing.arm.instance = arm_results.InstanceRead("ProtectionConfigured", None)
+    failing.host.poller.run()
+    healed = failing.now(started)
+    assert healed.recovery
+    assert (healed.status.is_terminal or healed.status is Status.RECOVERING, healed.recovery.backup_failed) == (
+        True,
+        True,
+    )

@@ -15,6 +15,7 @@ from shared.domain import lifecycle
 from shared.domain.arm_results import Refused
 from shared.domain.backup_results import Schedule
 from shared.domain.finding import FindingKind, ScheduledJob, WellInstance
+from shared.domain.policy import Open
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId, normalize
@@ -176,6 +177,12 @@ def test_while_it_recovers_not_even_the_next_failed_job_opens_another(world: Wor
     world.remediated(Status.RECOVERING, JOB.ended_at - HOUR, JOB.ended_at - HOUR)
     world.inventory.add(INSTANCE, NOW - DAY, JOB)
     assert world.sweep.run().skipped_by_code == {"Recovering": 1}
+
+
+def test_an_instance_that_breaks_while_it_recovers_is_healed_though_its_error_is_that_of_a_job(world: World) -> None:
+    world.remediated(Status.RECOVERING, NOW - HOUR, NOW - HOUR)
+    broken = Signal(INSTANCE, "Sweep", "found", NOW, backup_failed=True, protection_state="ProtectionError")
+    assert isinstance(world.intake.evaluate(broken), Open)
 
 
 def test_a_job_that_failed_after_the_last_remediation_is_a_new_failure(world: World) -> None:

@@ -8,8 +8,9 @@ from typing import cast
 import pytest
 
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
-from shared.domain import lifecycle, sync_jobs
+from shared.domain import lifecycle, sync_jobs, wake
 from shared.domain.arm_results import Refused, TransientFailure
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
@@ -226,3 +227,23 @@ def test_the_timer_tells_the_log_and_ends_well(world: World, caplog: pytest.LogC
     world.sweep.on_schedule()
     assert '"sweep.failed"' in caplog.text
     assert "UserErrorMissingPermission" in caplog.text
+
+
+def test_a_remediation_of_a_sweep_knows_what_it_protects_so_that_a_role_there_can_wake_it(world: World) -> None:
+    disk = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/data/providers/Microsoft.Compute/disks/d"
+    snapshots = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/snapshots"
+    broken = BrokenInstance(INSTANCE, "ProtectionError", datasource_id=disk, snapshot_group_id=snapshots)
+    world.graph.instead = QuerySucceeded([broken], unreadable=0)
+    world.sweep.run()
+    [opened] = world.opened()
+    assert {group for _, group in wake.groups_of(opened)} == {"rg", "data", "snapshots"}
+
+
+@pytest.mark.parametrize(("code", "backup_failed"), [("UserErrorHookExecutionFailed", True), ("UserErrorAny", False)])
+def test_the_error_of_a_backup_job_is_a_failed_backup(code: str, backup_failed: bool) -> None:
+    world = world_with(recovery=RecoveryMode.BACKUP)
+    world.graph.instead = QuerySucceeded([BrokenInstance(INSTANCE, "ProtectionError", code)], unreadable=0)
+    world.sweep.run()
+    [opened] = world.opened()
+    assert opened.recovery
+    assert opened.recovery.backup_failed is backup_failed
