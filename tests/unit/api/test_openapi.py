@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import azure.functions as func
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
@@ -111,6 +112,50 @@ def test_what_can_be_got_can_be_asked_for_its_head() -> None:
     assert [each for each in methods if ("GET" in each) is not ("HEAD" in each)] == []
 
 
+@pytest.mark.parametrize(("path", "method", "operation"), [*operations()])
+def test_each_operation_has_a_tag_a_description_and_an_example(path: str, method: str, operation: Json) -> None:
+    (tag,) = operation["tags"]
+    assert tag in {each["name"] for each in openapi()["tags"] if each["description"]}
+    assert {operation["summary"], operation["description"]} - {""}
+    contents = [answer.get("content", {}) for status, answer in operation["responses"].items() if status < "300"]
+    contents.append(operation.get("requestBody", {}).get("content", {}))
+    lacking = [kind for content in contents for kind, media in content.items() if "example" not in media]
+    assert (path, method, lacking) == (path, method, [])
+
+
+def examples(value: object) -> Iterator[tuple[Json, object]]:
+    """Each schema in a part of the document that has an example beside it, and this example."""
+    if isinstance(value, dict):
+        if "example" in value and "schema" in value:
+            yield value["schema"], value["example"]
+        for each in value.values():
+            yield from examples(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from examples(each)
+
+
+def complete(example: object, schema: Json, schemas: Json) -> None:
+    """Add to an example what its schema has gained since, as null, which is what it stands for in older data."""
+    for choice in (schema, *schema.get("anyOf", ())):
+        wanted = schemas[choice["$ref"].rpartition("/")[2]] if "$ref" in choice else choice
+        if isinstance(example, dict):
+            for name, kind in wanted.get("properties", {}).items():
+                if name in example:
+                    complete(example[name], kind, schemas)
+                elif name in wanted.get("required", ()) and {"type": "null"} in kind.get("anyOf", ()):
+                    example[name] = None
+        elif isinstance(example, list) and "items" in wanted:
+            for each in example:
+                complete(each, wanted["items"], schemas)
+
+
+def test_every_example_is_as_its_schema_says() -> None:
+    for schema, example in examples(openapi()["paths"]):
+        validator = Draft202012Validator({**schema, "components": openapi()["components"]})
+        assert [error.message for error in validator.iter_errors(example)] == []
+
+
 def test_every_route_wants_a_key() -> None:
     assert {trigger["authLevel"] for trigger in triggers().values()} == {func.AuthLevel.FUNCTION}
     assert openapi()["security"] == [{"functionsKey": []}, {"code": []}]
@@ -168,6 +213,8 @@ def test_a_list_of_requests_has_as_many_items_as_are_taken() -> None:
 def test_the_schemas_of_a_remediation_are_those_of_its_structs() -> None:
     document = json.loads((FOLDER / "openapi.json").read_text(encoding="utf-8"))
     document["components"]["schemas"] |= remediation_schemas("#/components/schemas")
+    for schema, example in examples(document["paths"]):
+        complete(example, schema, document["components"]["schemas"])
     assert_is_written("openapi.json", json.dumps(document, indent=1) + "\n", FOLDER)
 
 
