@@ -59,7 +59,8 @@ def poll_shard(message: func.QueueMessage) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
 def purge_remediations(timer: func.TimerRequest) -> None:
-    """Once a day, remove what ended longer ago than it is to be kept."""
+    """Once a day, seal the outcomes of yesterday, and remove what ended longer ago than it is to be kept."""
+    composition.reports.sealing().run()
     composition.healing.retention().purge()
     if SETTINGS.notify_webhook_url:
         composition.healing.notifier().purge()
@@ -166,7 +167,7 @@ def get_error_codes(req: func.HttpRequest) -> func.HttpResponse:
 @app.route("report", methods=READ)
 def get_report(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/report`: one month, to be printed or as CSV."""
-    return composition.dashboard.report().show(req)
+    return composition.reports.page().show(req)
 
 
 @app.route("status", methods=READ)

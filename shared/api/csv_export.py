@@ -6,15 +6,12 @@ from datetime import datetime
 from io import StringIO
 
 from shared.clock import to_iso
+from shared.domain.csv_cells import csv_cell
 from shared.domain.summary import Summary
 from shared.domain.summary_list import Listing
 
 MEDIA_TYPE = "text/csv"
 FILE_HEADERS = {"Content-Disposition": 'attachment; filename="remediations.csv"'}
-_FORMULA_STARTS = tuple(
-    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
-)
-"""What makes a formula of a cell (OWASP, "CSV Injection")."""
 COLUMNS = (
     "id",
     "status",
@@ -55,9 +52,8 @@ def csv_text(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
     writer = csv.writer(text)
     writer.writerow(columns)
     for line in lines:
-        writer.writerow([_cell(value) for value in line])
-    # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
-    return text.getvalue().encode(errors="replace")
+        writer.writerow([csv_cell(value) for value in line])
+    return text.getvalue().encode()
 
 
 def _values(row: Summary, needs_attention: bool) -> Sequence[str]:
@@ -85,8 +81,3 @@ def _values(row: Summary, needs_attention: bool) -> Sequence[str]:
 
 def _time(moment: datetime | None) -> str:
     return to_iso(moment) if moment else ""
-
-
-def _cell(value: str) -> str:
-    """The value such that no spreadsheet takes it for a formula: then an apostrophe stands before it."""
-    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA_STARTS) else value

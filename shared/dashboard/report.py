@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import azure.functions as func
@@ -11,31 +11,14 @@ from pydantic import BaseModel, Field
 from shared.api.csv_export import MEDIA_TYPE, accepts_csv, csv_text
 from shared.api.requests import read_query
 from shared.api.responses import api_errors
-from shared.clock import to_iso
 from shared.dashboard.html import HEADERS, render
 from shared.dashboard.links import Links
 from shared.domain.mode import Mode
-from shared.domain.report import MONTH_PATTERN, Month, Outcome, Report, Totals
+from shared.domain.outcome_chain import COLUMNS, Chain, cells_of, checked
+from shared.domain.report import MONTH_PATTERN, Month, Report, Totals
 from shared.domain.resource_ids import BackupVaultId
 from shared.healing.monthly_report import MonthlyReports
-
-COLUMNS = (
-    "endedAt",
-    "remediationId",
-    "status",
-    "backupInstanceId",
-    "source",
-    "openedAt",
-    "resolution",
-    "byItself",
-    "protectionStateBefore",
-    "attempts",
-    "jobId",
-    "errorCode",
-    "recoveryPointBefore",
-    "recoveryPoint",
-    "gapSeconds",
-)
+from shared.storage.seal_store import SealStore
 
 
 class ReportQuery(BaseModel):
@@ -50,6 +33,7 @@ class ReportPage:
     """The function behind the route."""
 
     reports: MonthlyReports
+    seals: Callable[[], SealStore]
     mode: Mode
     now: Callable[[], datetime]
 
@@ -59,8 +43,9 @@ class ReportPage:
         query = read_query(request, ReportQuery)
         month = Month.parse(query.month) if query.month else Month.of(self.now())
         report = self.reports.of(month)
+        chain = self._chain(report)
         if query.format == "csv" or (query.format is None and accepts_csv(request.headers)):
-            return _csv(report)
+            return _csv(month, chain)
         links = Links(request.params.get("code", ""))
         values = {
             "link": lambda: f"dashboard{links.url()}",
@@ -70,11 +55,17 @@ class ReportPage:
             "now": self.now(),
             "refresh_seconds": 0,
             "report": report,
+            "chain": chain,
             "groups": _by_subscription(report),
             "is_complete": self.reports.is_complete(month),
             "retention": self.reports.retention,
         }
         return render(200, "report.html", values)
+
+    def _chain(self, report: Report) -> Chain:
+        first, end = report.month.start.date(), report.month.end.date()
+        seals, before = self.seals().between(first, end), self.seals().last_before(first)
+        return checked(report.outcomes, before, seals, self.reports.kept_since.date() + timedelta(days=1))
 
 
 def _by_subscription(report: Report) -> Sequence[tuple[str, Sequence[tuple[BackupVaultId, Totals]]]]:
@@ -85,27 +76,8 @@ def _by_subscription(report: Report) -> Sequence[tuple[str, Sequence[tuple[Backu
     ]
 
 
-def _csv(report: Report) -> func.HttpResponse:
-    body = csv_text(COLUMNS, (_cells(outcome) for outcome in report.outcomes))
-    name = {"Content-Disposition": f'attachment; filename="backup-autoheal-{report.month}.csv"'}
+def _csv(month: Month, chain: Chain) -> func.HttpResponse:
+    lines = ((*cells_of(each.outcome), each.previous_hash, each.hash) for each in chain.links)
+    body = csv_text((*COLUMNS, "previousHash", "hash"), lines)
+    name = {"Content-Disposition": f'attachment; filename="backup-autoheal-{month}.csv"'}
     return func.HttpResponse(body, headers={**HEADERS, **name}, mimetype=MEDIA_TYPE, charset="utf-8")
-
-
-def _cells(outcome: Outcome) -> Sequence[str]:
-    return (
-        to_iso(outcome.ended_at),
-        outcome.remediation_id,
-        outcome.status,
-        str(outcome.instance),
-        outcome.source,
-        to_iso(outcome.opened_at),
-        outcome.resolution or "",
-        "true" if outcome.by_itself else "false",
-        outcome.protection_state_before or "",
-        str(outcome.attempts),
-        outcome.job_id or "",
-        outcome.error_code or "",
-        to_iso(outcome.point_before) if outcome.point_before else "",
-        to_iso(outcome.point) if outcome.point else "",
-        "" if outcome.gap is None else f"{outcome.gap.total_seconds():.0f}",
-    )

@@ -14,12 +14,20 @@ MONTH_PATTERN = "^2[0-9]{3}-(0[1-9]|1[0-2])$"
 
 
 @dataclass(frozen=True, slots=True)
-class Month:
-    """A calendar month in UTC."""
+class Period:
+    """Some days in UTC, from a midnight to another."""
 
     start: datetime
     end: datetime
-    """The start of the next one."""
+    """Not in it."""
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Month(Period):
+    """A calendar month."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -37,9 +45,6 @@ class Month:
         """The month in which this moment is."""
         start = moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
         return cls(start, (start + timedelta(days=31)).replace(day=1))
-
-    def __contains__(self, moment: datetime) -> bool:
-        return self.start <= moment < self.end
 
     def __str__(self) -> str:
         return f"{self.start:%Y-%m}"
@@ -175,22 +180,28 @@ def attention_of(remediation: Remediation) -> Iterator[AttentionPeriod]:
         yield AttentionPeriod(remediation.instance, remediation.attention.since, None)
 
 
+def within(period: Period, outcomes: Iterable[Outcome]) -> Sequence[Outcome]:
+    """The outcomes of a period, by the time of their end."""
+    ended = (outcome for outcome in outcomes if outcome.ended_at in period)
+    return sorted(ended, key=lambda outcome: (outcome.ended_at, outcome.remediation_id, outcome.status))
+
+
 def report_of(month: Month, remediations: Iterable[Remediation], now: datetime) -> Report:
     """The report about a month.
 
     Args:
         remediations: at least those of which something fell into it.
     """
-    outcomes: list[Outcome] = []
+    ended: list[Outcome] = []
     periods: dict[tuple[str, datetime], AttentionPeriod] = {}
     for each in remediations:
-        outcomes += (outcome for outcome in outcomes_of(each) if outcome.ended_at in month)
+        ended += outcomes_of(each)
         for period in attention_of(each):
             # The need is carried from one remediation to the next, of which one has seen its end.
             key = (period.instance.key, period.since)
             known = periods.get(key)
             periods[key] = known if known and known.until else period
-    outcomes.sort(key=lambda outcome: (outcome.ended_at, outcome.remediation_id))
+    outcomes = within(month, ended)
     total, subscriptions, vaults = Totals(), _Groups(lambda of: of.subscription_id.lower()), _Groups(_vault_of)
     for outcome in outcomes:
         for totals in (total, subscriptions.of(outcome.instance), vaults.of(outcome.instance)):

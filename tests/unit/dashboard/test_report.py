@@ -4,21 +4,26 @@ import csv
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from io import StringIO
+from typing import cast
 
 import azure.functions as func
 import pytest
+from azure.data.tables import TableClient
 from msgspec.structs import replace
 
-from shared.dashboard.report import COLUMNS, ReportPage
+from shared.dashboard.report import ReportPage
 from shared.domain.mode import Mode
+from shared.domain.outcome_chain import COLUMNS
 from shared.domain.remediation import Remediation, id_prefix
 from shared.domain.report import Month
 from shared.domain.summary import Summary, summarize
 from shared.healing.monthly_report import MonthlyReports
 from shared.storage.remediation_list import Filters, Page, RemediationReader
+from shared.storage.seal_store import SealStore
 from shared.storage.table_rows import Stored, due_entry
 from tests.support.api_parts import described, document, http_request
 from tests.support.dashboard_parts import KEY, MARKUP, ParsedPage
+from tests.support.memory_table import MemoryTable
 from tests.support.remediations import NOW, healed, recovered, rejected
 
 RETENTION, TODAY = timedelta(days=90), NOW + timedelta(days=2)
@@ -54,7 +59,8 @@ def reports_of(reader: Reader) -> MonthlyReports:
 
 
 def show(*kept: Remediation, accept: str = "text/html", **query: str) -> func.HttpResponse:
-    page = ReportPage(reports_of(Reader(*kept)), Mode.HEAL, lambda: TODAY)
+    table = cast(TableClient, MemoryTable())
+    page = ReportPage(reports_of(Reader(*kept)), lambda: SealStore(table, lambda: TODAY), Mode.HEAL, lambda: TODAY)
     request = http_request("GET", "/report", headers={"Accept": accept}, query=query)
     return described(page.show(request), "GET", "/report")
 
@@ -101,7 +107,7 @@ def test_every_outcome_is_a_line_of_the_csv_whatever_the_pages() -> None:
 
 def test_the_lines_have_these_columns() -> None:
     [line] = lines(rejected())
-    assert tuple(line) == COLUMNS
+    assert tuple(line) == (*COLUMNS, "previousHash", "hash")
     assert (line["status"], line["errorCode"], line["byItself"]) == ("Rejected", "UserErrorMissingPermission", "false")
 
 
