@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The app from a terminal: `list`, `show`, `heal` and `doctor`. One file, for Python 3.11 or later alone.
+"""The app from a terminal: `list`, `show`, `heal`, `doctor` and `verify`. One file, for Python 3.11 or later alone.
 
     export AUTOHEAL_URL=https://<function app>.azurewebsites.net AUTOHEAL_KEY=<function key>
     python3 autoheal.py doctor
@@ -12,6 +12,8 @@ Exit codes: 0 done, or healed, or all is well; 1 not healed, or not well; 2 wron
 """
 
 import argparse
+import csv
+import hashlib
 import json
 import os
 import sys
@@ -332,6 +334,8 @@ def _parser() -> argparse.ArgumentParser:
     heal.add_argument("--force-resync", action="store_true", help="a ForceResync, which acts on a valid instance too")
     heal.add_argument("--reason", help="for the history")
     commands.add_parser("doctor", parents=[common], help="is the app well, and what does it watch")
+    verifying = commands.add_parser("verify", help="reports as CSV: is each outcome as it was")
+    verifying.add_argument("file", nargs="+", help="one a month, in their order")
     return parser
 
 
@@ -344,6 +348,8 @@ def main(
     """Run a command; returns its exit code."""
     try:
         options = _parser().parse_args(arguments)
+        if options.command == "verify":
+            return verify(options.file, out or sys.stdout)
         url, key = environment.get("AUTOHEAL_URL", "").strip(), environment.get("AUTOHEAL_KEY", "").strip()
         if not url or not key:
             raise Stop(USAGE, "set AUTOHEAL_URL to the app's URL, and AUTOHEAL_KEY to a function key")
@@ -358,6 +364,33 @@ def main(
         return NO_ANSWER
     except KeyboardInterrupt:
         return 130
+
+
+def verify(files: Sequence[str], out: TextIO) -> int:
+    """Follow the hash chain through reports (`GET /api/report`, `format=csv`): 0 if it holds, 1 where it breaks.
+
+    A hash is the SHA-256 of a JSON array without blanks, of the hash before it and all other cells of its line.
+
+    Raises:
+        Stop: a file is no such report.
+    """
+    last = ""
+    for name in files:
+        try:
+            with open(name, encoding="utf-8", newline="") as file:
+                header, *lines = csv.reader(file, strict=True)
+        except (OSError, ValueError, csv.Error) as cause:
+            raise Stop(USAGE, f"{name} cannot be read: {cause}") from cause
+        if header[-2:] != ["previousHash", "hash"]:
+            raise Stop(USAGE, f"{name} is no report of the app: its last columns are not previousHash and hash")
+        for number, (*cells, previous, claimed) in enumerate(lines, 1):
+            text = json.dumps([previous, *cells], separators=(",", ":"))
+            if hashlib.sha256(text.encode()).hexdigest() != claimed or last not in ("", previous):
+                print(f"{shown(name)}: broken at outcome {number}, {shown(cells[:2])}", file=out)
+                return NOT_WELL
+            last = claimed
+        print(f"{shown(name)}: {len(lines)} outcomes as they were, the last hash is {shown(last) or 'none'}", file=out)
+    return DONE
 
 
 def shown_lines(value: object) -> str:

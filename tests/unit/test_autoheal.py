@@ -1,6 +1,8 @@
 """autoheal.py: what it sends where, and how it ends."""
 
 import ast
+import csv
+import hashlib
 import io
 import json
 import sys
@@ -123,3 +125,58 @@ def test_a_heal_that_is_waited_for_ends_as_its_remediation(server: ScriptedServe
 def test_a_heal_that_takes_too_long_says_so(server: ScriptedServer) -> None:
     code, _ = run(server, "heal", str(INSTANCE), "--wait", "--timeout", "0", body={**ROW, "status": "Running"})
     assert code == NOT_IN_TIME
+
+
+def report(*lines: list[str]) -> str:
+    """The report that the app makes of these cells."""
+    text, previous = io.StringIO(), "0" * 64
+    writer = csv.writer(text)
+    writer.writerow(["endedAt", "errorCode", "previousHash", "hash"])
+    for cells in lines:
+        digest = hashlib.sha256(json.dumps([previous, *cells], separators=(",", ":")).encode()).hexdigest()
+        writer.writerow([*cells, previous, digest])
+        previous = digest
+    return text.getvalue()
+
+
+LINES = [
+    ["2026-01-01T00:00:00.000Z", "a,b"],
+    ["2026-01-02T00:00:00.000Z", "\N{SNOWMAN}\r\nx"],
+]
+
+
+def verified(tmp_path: Path, *texts: str) -> tuple[int, str]:
+    files = [tmp_path / f"{number}.csv" for number in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text, encoding="utf-8", newline="")
+    out = io.StringIO()
+    return main(["verify", *map(str, files)], {}, out), out.getvalue()
+
+
+def test_reports_as_they_were_are_verified_without_a_key(tmp_path: Path) -> None:
+    code, output = verified(tmp_path, report(*LINES))
+    assert (code, "2 outcomes as they were" in output) == (DONE, True)
+
+
+@pytest.mark.parametrize(
+    "change", [("a,b", "a,c"), ("2026-01-02", "2026-01-03"), ("0" * 64, "1" * 64)], ids=["text", "time", "hash"]
+)
+def test_a_report_that_was_changed_is_broken_there(tmp_path: Path, change: tuple[str, str]) -> None:
+    code, output = verified(tmp_path, report(*LINES).replace(*change))
+    assert (code, "broken at outcome" in output) == (NOT_WELL, True)
+
+
+def test_a_report_without_one_of_its_lines_is_broken(tmp_path: Path) -> None:
+    header, _, *rest = report(*LINES, LINES[0]).splitlines(keepends=True)
+    first = report(*LINES).splitlines(keepends=True)[1]
+    assert verified(tmp_path, "".join([header, first, rest[-1]]))[0] == NOT_WELL
+
+
+def test_reports_that_do_not_follow_each_other_are_broken(tmp_path: Path) -> None:
+    assert verified(tmp_path, report(LINES[0]), report(LINES[1]))[0] == NOT_WELL
+
+
+@pytest.mark.parametrize("text", ["a,b\r\n", "\0"])
+def test_what_is_no_report_is_told(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verified(tmp_path, text)[0] == USAGE
+    assert "0.csv" in capsys.readouterr().err

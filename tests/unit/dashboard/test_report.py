@@ -1,9 +1,11 @@
 """`GET /api/report`: a month as a page to be printed, and as CSV."""
 
 import csv
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from io import StringIO
+from pathlib import Path
 from typing import cast
 
 import azure.functions as func
@@ -11,9 +13,10 @@ import pytest
 from azure.data.tables import TableClient
 from msgspec.structs import replace
 
+from autoheal import DONE, verify
 from shared.dashboard.report import ReportPage
 from shared.domain.mode import Mode
-from shared.domain.outcome_chain import COLUMNS
+from shared.domain.outcome_chain import COLUMNS, seal
 from shared.domain.remediation import Remediation, id_prefix
 from shared.domain.report import Month
 from shared.domain.summary import Summary, summarize
@@ -142,3 +145,19 @@ def test_foreign_text_stays_text() -> None:
     error = {"code": MARKUP, "message": "m"}
     page = ParsedPage(show(replace(rejected(), error=error, source=MARKUP)))
     assert (page.tags.count("script"), page.tags.count("img")) == (1, 0)
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "1 day of this month is as sealed"), (5, "Not as they were")])
+def test_given_a_sealed_day_then_the_page_says_whether_it_is_as_it_was(count: int, text: str) -> None:
+    store = SealStore(cast(TableClient, MemoryTable()), lambda: TODAY)
+    reports = reports_of(Reader(healed()))
+    store.add(dataclasses.replace(seal(NOW.date(), None, reports.of(Month.of(NOW)).outcomes), count=count))
+    page = ReportPage(reports, lambda: store, Mode.HEAL, lambda: TODAY)
+    assert text in ParsedPage(page.show(http_request("GET", "/report"))).text
+
+
+def test_the_csv_is_one_that_the_command_verifies(tmp_path: Path) -> None:
+    file = tmp_path / "report.csv"
+    odd = replace(rejected(), error={"code": "=1\ud800\r\n,", "message": "m"})
+    file.write_bytes(show(odd, healed(), recovered(), format="csv").get_body())
+    assert verify([str(file)], StringIO()) == DONE
