@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import requests
 
+from shared import logs
 from shared.clients.arm import API_VERSION, ArmClient
 from shared.clients.arm_transport import (
     arm_error,
@@ -62,7 +63,7 @@ class ArmBackups:
         self._now = now
 
     def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
-        """Read the instance, and the policy that it names: two calls."""
+        """Read the instance, and the policy that it names: two calls. Of one that is not shown, nothing is known."""
         shown = self._get(instance, f"{instance.url_path}")
         if isinstance(shown, TransientFailure | Refused):
             return shown
@@ -71,7 +72,16 @@ class ArmBackups:
         if name is None:
             return TransientFailure(new_error("InvalidResponse", "the backup instance names no policy of its vault"))
         policy = self._get(instance, f"{instance.vault_id.url_path}/backupPolicies/{quote(name, safe='')}")
-        return policy if isinstance(policy, TransientFailure | Refused) else read_schedule(policy)
+        if isinstance(policy, Refused):
+            logs.warning("recovery.policy_refused", backupInstanceId=str(instance), error=policy.error)
+            return Schedule(None, None, None, is_continuous=False)
+        if isinstance(policy, TransientFailure):
+            return policy
+        rules = as_object(policy.get("properties")).get("policyRules")
+        if not isinstance(rules, list) or not rules:
+            # Not to be taken for continuous backup, which has other rules.
+            return TransientFailure(new_error("InvalidResponse", "the backup policy shows no rules"))
+        return read_schedule(policy)
 
     def points(self, instance: BackupInstanceId, is_continuous: bool) -> PointsResult:
         """The recovery points, or for continuous backup the end of the newest time range."""

@@ -36,6 +36,7 @@ from shared.domain.backup_results import (
     Schedule,
     ScheduleResult,
 )
+from shared.domain.protection_state import INTENDED
 from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
@@ -187,6 +188,11 @@ def on_points(remediation: Remediation, result: PointsResult, at: RecoveryMoment
             return _refused(remediation, "recovery points", status, error, now)
         case TransientFailure():
             return _ask_again(remediation, result, at)
+
+
+def as_intended(ended: Remediation, state: str) -> Remediation:
+    """It did not recover, and its instance is in this state: if somebody intends that, nobody is needed."""
+    return replace(without_attention(ended), protection_state=state) if state in INTENDED else ended
 
 
 def keep_watching(remediation: Remediation, now: datetime) -> Remediation:

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from shared import logs
 from shared.domain import lifecycle, recovery_steps
+from shared.domain.arm_results import InstanceRead
 from shared.domain.backup_slot import FreeSlot, HeldSlot, NoSlot
 from shared.domain.recovery import BackupRun
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.recovery_steps import RecoveryMoment, recovery_of
-from shared.domain.remediation import Remediation
+from shared.domain.remediation import Remediation, Status
 from shared.healing.ports import Arm, Backups, LatestPoints, Slots
 from shared.rate_limits.rate_limiter import RateLimiter
 
@@ -82,7 +83,12 @@ class RecoveryStep:
 
     def _read_points(self, current: Remediation) -> Remediation:
         points = self.backups.points(current.instance, recovery_of(current).is_continuous)
-        return recovery_steps.on_points(current, points, self._moment())
+        after = recovery_steps.on_points(current, points, self._moment())
+        if after.status is Status.NOT_RECOVERED:
+            shown = self.arm.read(current.instance)
+            if isinstance(shown, InstanceRead):
+                return recovery_steps.as_intended(after, shown.protection_state)
+        return after
 
     def _back_up(self, current: Remediation) -> Remediation:
         # Taken just before the call: whoever comes to this step too, now or after a crash, does not call again.

@@ -19,6 +19,7 @@ from tests.support.clock import Clock
 from tests.support.gateway import Answer, Fault
 from tests.support.remediations import INSTANCE
 
+INSTANCE_READ = "instance"
 POLICY, POINTS, BACKUP, JOB, STATUS = "policy", "recovery points", "backup", "job", "operation status"
 LATEST, INVENTORY = "latest points", "inventory"
 _VAULT = INSTANCE.vault_id.url_path
@@ -28,7 +29,8 @@ _KINDS = (
     (re.compile(r"GET .*/recoveryPoints\?"), POINTS),
     (re.compile(r"GET .*/backupJobs/"), JOB),
     (re.compile(r"GET .*/operationStatus/"), STATUS),
-    (re.compile(r"GET .*/backup(Policies|Instances)/"), POLICY),
+    (re.compile(r"GET .*/backupPolicies/"), POLICY),
+    (re.compile(r"GET .*/backupInstances/"), INSTANCE_READ),
 )
 _BACKUP_TIME, _DAY = timedelta(minutes=1), timedelta(days=1)
 _JSON = {"Content-Type": "application/json"}
@@ -44,6 +46,8 @@ class RecoveringAzure(BaseAdapter):
         self._backups: list[datetime] = []
         self.is_endless = False
         """Whether a backup on demand runs for ever."""
+        self.state = "ProtectionConfigured"
+        """Of the instance."""
         self.has_earlier_point = True
         self.has_future_point = False
         """Whether there is a point of a time next year."""
@@ -114,7 +118,8 @@ class RecoveringAzure(BaseAdapter):
             self._backups.append(self._clock())
             return Answer(202, {"Azure-AsyncOperation": f"{self._endpoint}{_OPERATION}"}, b"")
         documents = {
-            POLICY: self._policy if "backupPolicies" in str(request.url) else self._instance,
+            POLICY: self._policy,
+            INSTANCE_READ: self._instance,
             POINTS: lambda: {"value": [_point(at) for at in self._points()]},
             JOB: lambda: {"properties": {"status": "Completed" if self._is_over() else "InProgress"}},
             STATUS: lambda: {"status": "Succeeded", "properties": {"jobId": f"{_VAULT}/backupJobs/1"}},
@@ -139,7 +144,8 @@ class RecoveringAzure(BaseAdapter):
         return not self.is_endless and all(at + _BACKUP_TIME <= self._clock() for at in self._backups)
 
     def _instance(self) -> dict[str, Any]:
-        return {"properties": {"policyInfo": {"policyId": f"{INSTANCE.vault_id}/backupPolicies/daily"}}}
+        policy = {"policyId": f"{INSTANCE.vault_id}/backupPolicies/daily"}
+        return {"properties": {"currentProtectionState": self.state, "policyInfo": policy}}
 
     def _policy(self) -> dict[str, Any]:
         trigger = {

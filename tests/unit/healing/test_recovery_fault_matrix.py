@@ -36,7 +36,17 @@ from tests.support import faults
 from tests.support.clock import Clock
 from tests.support.gateway import Fault
 from tests.support.memory_store import MemoryStore
-from tests.support.recovering_azure import BACKUP, INVENTORY, JOB, LATEST, POINTS, POLICY, STATUS, RecoveringAzure
+from tests.support.recovering_azure import (
+    BACKUP,
+    INSTANCE_READ,
+    INVENTORY,
+    JOB,
+    LATEST,
+    POINTS,
+    POLICY,
+    STATUS,
+    RecoveringAzure,
+)
 from tests.support.remediations import recovering
 
 ENDPOINT = "https://management.azure.com"
@@ -47,10 +57,10 @@ METHODS = {
     BackupInventory: dict.fromkeys(("count", "schedules", "jobs", "instances"), INVENTORY),
 }
 """The call of each method."""
-PROOFS = (POLICY, POINTS)
+PROOFS = (INSTANCE_READ, POLICY, POINTS)
 """Without an answer to these, nothing can be proven."""
-CALLS = (POLICY, POINTS, BACKUP, STATUS, JOB, LATEST)
-GONE = {(POLICY, "404"), (POINTS, "404")}
+CALLS = (INSTANCE_READ, POLICY, POINTS, BACKUP, STATUS, JOB, LATEST)
+GONE = {(INSTANCE_READ, "404"), (POINTS, "404")}
 """Resource Manager says that there is nothing: the recovery ends."""
 _A_WHILE = 4
 _MAX_STEPS = 400
@@ -131,7 +141,10 @@ def names_of(client: type) -> set[str]:
 def test_every_call_about_backups_is_in_the_matrix() -> None:
     public = {client: names_of(client) - {"graph", "now"} for client in METHODS}
     assert public == {client: set(calls) for client, calls in METHODS.items()}
-    assert {call for calls in METHODS.values() for call in calls.values()} | {STATUS} == {*CALLS, INVENTORY}
+    assert {call for calls in METHODS.values() for call in calls.values()} | {INSTANCE_READ, STATUS} == {
+        *CALLS,
+        INVENTORY,
+    }
 
 
 def test_without_a_fault_one_backup_is_made_and_found() -> None:
@@ -167,6 +180,22 @@ def test_a_point_of_a_time_far_ahead_proves_nothing() -> None:
     world = World()
     world.azure.has_future_point, world.azure.is_endless, world.azure.has_night = True, True, False
     assert world.settle(steps=1000).status is Status.NOT_RECOVERED
+
+
+@pytest.mark.parametrize(("state", "needs_person"), [("ProtectionStopped", False), ("ProtectionConfigured", True)])
+def test_nobody_is_needed_where_protection_was_stopped_meanwhile(state: str, needs_person: bool) -> None:
+    world = World(RecoveryMode.WATCH)
+    world.azure.has_night, world.azure.state = False, state
+    ended = world.settle()
+    assert (ended.status, ended.attention is not None) == (Status.NOT_RECOVERED, needs_person)
+
+
+def test_a_policy_that_is_not_shown_leaves_it_to_the_schedule() -> None:
+    world = World()
+    world.azure.arm_fault(POLICY, FAULTS["404"])
+    ended = world.settle()
+    assert ended.recovery
+    assert (ended.status, world.azure.backups, ended.recovery.rule) == (Status.RECOVERED, 0, None)
 
 
 def test_a_daily_limit_is_no_throttling_whatever_its_status() -> None:
@@ -211,7 +240,7 @@ def test_whatever_a_call_meets_the_recovery_is_found_and_nothing_runs_on(
     world.azure.arm_fault(call, fault)
     ended = world.settle()
     # The night's own backup comes, whatever becomes of the one on demand.
-    is_blind = call in PROOFS and fault.how != "disguise"
+    is_blind = call in PROOFS and fault.how != "disguise" and (call, name) != (POLICY, "404")
     assert ended.status is (Status.NOT_RECOVERED if is_blind else Status.RECOVERED), ended
     assert world.azure.backups <= 1
     assert world.azure.asked.total() < _MAX_REQUESTS
