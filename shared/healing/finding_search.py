@@ -96,7 +96,8 @@ class FindingSearch:
         findings = []
         for each in page:
             schedule = schedules.get(each.policy_id)
-            since = first.waiting_since(each) if may_wait_for_first_point(each, schedule) else None
+            may_wait = may_wait_for_first_point(each, schedule) and self.policy.out_of_scope(each.id) is None
+            since = first.waiting_since(each) if may_wait else None
             found = assess(each, jobs.get(normalize(each.id)), schedule, self.grace, now, since)
             if found and self.policy.out_of_scope(str(found.instance)) is None:
                 findings.append(found)

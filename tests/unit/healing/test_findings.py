@@ -442,3 +442,10 @@ def test_a_row_that_cannot_be_read_lets_the_wait_begin_anew(world: World, seen: 
     world.store.table.upsert_entity({"PartitionKey": "first-points", "RowKey": INSTANCE.key, "SeenAt": seen})
     world.sweep.run()
     assert first_points(world) == {INSTANCE.key: NOW}
+
+
+def test_what_is_out_of_scope_takes_no_room_among_those_that_wait_for_their_first_point() -> None:
+    world = World(exclude=("*/testbi",))
+    world.inventory.add(INSTANCE, None)
+    world.sweep.run()
+    assert first_points(world) == {}
