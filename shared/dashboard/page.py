@@ -34,6 +34,7 @@ from shared.dashboard.forms import (
     read_sync_form,
 )
 from shared.dashboard.html import HEADERS, redirect, render
+from shared.dashboard.incidents import MAX_READ, incident_rows
 from shared.dashboard.known_reads import Known, KnownReads, Reads
 from shared.dashboard.links import LIVE_OFF, Links
 from shared.dashboard.list_filter import (
@@ -166,11 +167,12 @@ class Dashboard:
         reads = self.reads.begin()
         read_summaries = reads.start("summaries", lambda: self._summaries(context))
         read_pauses = reads.start("pauses", lambda: self.pausing().pauses())
+        read_incidents = reads.start("incidents", lambda: self.store().incidents.page(MAX_READ))
         read_findings = reads.start("findings", partial(_findings_card, self.findings))
         read_names = self._start_names(reads)
         strip = strip_of(self.status().document(), context.now, self.settings.sweep_schedule)
-        known, pauses, findings = read_summaries(), read_pauses(), read_findings()
-        stale = next((each for each in (known, pauses, findings) if each.problem), None)
+        known, pauses, findings, incidents = read_summaries(), read_pauses(), read_findings(), read_incidents()
+        stale = next((each for each in (known, pauses, findings, incidents) if each.problem), None)
         if stale:
             logs.error("request.failed", reason=stale.problem)
         if known.value is None:
@@ -183,6 +185,7 @@ class Dashboard:
             "outcome_bars": charts.outcome_bars(statistics.days),
             "heal_bars": charts.heal_bars(statistics.times_to_heal),
             "findings": findings.value,
+            "incidents": incident_rows(incidents.value or (), summaries, self.settings.code_catalogue(), context.now),
             "strip": strip,
             "subscription_names": read_names().value or {},
             "stale": stale,
