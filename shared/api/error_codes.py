@@ -43,6 +43,7 @@ def _known(error_codes: ErrorCodes, counts: CodeCounts) -> Iterator[dict[str, An
             yield {
                 "code": code,
                 "class": entry.error_class,
+                "meaning": entry.meaning,
                 "whatToDo": entry.what_to_do,
                 "link": entry.link,
                 "remedy": entry.remedy,

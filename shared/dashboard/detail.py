@@ -49,6 +49,8 @@ class Detail:
     attempts: list[AttemptDetail]
     error: AzureErrorDetail | None
     """Why it did not heal, or the latest error of an active one."""
+    meaning: str | None
+    """What is wrong, where that is known."""
     error_class: ErrorClass | None
     """How its error is mended, where that is known."""
     next_step: NextStep | None
@@ -84,6 +86,7 @@ def detail_of(
         remediation,
         attempts,
         _azure_error(remediation.error),
+        entry.meaning if entry else None,
         entry.error_class if entry else None,
         next_step_of(remediation, error_codes),
         (remediation.ended_at or now) - remediation.opened_at,

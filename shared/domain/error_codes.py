@@ -84,6 +84,8 @@ class CodeEntry(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     error_class: ErrorClass = field(name="class")
     what_to_do: _Text
     """One sentence for an operator."""
+    meaning: _Text | None = None
+    """One sentence: what is wrong."""
     link: Annotated[str, Meta(max_length=500, pattern=r"^https://[A-Za-z0-9.-]+(/[!-~]*)?$")] | None = None
     """An article about it."""
     remedy: Remedy | None = None

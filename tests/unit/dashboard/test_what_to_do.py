@@ -37,6 +37,7 @@ def shown_others(page: ParsedPage) -> list[str]:
 
 def test_an_error_of_the_catalogue_has_its_meaning_next_step_command_and_article() -> None:
     page = detail_page(failed(ROLE_MISSING))
+    assert "The vault's identity lacks its role on the storage account." in page.text
     assert "Somebody has to repair something first" in page.text
     assert "Grant the vault's identity its role on the storage account." in page.text
     assert "az role assignment create" in page.text

@@ -25,8 +25,11 @@ def test_each_code_stands_in_the_table_once() -> None:
 
 
 @pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.codes[0])
-def test_an_entry_of_the_table_says_in_one_sentence_what_to_do_and_links_to_microsoft(entry: CodeEntry) -> None:
+def test_an_entry_of_the_table_says_what_is_wrong_and_what_to_do_and_links_to_microsoft(
+    entry: CodeEntry,
+) -> None:
     assert re.fullmatch(r"[A-Z][^.]*(\.Storage[^.]*)?\.", entry.what_to_do)
+    assert re.fullmatch(r"[A-Z][^.]*\.", entry.meaning or "")
     assert entry.link is not None
     assert entry.link.startswith("https://learn.microsoft.com/azure/")
 
