@@ -181,9 +181,7 @@ class Intake:
         opening = lifecycle.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
         fresh = self.hold_first(opening, signal)
         note_waiting(self.store, [(opening, fresh)])
-        stored = self.store.open(fresh, pointer)
-        if stored is not None:
-            self.cache.keep_opening(stored)
+        self.cache.keep_opening(self.store.open(fresh, pointer))
         log_transitions(None, fresh)
         return Opened(fresh, _job(fresh))
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseError
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import to_millis, utc_now
@@ -30,8 +30,7 @@ from shared.domain.remediation import (
 )
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
-from shared.storage.change_writer import ChangeWriter, replacement, update
-from shared.storage.conflicts import WriteConflict
+from shared.storage.change_writer import ChangeWriter, Operation, replacement, update
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.incident_store import IncidentStore
 from shared.storage.table_rows import (
@@ -88,29 +87,38 @@ class RemediationStore:
         self.waiting_groups = WaitingGroups(table, now)
         """Where something waits for its next attempt, so that an event about something else costs one read."""
 
-    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored | None:
-        """Begin a remediation: claim its instance, then write its due entry and its row.
+    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored:
+        """Begin a remediation: claim its instance, and write its due entry and its row, all of them or none.
 
-        The claim holds the whole opening, so that whoever finds it without the others can finish it. Three single
-        writes cost half of what a transaction of three does.
+        The claim holds the whole opening: versions of the app that wrote one row after the other finish it by that,
+        and so does this one what they have left undone (`resume_opening`).
 
         Args:
             pointer: the latest pointer as it was read; None if the instance never had one.
 
         Returns:
-            The row; None if somebody else has written it already, and perhaps moved it on.
+            The row, perhaps moved on by others already.
 
         Raises:
             WriteConflict: the instance has another latest remediation by now.
         """
         remediation = document_limits.limit(remediation)
         openings = (remediation.opened_at, *(pointer.opened if pointer else ()))[:MAX_OPENINGS]
-        claim = pointer_row(remediation, openings)
-        if pointer is not None:
-            self._writer.commit([("update", claim, {**only_if(pointer.etag), "mode": UpdateMode.REPLACE})])
-        elif self._create(claim) is None:
-            raise WriteConflict(f"{remediation.instance} has a latest remediation")
-        return self._fulfil_claim(remediation)
+        claim, entry = pointer_row(remediation, openings), due_entry(remediation.id, remediation.opened_at)
+        only_if_latest: Operation = (
+            ("create", claim, {})
+            if pointer is None
+            else ("update", claim, {**only_if(pointer.etag), "mode": UpdateMode.REPLACE})
+        )
+        row: Operation = ("create", remediation_row(remediation, entry), {})
+        try:
+            etag = self._writer.commit([row, only_if_latest, ("upsert", entry_row(entry), {})])
+        except ServiceResponseError:
+            # Perhaps it was written, and the answer got lost.
+            if (stored := self.load(remediation.id)) is None:
+                raise
+            return stored
+        return Stored(remediation, etag, entry)
 
     def resume_opening(self, pointer: LatestPointer, now: datetime) -> Remediation | None:
         """Finish what a host has claimed, and died before it wrote the row.

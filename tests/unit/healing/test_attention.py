@@ -340,6 +340,7 @@ def test_a_request_after_a_cancel_begins_at_once() -> None:
     opened = week.app.open("changed-my-mind")
     week.app.host.cancel.run(opened.id, "no")
     assert isinstance(week.app.accept("changed-my-mind"), Dropped)
+    week.app.clock.advance(1)
     wanted = replace(week.app.signal("changed-my-mind"), source="Request")
     assert isinstance(week.app.host.intake.accept(wanted), Opened)
 
