@@ -23,6 +23,7 @@ CHANGING = "UpdatingProtection"
 ERROR: ArmError = new_error("UserErrorBroken", "the instance is broken")
 Result = TypeVar("Result")
 _URL = "https://arm.example/operations/"
+BACKUP_URL = "https://arm.example/backups/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,18 @@ class SyncCall:
         return isinstance(self.result, arm_results.SyncAccepted | arm_results.SyncDone | arm_results.Refused)
 
 
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup on demand that was begun."""
+
+    instance_key: str
+    request_id: str
+    step: Step | None
+    ends: float
+    is_unheard_of: bool
+    """The answer to its call got lost."""
+
+
 @dataclass
 class ResourceManager:
     """The Azure that all hosts call."""
@@ -97,6 +110,8 @@ class ResourceManager:
     """Sync calls that were answered with 429 by that count."""
     instances: dict[str, Instance] = field(default_factory=dict)
     calls: list[SyncCall] = field(default_factory=list)
+    backups: list[Backup] = field(default_factory=list)
+    """Each is its job's and its operation's number, from 1."""
     polls: int = 0
     reads: int = 0
     _numbers: int = 0
@@ -113,7 +128,7 @@ class ResourceManager:
         """Carry out a sync call; in a silent outage that is done too, and nobody hears of it."""
         throttled = self._throttle(instance)
         done = self._sync(self.instances[instance.key]) if self.outage in ("", "silent") and not throttled else None
-        result = throttled or self._outage() or done
+        result = throttled or self.outage_now() or done
         assert result is not None
         self.calls.append(SyncCall(instance.key, self.scheduler.current, self.scheduler.time, result))
         return result
@@ -121,9 +136,11 @@ class ResourceManager:
     def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> arm_results.OperationResult:
         """How the operation stands."""
         self.polls += 1
-        if outage := self._outage(is_sync=False):
+        if outage := self.outage_now(is_sync=False):
             return outage
         known, now = self.instances[instance.key], self.scheduler.time
+        if urls.status_url and urls.status_url.startswith(BACKUP_URL):
+            return arm_results.OperationSucceeded(urls.status_url.removeprefix(BACKUP_URL))
         number = (urls.status_url or "").removeprefix(_URL)
         found = [each for each in known.operations if str(each.number) == number]
         if not found or now < found[0].known_from:
@@ -137,7 +154,7 @@ class ResourceManager:
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         """How the instance stands."""
         self.reads += 1
-        if outage := self._outage(is_sync=False):
+        if outage := self.outage_now(is_sync=False):
             return outage
         known = self.instances[instance.key]
         known.settle(self.scheduler.time)
@@ -171,11 +188,13 @@ class ResourceManager:
         self.throttled += 1
         return arm_results.TransientFailure(new_error("SubscriptionRequestsThrottled", "429"), admission.retry_after)
 
-    def _outage(self, is_sync: bool = True) -> arm_results.TransientFailure | None:
+    def outage_now(self, is_sync: bool = True) -> arm_results.TransientFailure | None:
+        """The answer while there is an outage."""
         if not self.outage or (self.outage == "silent" and not is_sync):
             return None
         retry_after = self.random.choice((1.0, 30.0)) if self.outage == "429" else None
-        return arm_results.TransientFailure(new_error("Outage", self.outage), retry_after)
+        is_lost = self.outage == "silent"
+        return arm_results.TransientFailure(new_error("Outage", self.outage), retry_after, may_have_acted=is_lost)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from shared.domain.remediation_json import CorruptDocument
 from shared.domain.state_machine import MAX_DEFERRALS
 from shared.domain.steps import MAX_HISTORY
 from shared.storage.table_rows import shard_of, stored_in
-from tests.simulation.azure import ResourceManager, SyncCall, Topic
+from tests.simulation.azure import Backup, ResourceManager, SyncCall, Topic
 from tests.simulation.scheduler import Scheduler
 from tests.support.memory_table import Key, MemoryTable, Row
 
@@ -94,13 +94,14 @@ class Record:
             self.violate("a history is bounded", f"{remediation_id} has {text.count(chr(34) + 'from' + chr(34))}")
         if Status(row["Status"]).is_terminal:
             self._check_end(remediation_id, before, row)
-        elif remediation_id in self.ended_at:
+        elif remediation_id in self.ended_at and row["Status"] != Status.RECOVERING:
             self.violate("an end is final", f"{remediation_id} is {row['Status']} again")
         self._check_woken(remediation_id, row)
 
     def _check_end(self, remediation_id: str, before: Row | None, row: Row) -> None:
         if remediation_id in self.ended_at:
-            if before is not None and before["Status"] != row["Status"]:
+            goes_on = before is not None and before["Status"] == Status.RECOVERING
+            if before is not None and before["Status"] != row["Status"] and not goes_on:
                 self.violate("an end is final", f"{remediation_id}: {before['Status']}, then {row['Status']}")
             return
         self.ended_at[remediation_id] = self._scheduler.time
@@ -157,20 +158,22 @@ class Record:
                 self.violate("what was accepted is there", remediation_id)
             elif not remediation.status.is_terminal:
                 self.violate("nothing waits for ever", _described(remediation))
-            elif announced[remediation_id] != {remediation.status.value}:
+            elif announced[remediation_id] != set(_ends(remediation)):
                 told = sorted(announced[remediation_id])
                 self.violate("every end is announced as it is", f"{_described(remediation)}, announced {told}")
-            elif sum(step.after.is_terminal for step in remediation.history) != 1:
+            elif not _has_one_outcome(remediation):
                 self.violate("one outcome", _described(remediation))
             else:
                 self._check_attention(remediation)
         self._check_one_active(each for each in remediations.values() if each)
         self._check_calls()
+        self._check_backups()
 
     def _check_attention(self, remediation: Remediation) -> None:
         """Whoever needs a person at the end was announced, by the remediation in which the need began."""
         attention = remediation.attention
-        if remediation.status.is_unhealed and attention is None:
+        is_wanted = remediation.history[-1].reason == "cancelled"
+        if remediation.status.is_unhealed and attention is None and not is_wanted:
             self.violate("an unhealed end needs a person", _described(remediation))
         elif attention is not None and attention.remediation_id not in self.damaged:
             event = (remediation.instance.key, f"{attention.remediation_id}-attention")
@@ -201,6 +204,27 @@ class Record:
                 if not _may_repeat(earlier, later):
                     at = f"at {earlier.at:.1f} and {later.at:.1f}"
                     self.violate("an attempt is one call", f"{remediation_id}/{number}: {at}")
+
+    def _check_backups(self) -> None:
+        """A backup on demand is made once, but for those whose record was lost."""
+        by_request: dict[str, list[Backup]] = defaultdict(list)
+        for backup in self._azure.backups:
+            by_request[backup.request_id].append(backup)
+        for request_id, backups in by_request.items():
+            unrecorded = sum(each.is_unheard_of or bool(each.step and each.step.is_disturbed) for each in backups)
+            if len(backups) > 1 + unrecorded:
+                self.violate("a backup is made once", f"{request_id}: {len(backups)}, {unrecorded} unrecorded")
+
+
+def _ends(remediation: Remediation) -> list[str]:
+    return [step.after.value for step in remediation.history if step.after.is_terminal]
+
+
+def _has_one_outcome(remediation: Remediation) -> bool:
+    """Of its heal, and one of its recovery where that was wanted and the heal succeeded."""
+    first, *others = _ends(remediation)
+    is_followed = first == Status.HEALED and remediation.recovery is not None
+    return len(others) == (1 if is_followed else 0) and (not others or remediation.status.ends_recovery)
 
 
 def _may_repeat(earlier: SyncCall, later: SyncCall) -> bool:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.rate_limits.rate_limiter import Gcra
 from shared.settings import Settings
@@ -36,6 +37,8 @@ class Schedule:
             force_resync_from_attempt=random.choice((0, 0, 2)),
             operation_timeout=random.choice((timedelta(minutes=20), timedelta(hours=6))),
             outcome_topic_endpoint="https://topic.example",
+            recovery=random.choice((RecoveryMode.OFF, RecoveryMode.OFF, RecoveryMode.WATCH, RecoveryMode.BACKUP)),
+            recovery_timeout=timedelta(hours=6),
         )
         writes = random.choice((Gcra(burst=200, rate=10), Gcra(burst=2, rate=1)))
         reads = random.choice((Gcra(burst=250, rate=25), Gcra(burst=2, rate=1)))

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, cast
 
 from azure.core.exceptions import AzureError, ServiceResponseError
+from azure.data.tables import TableClient
 
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
@@ -22,6 +23,7 @@ from shared.storage.conflicts import WriteConflict
 from shared.storage.queues import SyncJob
 from shared.storage.table_rows import SHARDS
 from tests.simulation.azure import HostArm, ResourceManager, Topic
+from tests.simulation.backups import HostBackups
 from tests.simulation.hosts import (
     HostTopic,
     LaterVersion,
@@ -104,6 +106,7 @@ class World:
         table = StorageClient(self.table, lambda: self._happens(self.chances.lost_answers))
         host = SimulatedHost(name, skew)
         shards = HostShards(self.shards, host, self._turn_of_queue)
+        backups = HostBackups(self.azure, self.scheduler, self._turn)
         host.app = app = Host(
             **storage_parts(self.scheduler, LaterVersion(table) if later else table, self._limits, clock),
             arm=HostArm(self.azure, CircuitBreaker(clock, self.random.random), self._turn),
@@ -111,6 +114,9 @@ class World:
             shards=shards,
             leases=shards,
             topic=HostTopic(self.topic, self._turn),
+            backups=backups,
+            latest_points=backups,
+            slots=BackupSlots(cast(TableClient, table), self.settings.backup_daily_cap, clock),
             settings=self.settings,
             clock=clock,
             jitter=self.random.random(),
@@ -151,7 +157,7 @@ class World:
 
     def signal(self, instance: BackupInstanceId, delay: float = 0.0) -> None:
         """The instance has failed, says an event that Event Grid will deliver."""
-        signal = Signal(instance, "Event", "backup failed", self.scheduler.now)
+        signal = Signal(instance, "Event", "backup failed", self.scheduler.now, backup_failed=True)
         self.undelivered += 1
         self.scheduler.after(delay, lambda: self._deliver(signal, 0))
 
