@@ -144,7 +144,7 @@ class FailingStore(MemoryStore):
         super().__init__()
         self._openings = openings
 
-    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored | None:
+    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored:
         self._openings -= 1
         if self._openings < 0:
             raise ServiceRequestError("no connection")
