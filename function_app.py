@@ -88,6 +88,7 @@ if SETTINGS.sweep_schedule:
     def sweep_instances(timer: func.TimerRequest) -> None:
         """Find the instances that are broken though no signal came, and heal them."""
         composition.healing.sweep().on_schedule()
+        composition.healing.needing_person().log()
 
 
 @app.route("sweep", methods=["POST"])

@@ -260,6 +260,7 @@ module alerts 'modules/alerts.bicep' = {
     tags: tags
     workspaceId: monitoring.outputs.workspaceId
     email: alertEmail
+    appUrl: functionApp.outputs.url
   }
 }
 

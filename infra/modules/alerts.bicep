@@ -3,6 +3,8 @@ param location string
 param tags object
 param workspaceId string
 param email string
+@description('Of the function app, as the links in alerts begin.')
+param appUrl string
 
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-backup-autoheal-operators'
@@ -23,32 +25,26 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
 
 var rules = [
   {
-    name: 'ended-not-healed'
-    displayName: 'A remediation ended other than Healed'
-    description: 'A backup instance is still not protected. docs/operations.md says what to do for each status.'
+    name: 'needs-attention'
+    displayName: 'A backup instance needs attention'
+    // The app repeats hourly what still needs somebody: within a day of it the alert stays, and ends when it is mended.
+    description: 'Backup instances are not protected, and a person has to act. docs/operations.md says what to do.'
     severity: 2
-    query: loadTextContent('../../docs/kql/ended-not-healed.kql')
+    query: loadTextContent('../../docs/kql/needs-attention.kql')
     frequency: 'PT5M'
-    window: 'PT5M'
+    window: 'P1D'
     aggregation: 'Count'
     column: null
     dimensions: [
       {
-        name: 'Instance'
+        name: 'Cause'
         operator: 'Include'
         values: [
           '*'
         ]
       }
       {
-        name: 'Status'
-        operator: 'Include'
-        values: [
-          '*'
-        ]
-      }
-      {
-        name: 'Code'
+        name: 'Link'
         operator: 'Include'
         values: [
           '*'
@@ -148,7 +144,7 @@ resource alerts 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule 
     criteria: {
       allOf: [
         {
-          query: rule.query
+          query: replace(rule.query, '<app url>', appUrl)
           timeAggregation: rule.aggregation
           metricMeasureColumn: rule.column
           dimensions: rule.dimensions

@@ -188,7 +188,6 @@ def retention() -> Retention:
 def sweep() -> Sweep:
     """Finds broken instances for which no signal came."""
     quota = SweepQuota(_write_limit(), buckets(), STORAGE_CLOCK)
-    needing_person = NeedingPerson(reader, settings().retention_days, settings().sweep_subscriptions, STORAGE_CLOCK)
     return Sweep(
         _swept_graph(),
         intake(),
@@ -198,8 +197,21 @@ def sweep() -> Sweep:
         random.random,
         _finding_search(),
         _finding_reports(),
-        needing_person,
+        needing_person(),
         run_records(),
+    )
+
+
+@once
+def needing_person() -> NeedingPerson:
+    """Instances that need a person."""
+    policy = settings().policy()
+    return NeedingPerson(
+        reader=reader,
+        retention_days=settings().retention_days,
+        subscriptions=settings().sweep_subscriptions,
+        now=STORAGE_CLOCK,
+        in_scope=lambda instance: policy.out_of_scope(instance) is None,
     )
 
 

@@ -42,5 +42,12 @@ class Acknowledge:
         noted = self.recorder.save(stored, acknowledged(stored.remediation, note))
         # Whoever opens the next remediation may have read the latest one before this: the pointer has it read anew.
         self.store.touch(pointer)
-        logs.info("attention.acknowledged", remediationId=noted.id, by=by, reason=reason, until=until)
+        logs.info(
+            "attention.acknowledged",
+            remediationId=noted.id,
+            backupInstanceId=str(instance),
+            by=by,
+            reason=reason,
+            until=until,
+        )
         return noted

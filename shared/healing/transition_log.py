@@ -36,19 +36,36 @@ def log_transitions(before: Remediation | None, after: Remediation) -> None:
             reason=transition.reason,
             **details,
         )
-    _log_attention(before.attention if before else None, after)
+    _log_attention(before, after)
 
 
-def _log_attention(before: Attention | None, after: Remediation) -> None:
-    attention = after.attention
-    if attention is not None and before is None and attention.remediation_id == after.id:
+def log_attention_stays(remediation: Remediation, attention: Attention, incident_id: str | None) -> None:
+    """Log that the instance still needs a person: an alert on these lines ends with the first that says otherwise."""
+    logs.info(
+        "attention.stays",
+        remediationId=attention.remediation_id,
+        backupInstanceId=str(remediation.instance),
+        incidentId=incident_id,
+        since=to_iso(attention.since),
+        reason=attention.reason,
+        code=(remediation.error or {}).get("code"),
+    )
+
+
+def _log_attention(before: Remediation | None, after: Remediation) -> None:
+    attention, known = after.attention, before.attention if before else None
+    if attention is not None and known is None and attention.remediation_id == after.id:
         logs.warning(
             "attention.needed",
             remediationId=after.id,
             backupInstanceId=str(after.instance),
+            incidentId=after.incident_id,
             since=to_iso(attention.since),
             reason=attention.reason,
+            code=(after.error or {}).get("code"),
             error=after.error,
         )
-    elif attention is None and before is not None:
+    elif attention is not None and before is not None and after.incident_id != before.incident_id:
+        log_attention_stays(after, attention, after.incident_id)
+    elif attention is None and known is not None:
         logs.info("attention.over", remediationId=after.id, backupInstanceId=str(after.instance))

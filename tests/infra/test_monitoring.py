@@ -95,7 +95,7 @@ def test_the_query_begins_with_what_it_tells(path: Path) -> None:
 @each_query
 def test_the_query_reads_lines_that_the_app_writes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     query = path.read_text()
-    events = set(re.findall(r'"((?:remediation|tick|job|outcome|signal|finding|incident)\.\w+)"', query))
+    events = set(re.findall(r'"((?:remediation|tick|job|outcome|signal|finding|incident|attention)\.\w+)"', query))
     fields = set(re.findall(r'Line(?:\.(\w+)|\["(\w+)"\])', query))
     assert events
     known = {**logged_fields(), "remediation.transition": set().union(*transition_lines(caplog))}
@@ -139,7 +139,7 @@ def test_an_end_has_a_paragraph_in_the_runbook(status: str) -> None:
 
 def test_every_alert_has_a_query_of_its_own_file() -> None:
     names = [rule["name"] for rule in RULES]
-    assert names == ["ended-not-healed", "poison-message", "late-due-entry", "no-tick", "forbidden"]
+    assert names == ["needs-attention", "poison-message", "late-due-entry", "no-tick", "forbidden"]
     assert set(loaded_by(ALERTS)) == set(names)
 
 

@@ -1,11 +1,13 @@
 """Which instances need a person, hour by hour: one host on storage and Azure in memory, with a clock to be set."""
 
+import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import cast
 from unittest.mock import Mock
 
+import pytest
 from azure.data.tables import TableClient
 
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
@@ -37,7 +39,7 @@ from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.storage.pause_store import PauseStore
 from shared.storage.remediation_list import RemediationReader
-from shared.storage.table_rows import SHARDS, LatestPointer, Stored, shard_of
+from shared.storage.table_rows import SHARDS, DueEntry, LatestPointer, Stored, shard_of
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_table import damage
 from tests.support.remediations import instance_named
@@ -91,9 +93,9 @@ class Week:
         self.app.host.__post_init__()
         quota = SweepQuota(Gcra(burst=200, rate=10), self.app.store.buckets, self.app.clock)
         graph = cast(ResourceGraph, self.azure)
-        needing = NeedingPerson(lambda: cast(RemediationReader, self), 90, (), self.app.clock)
+        self.needing = NeedingPerson(lambda: cast(RemediationReader, self), 90, (), self.app.clock)
         self.sweep = Sweep(
-            graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5, needing_person=needing
+            graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5, needing_person=self.needing
         )
         self._began = self.app.clock()
         self._jobs: list[tuple[datetime, str]] = []
@@ -118,10 +120,16 @@ class Week:
         while self.app.clock() < end:
             self._run_until(min(self.app.clock() + HOUR, end))
             self.sweep.run()
+            self.needing.log()
 
     def summaries(self, opened_since: datetime) -> list[Summary]:
         """All remediations in short, newest first."""
         return sorted(map(summarize, self.app.store.remediations()), key=lambda summary: summary.id)
+
+    def load(self, ids: list[str]) -> list[Stored]:
+        """These remediations; they are read only."""
+        found = {each.id: each for each in self.app.store.remediations()}
+        return [Stored(found[each], "", DueEntry(each, self.app.clock())) for each in ids if each in found]
 
     def needing_a_person(self) -> set[str]:
         """By name, as the page counts them."""
@@ -165,6 +173,35 @@ def test_attention_is_right_at_every_hour_of_a_week_and_told_once() -> None:
         week.run_to(hour)
         assert (hour, week.needing_a_person()) == (hour, {"role"})
     assert attention_of(week) == [week.rounds("role")[-1].id]
+
+
+def alerts(caplog: pytest.LogCaptureFixture) -> set[str]:
+    """The causes that `docs/kql/needs-attention.kql` finds in what was logged: the newest line about each instance."""
+    newest: dict[str, dict[str, str | None]] = {}
+    for record in caplog.records:
+        line = json.loads(record.getMessage())
+        if line["event"].startswith("attention."):
+            newest[line["backupInstanceId"].lower()] = line
+    needing = [line for line in newest.values() if line["event"] in ("attention.needed", "attention.stays")]
+    return {f"{line['incidentId'] or line['remediationId']}" for line in needing}
+
+
+def test_an_alert_stays_the_same_until_all_is_mended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "backup_autoheal")
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.fail("stopped", "ProtectionStopped")
+    week.run_to(1)
+    (cause,) = alerts(caplog)
+    assert cause == week.rounds("role")[-1].id
+    for hour in range(2, 60):
+        caplog.clear()  # a day's lines are looked at, and those of an hour suffice
+        week.run_to(hour)
+        assert (hour, alerts(caplog)) == (hour, {cause})
+    week.azure.states["role"] = VALID
+    week.azure.errors.clear()
+    week.run_to(62)
+    assert alerts(caplog) == set()
 
 
 def test_an_instance_that_somebody_has_repaired_needs_nobody_from_the_next_sweep_on() -> None:
