@@ -98,12 +98,14 @@ class ArmBackups:
             found += _points_in(page["value"])
             url = page.get("nextLink") or ""
             if not isinstance(url, str) or not url:
-                return PointsRead(tuple(sorted(found, key=lambda point: point.time, reverse=True)))
+                return PointsRead(_newest_first(found))
             try:
                 self._arm.check_url("next link", url, instance.subscription_id)
             except UnsafeUrl as unsafe:
                 return Refused(200, new_error("UnsafeNextLink", str(unsafe)))
-        return Refused(200, new_error("TooManyPages", f"more than {_MAX_PAGES} pages of recovery points"))
+        # What is known of them may be enough, and a verdict it is not.
+        logs.warning("recovery.too_many_points", backupInstanceId=str(instance), read=len(found))
+        return PointsRead(_newest_first(found))
 
     def back_up(
         self, instance: BackupInstanceId, rule: str, retention_tag: str | None, request_id: str
@@ -205,6 +207,10 @@ def _default_tag(trigger: Mapping[str, Any]) -> str | None:
         if each.get("isDefault") is True and isinstance(name, str) and name:
             return name
     return None
+
+
+def _newest_first(points: Iterable[RecoveryPoint]) -> tuple[RecoveryPoint, ...]:
+    return tuple(sorted(points, key=lambda point: point.time, reverse=True))
 
 
 def _points_in(page: Iterable[object]) -> Iterator[RecoveryPoint]:

@@ -46,6 +46,8 @@ class RecoveringAzure(BaseAdapter):
         self._backups: list[datetime] = []
         self.is_endless = False
         """Whether a backup on demand runs for ever."""
+        self.has_endless_pages = False
+        """Whether each page of recovery points names another one."""
         self.state = "ProtectionConfigured"
         """Of the instance."""
         self.has_earlier_point = True
@@ -120,13 +122,16 @@ class RecoveringAzure(BaseAdapter):
         documents = {
             POLICY: self._policy,
             INSTANCE_READ: self._instance,
-            POINTS: lambda: {"value": [_point(at) for at in self._points()]},
+            POINTS: lambda: {"value": [_point(at) for at in self._points()], **self._next_link(str(request.url))},
             JOB: lambda: {"properties": {"status": "Completed" if self._is_over() else "InProgress"}},
             STATUS: lambda: {"status": "Succeeded", "properties": {"jobId": f"{_VAULT}/backupJobs/1"}},
             LATEST: lambda: {"data": [{"id": str(INSTANCE), "latestPoint": self._latest_point()}]},
             INVENTORY: lambda: {"data": self._inventory(json.loads(request.body or b"{}")["query"])},
         }
         return Answer(200, _JSON, json.dumps(documents[kind]()).encode())
+
+    def _next_link(self, url: str) -> dict[str, str]:
+        return {"nextLink": url} if self.has_endless_pages else {}
 
     def _points(self) -> list[datetime]:
         made = [at for at in self._backups if at + _BACKUP_TIME <= self._clock() and not self.is_endless]

@@ -198,6 +198,12 @@ def test_a_policy_that_is_not_shown_leaves_it_to_the_schedule() -> None:
     assert (ended.status, world.azure.backups, ended.recovery.rule) == (Status.RECOVERED, 0, None)
 
 
+def test_points_on_more_pages_than_are_read_count_as_far_as_they_are_known() -> None:
+    world = World()
+    world.azure.has_endless_pages = True
+    assert world.settle().status is Status.RECOVERED
+
+
 def test_a_daily_limit_is_no_throttling_whatever_its_status() -> None:
     world = World()
     answer = faults.arm_error("UserErrorBackupRequestThrottled")._replace(status=429)
