@@ -44,7 +44,7 @@ def _statuses(value: object) -> frozenset[Status]:
 
 
 class Format(StrEnum):
-    """What a list is answered as."""
+    """The media types of a list."""
 
     JSON = "json"
     CSV = "csv"

@@ -101,7 +101,7 @@ class ListFilter:
         return {**self.query, "group": "", _GROUP_PARAMETERS[Facet(self.group)]: value}
 
     def conditions(self) -> Conditions:
-        """What the list is filtered by.
+        """The conditions of the list.
 
         Raises:
             ApiError: 400, `since` is no time.
@@ -216,7 +216,7 @@ def matching(
 
 
 def choices(summaries: Sequence[Summary], list_filter: ListFilter) -> Mapping[str, Sequence[Group]]:
-    """What the selects of the filter offer, by the name of the parameter; what is chosen is always among it."""
+    """The choices of the filter's selects, by the name of the parameter; the chosen one is always among them."""
     facets = {"error": Facet.CODE, "vault": Facet.VAULT, "source": Facet.SOURCE, "type": Facet.RESOURCE_TYPE}
     offered = {}
     for name, facet in facets.items():

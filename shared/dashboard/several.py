@@ -1,4 +1,4 @@
-"""What an operator does with several remediations of the list at once, and what became of each."""
+"""Actions on several remediations of the list at once, and the result of each."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MAX_SEVERAL = 100
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one instance."""
+    """The result for one instance."""
 
     instance: str
     text: str

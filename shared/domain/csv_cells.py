@@ -3,7 +3,7 @@
 _FORMULA_STARTS = tuple(
     "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
 )
-"""What makes a formula of a cell (OWASP, "CSV Injection")."""
+"""Begins of a cell that make a formula of it (OWASP, "CSV Injection")."""
 
 
 def csv_cell(value: str) -> str:

@@ -36,7 +36,7 @@ class DigestFigures(Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def headline(self) -> str:
-        """What matters most, in one line."""
+        """The most important of it, in one line."""
         parts = [f"{self.healed_without_person} healed without a person"]
         if self.recovered:
             parts.append(f"{self.recovered} recovered")

@@ -1,4 +1,4 @@
-"""What Azure shows of an instance that somebody asks about, and what a sync would do to it. Pure."""
+"""An instance as Azure shows it to somebody who asks, and the effect that a sync would have. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,7 +34,7 @@ class Answer(StrEnum):
 
 
 class SyncEffect(StrEnum):
-    """What a sync would do to an instance in this state."""
+    """The effect of a sync on an instance in this state."""
 
     MAY_HEAL = "MayHeal"
     NOTHING_TO_REPAIR = "NothingToRepair"

@@ -46,7 +46,7 @@ class Signal:
     latest_recovery_point: datetime | None = None
     """The instance's newest recovery point, where the signal says it."""
     datasource_id: str | None = None
-    """What the instance protects, where the signal says it."""
+    """The datasource that the instance protects, where the signal says it."""
     snapshot_group_id: str | None = None
     """The resource group of its snapshots, where the signal says it."""
 

@@ -195,7 +195,7 @@ def on_operation_status(remediation: Remediation, result: arm_results.OperationR
 
 
 def _with_failed_backup(remediation: Remediation) -> Remediation:
-    """What has failed is a backup job: should the instance be well, its recovery is to make up for that."""
+    """A backup job has failed: should the instance be well, its recovery is to make up for that."""
     recovery = remediation.recovery
     return replace(remediation, recovery=replace(recovery, backup_failed=True)) if recovery else remediation
 

@@ -20,7 +20,7 @@ class Order(StrEnum):
     """The order of a list; within it newest first."""
 
     ATTENTION = "Attention"
-    """What needs a person first."""
+    """Those that need a person first."""
     NEWEST = "Newest"
     OLDEST = "Oldest"
     INSTANCE = "Instance"
@@ -31,7 +31,7 @@ class Order(StrEnum):
 
 
 class Facet(StrEnum):
-    """What remediations can share."""
+    """Properties that remediations can share."""
 
     CODE = "Code"
     VAULT = "Vault"
@@ -133,7 +133,7 @@ def list_summaries(
 
 
 def value_of(summary: Summary, facet: Facet) -> str:
-    """What a remediation has in this respect, as the condition takes it; empty if it has nothing."""
+    """The value of this property of a remediation, as the condition takes it; empty if it has none."""
     return _VALUES[facet](summary)
 
 

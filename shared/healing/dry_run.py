@@ -16,7 +16,7 @@ from shared.rate_limits.rate_limiter import RateLimiter
 
 @dataclass(frozen=True, slots=True)
 class DryRunResult:
-    """What a request would do."""
+    """The effect that a request would have."""
 
     preview: Preview
     view: InstanceView | None

@@ -1,4 +1,4 @@
-"""What a poll run does about the incidents that are not over: founders, announcements, the end."""
+"""Attends to incidents that are not over, in each poll run: their founders, their announcements, their end."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -88,7 +88,7 @@ class Gcra:
 
 @dataclass(slots=True)
 class _Block:
-    """What this host has taken from a bucket at once, and has still to give out."""
+    """Slots that this host has taken from a bucket at once, and has still to give out."""
 
     left: int = 0
     size: int = 1
@@ -106,7 +106,7 @@ class _Block:
 
 @dataclass(slots=True)
 class _Limit:
-    """What this host knows of the limit of one subscription."""
+    """The limit of one subscription, as this host knows it."""
 
     lock: Lock = field(default_factory=Lock)
     slots: _Block = field(default_factory=_Block)

@@ -1,4 +1,4 @@
-"""What Azure shows of an instance, and what a sync would do to it."""
+"""An instance as Azure shows it, and the effect that a sync would have."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a list asks of storage, whatever its filters: no more than storage takes, and all that they let through."""
+"""The queries of a list, whatever its filters: no more than storage takes, and all that they let through."""
 
 from datetime import timedelta
 from typing import cast
