@@ -15,7 +15,7 @@ from shared.api.status import Status
 from shared.api.sweep import SweepApi
 from shared.api.sync import SyncApi
 from shared.clients.vault_cache import VaultCache
-from shared.composition import healing, settings
+from shared.composition import healing, settings, stores
 from shared.composition.once import once
 from shared.healing.remediation_search import RemediationSearch
 from shared.storage import connection
@@ -46,7 +46,7 @@ def sweep() -> SweepApi:
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
     codes = settings().code_catalogue()
-    return RemediationsApi(healing.cancel, healing.store, healing.reader, search, STORAGE_CLOCK, codes)
+    return RemediationsApi(healing.cancel, stores.store, stores.reader, search, STORAGE_CLOCK, codes)
 
 
 @once
@@ -54,13 +54,13 @@ def search() -> RemediationSearch:
     """Search in what is kept."""
     policy = settings().policy()
     retention = timedelta(days=settings().retention_days)
-    return RemediationSearch(healing.reader, retention, policy.is_in_scope, STORAGE_CLOCK)
+    return RemediationSearch(stores.reader, retention, policy.is_in_scope, STORAGE_CLOCK)
 
 
 @once
 def incidents() -> IncidentsApi:
     """`/api/incidents`."""
-    return IncidentsApi(healing.store, settings().code_catalogue())
+    return IncidentsApi(stores.store, settings().code_catalogue())
 
 
 @once
@@ -79,7 +79,7 @@ def instances() -> InstancesApi:
 def error_codes() -> ErrorCodesApi:
     """`/api/error-codes`."""
     retention = timedelta(days=settings().retention_days)
-    return ErrorCodesApi(healing.reader, settings().code_catalogue(), retention, STORAGE_CLOCK)
+    return ErrorCodesApi(stores.reader, settings().code_catalogue(), retention, STORAGE_CLOCK)
 
 
 @once
@@ -98,22 +98,22 @@ def status() -> Status:
 def health() -> Health:
     """Checks of the app's parts."""
     return Health(
-        healing.store,
-        healing.buckets,
-        healing.jobs,
+        stores.store,
+        stores.buckets,
+        stores.jobs,
         _poison_jobs,
         lambda: healing.tokens().get(),
         lambda: healing.arm().check_access(),
         STORAGE_CLOCK,
         settings().mode,
-        healing.run_store,
+        stores.run_store,
         findings(),
     )
 
 
 def findings() -> Callable[[], FindingStore] | None:
     """The findings that were reported; None if `STALE_AFTER` is off."""
-    return None if settings().stale_after is None else healing.finding_store
+    return None if settings().stale_after is None else stores.finding_store
 
 
 @once

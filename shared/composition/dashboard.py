@@ -1,6 +1,6 @@
 """The page."""
 
-from shared.composition import api, healing, settings
+from shared.composition import api, healing, settings, stores
 from shared.composition.once import once
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
@@ -15,12 +15,12 @@ def page() -> Dashboard:
         healing.cancel,
         healing.acknowledge,
         healing.pausing,
-        healing.reader,
-        healing.store,
+        stores.reader,
+        stores.store,
         settings(),
         STORAGE_CLOCK,
         api.findings(),
         status=api.status,
         reads=KnownReads(STORAGE_CLOCK),
-        runs=healing.run_store,
+        runs=stores.run_store,
     )

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError
-from azure.data.tables import TableClient
 
 from shared import logs
 from shared.clients.arm import ArmClient
@@ -24,6 +23,18 @@ from shared.clients.resource_graph import ResourceGraph
 from shared.clients.subscriptions import Subscriptions
 from shared.composition import settings
 from shared.composition.once import once
+from shared.composition.stores import (
+    backup_slots,
+    buckets,
+    finding_store,
+    jobs,
+    lease_container,
+    outbox,
+    reader,
+    run_store,
+    store,
+    table,
+)
 from shared.domain.coverage import Coverage
 from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
@@ -59,21 +70,14 @@ from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.rate_limits.sweep_quota import SweepQuota
 from shared.sources.operation_filter import OperationFilter
 from shared.storage import connection
-from shared.storage.backup_slots import BackupSlots
-from shared.storage.bucket_store import BucketStore
-from shared.storage.finding_store import FindingStore
 from shared.storage.first_points import FirstPoints
-from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.pause_store import PauseStore
-from shared.storage.queues import DUE_SHARDS, SYNC_JOBS, ShardQueue, SyncJobQueue
-from shared.storage.remediation_list import RemediationReader
-from shared.storage.remediation_store import TABLE_NAME, RemediationStore
-from shared.storage.run_store import RunStore
-from shared.storage.shard_leases import CONTAINER_NAME, ShardLeases
+from shared.storage.queues import DUE_SHARDS, ShardQueue
+from shared.storage.shard_leases import ShardLeases
 from shared.storage.storage_clock import STORAGE_CLOCK
 
 if TYPE_CHECKING:
-    from azure.storage.blob import ContainerClient
+    pass
 
 if TYPE_CHECKING:
     from shared.clients.outcome_topic import OutcomeTopic
@@ -153,7 +157,7 @@ def poller() -> Poller:
         incidents=_incidents(),
         jobs=jobs(),
         shards=ShardQueue(connection.open_queue(DUE_SHARDS)),
-        leases=ShardLeases(lambda shard: _lease_container().get_blob_client(shard)),
+        leases=ShardLeases(lambda shard: lease_container().get_blob_client(shard)),
         publisher=_publisher(),
         now=STORAGE_CLOCK,
         concurrency=settings().poll_concurrency,
@@ -181,7 +185,7 @@ def wake() -> Wake:
 @once
 def retention() -> Retention:
     """Removes old remediations."""
-    return Retention(store(), _backup_slots(), settings().retention_days, STORAGE_CLOCK)
+    return Retention(store(), backup_slots(), settings().retention_days, STORAGE_CLOCK)
 
 
 @once
@@ -221,22 +225,10 @@ def run_records() -> RunRecords:
     return RunRecords(run_store(), _coverage, STORAGE_CLOCK)
 
 
-@once
-def run_store() -> RunStore:
-    """When the timers ran last."""
-    return RunStore(table(), STORAGE_CLOCK)
-
-
 def _coverage() -> Coverage:
     subscriptions = Subscriptions(settings().arm_endpoint, _arm_transport())
     count = BackupInventory(_swept_graph()).count
     return CoverageReader(count, subscriptions.names, settings().sweep_subscriptions, STORAGE_CLOCK)()
-
-
-@once
-def reader() -> RemediationReader:
-    """Lists of remediations."""
-    return RemediationReader(table(), store(), STORAGE_CLOCK)
 
 
 now = STORAGE_CLOCK
@@ -259,30 +251,6 @@ def _own_ids() -> Collection[str]:
     except AzureError as failure:
         logs.warning("identity.unknown", reason=logs.describe_exception(failure))
         return ()
-
-
-@once
-def store() -> RemediationStore:
-    """The rows of all remediations."""
-    return RemediationStore(table(), STORAGE_CLOCK)
-
-
-@once
-def table() -> TableClient:
-    """The app's table."""
-    return connection.open_table(TABLE_NAME)
-
-
-@once
-def buckets() -> BucketStore:
-    """The buckets of the rate limits."""
-    return BucketStore(table(), STORAGE_CLOCK)
-
-
-@once
-def jobs() -> SyncJobQueue:
-    """The queue of sync jobs."""
-    return SyncJobQueue(connection.open_queue(SYNC_JOBS))
 
 
 @once
@@ -315,7 +283,7 @@ def _recovery_step() -> RecoveryStep:
         arm=arm(),
         backups=ArmBackups(endpoint, arm(), STORAGE_CLOCK),
         latest_points=LatestPointCache(graph, STORAGE_CLOCK),
-        slots=SlotsOutsidePauses(_backup_slots(), pausing()),
+        slots=SlotsOutsidePauses(backup_slots(), pausing()),
         write_limit=_write_limiter(),
         read_limit=_read_limiter(),
         mode=settings().recovery,
@@ -323,13 +291,6 @@ def _recovery_step() -> RecoveryStep:
         now=STORAGE_CLOCK,
         random=random.random,
     )
-
-
-@once
-def _backup_slots() -> BackupSlots:
-    # Who observes makes no backup.
-    daily_cap = settings().backup_daily_cap if settings().mode is Mode.HEAL else 0
-    return BackupSlots(table(), daily_cap, STORAGE_CLOCK)
 
 
 @once
@@ -353,19 +314,8 @@ def _finding_reports() -> FindingReports:
 
 
 @once
-def finding_store() -> FindingStore:
-    """The findings that were reported."""
-    return FindingStore(table())
-
-
-@once
 def _arm_transport() -> ArmTransport:
     return ArmTransport(tokens(), pooled_session(settings().arm_endpoint, 2 * settings().poll_concurrency))
-
-
-@once
-def _lease_container() -> "ContainerClient":
-    return connection.open_container(CONTAINER_NAME)
 
 
 @once
@@ -375,25 +325,20 @@ def notifier() -> Notifier:
     host = os.environ.get("WEBSITE_HOSTNAME")  # set by App Service ("Environment variables and app settings")
     page_url = f"https://{host}/api/dashboard" if host else None
     webhook = NoticeWebhook(url, settings().notify_format, page_url, pooled_session(url, 1))
-    return Notifier(_outbox(), webhook, STORAGE_CLOCK, random.random)
+    return Notifier(outbox(), webhook, STORAGE_CLOCK, random.random)
 
 
 @once
 def digest() -> DigestWriter:
     """Makes digests; only with a webhook for them."""
     return DigestWriter(
-        outbox=_outbox(),
+        outbox=outbox(),
         reader=reader,
         policy=settings().policy(),
         recovery_timeout=settings().recovery_timeout,
         retention_days=settings().retention_days,
         now=STORAGE_CLOCK,
     )
-
-
-@once
-def _outbox() -> NoticeOutbox:
-    return NoticeOutbox(table(), STORAGE_CLOCK)
 
 
 @once
@@ -406,7 +351,7 @@ def _publisher() -> OutcomePublisher | None:
 def _news_topic() -> Topic | None:
     """The topic and the outbox of notices, whichever there is."""
     if settings().notify_webhook_url:
-        return NoticeTopic(_outbox(), settings().code_catalogue(), _topic())
+        return NoticeTopic(outbox(), settings().code_catalogue(), _topic())
     return _topic()
 
 

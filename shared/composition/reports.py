@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from shared.composition import healing, settings
+from shared.composition import settings, stores
 from shared.composition.once import once
 from shared.dashboard.report import ReportPage
 from shared.healing.monthly_report import MonthlyReports
@@ -25,9 +25,9 @@ def sealing() -> Sealing:
 
 @once
 def _reports() -> MonthlyReports:
-    return MonthlyReports(healing.reader, timedelta(days=settings().retention_days), STORAGE_CLOCK)
+    return MonthlyReports(stores.reader, timedelta(days=settings().retention_days), STORAGE_CLOCK)
 
 
 @once
 def _seals() -> SealStore:
-    return SealStore(healing.table(), STORAGE_CLOCK)
+    return SealStore(stores.table(), STORAGE_CLOCK)

@@ -50,7 +50,7 @@ class Detail:
     error: AzureErrorDetail | None
     """Why it did not heal, or the latest error of an active one."""
     meaning: str | None
-    """What is wrong, where that is known."""
+    """The meaning of its code, where that is known."""
     error_class: ErrorClass | None
     """How its error is mended, where that is known."""
     next_step: NextStep | None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -58,3 +59,18 @@ def test_the_sample_settings_name_only_settings_that_exist() -> None:
     values = json.loads((PROJECT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
     known = {setting.metadata["variable"] for setting in fields(Settings)}
     assert set(values) - known == {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}
+
+
+CODE = [PROJECT / "function_app.py", PROJECT / "autoheal.py", *(PROJECT / "shared").rglob("*.py")]
+MAX_LINES = 400
+"""A file that no longer fits on a few screens is two ideas."""
+
+
+def test_every_file_fits_on_a_few_screens() -> None:
+    lines = {file.name: file.read_text(encoding="utf-8").count("\n") for file in CODE}
+    assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}
+
+
+def test_a_docstring_names_the_thing() -> None:
+    begins = re.compile(r'"""What\b')
+    assert [file.name for file in CODE if begins.search(file.read_text(encoding="utf-8"))] == []
