@@ -511,5 +511,19 @@ def test_open_incidents_are_kept() -> None:
     assert len(storm.store.incidents.attended()) == 1
 
 
+def test_a_run_without_incidents_costs_one_request_for_them() -> None:
+    with_watch, without = MemoryApp(), MemoryApp()
+    without.host.poller._attend_incidents = lambda: None
+    assert requests_of(with_watch) - requests_of(without) == 1
+
+
+def requests_of(app: MemoryApp) -> int:
+    """Requests to storage of one idle poll run."""
+    boundaries: list[None] = []
+    app.store._tells = lambda: boundaries.append(None)
+    app.host.poller.run()
+    return len(boundaries)
+
+
 def incident_rows(storm: Storm) -> list[tuple[str, str]]:
     return [each for each in storm.store.table._rows if each[0] == "incidents"]
