@@ -18,7 +18,8 @@ from dev.stack.stack import Stack
 
 _GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-shop/providers"
 _OTHER_VAULT = f"{_GROUP}/Microsoft.DataProtection/backupVaults/vault-shop"
-_TIMEOUT = 60
+_TIMEOUT = 180
+"""Seconds for all examples of a phase, which take 30 where nothing else is busy."""
 _POLL_INTERVAL = 0.3
 _LONG = {"operationSeconds": 24 * 3600, "retryAfter": 60}
 _QUICK = {"operationSeconds": 0, "retryAfter": 0}
