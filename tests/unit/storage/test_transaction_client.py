@@ -1,6 +1,7 @@
 """Transactions as this client writes and reads them, beside the SDK's own way."""
 
 import email
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from shared.storage.transaction_client import TransactionClient
 from tests.support.scripted_server import Answer, ScriptedServer, scripted_server
 
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+KEY = b64encode(b"a key").decode()
 HEADERS = {
     "x-ms-request-id": "0b1c2d3e-0000-4000-8000-000000000001",
     "Content-Type": "multipart/mixed; boundary=batchresponse_1",
