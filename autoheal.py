@@ -367,10 +367,7 @@ def main(
 
 
 def verify(files: Sequence[str], out: TextIO) -> int:
-    """Follow the hash chain through reports (`GET /api/report`, `format=csv`): 0 if it holds, 1 where it breaks.
-
-    A hash is the SHA-256 of a JSON array without blanks, of the hash before it and all other cells of its line.
-    """
+    """Follow the hash chain through reports (`GET /api/report`, `format=csv`): 0 if it holds, 1 where it breaks."""
     last = ""
     for name in files:
         try:
@@ -378,15 +375,19 @@ def verify(files: Sequence[str], out: TextIO) -> int:
                 header, *lines = csv.reader(file, strict=True)
         except (OSError, ValueError, csv.Error) as cause:
             raise Stop(USAGE, f"{name} cannot be read: {cause}") from cause
-        if header[-2:] != ["previousHash", "hash"]:
-            raise Stop(USAGE, f"{name} is no report of the app")
+        if header[-2:] != ["previousHash", "hash"] or any(len(line) != len(header) for line in lines):
+            raise Stop(USAGE, f"{name} is no report of the app, or cut off")
         for number, (*cells, previous, claimed) in enumerate(lines, 1):
+            if not claimed:  # of a day before the first seal, or that is not kept whole
+                last = ""
+                continue
             text = json.dumps([previous, *cells], separators=(",", ":"))
             if hashlib.sha256(text.encode()).hexdigest() != claimed or last not in ("", previous):
                 print(f"{shown(name)}: broken at outcome {number}, {shown(cells[:2])}", file=out)
                 return NOT_WELL
             last = claimed
-        print(f"{shown(name)}: {len(lines)} outcomes as they were, the last hash is {shown(last) or 'none'}", file=out)
+        known = sum(bool(line[-1]) for line in lines)
+        print(f"{shown(name)}: {known} of {len(lines)} outcomes have a hash, which holds: {shown(last)}", file=out)
     return DONE
 
 

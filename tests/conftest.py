@@ -38,6 +38,8 @@ _FIRST = (
     "tests/simulation/",
 )
 """Begins of paths, those of the longest tests first: what is begun last should be short."""
+_ONCE = ("tests/infra/", "tests/integration/test_frozen_storage.py", "tests/unit/healing/test_crash_safety.py")
+"""Begins of paths, those of tests that are all to be marked `once`."""
 FAULT_MATRIX = "fault matrix"
 """The property of a test that is a cell of the matrix: the call and the fault."""
 _workers: list[int] = []
@@ -58,9 +60,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FileSched
     return FileScheduling(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first."""
+    """Put the longest tests first, and mark whole folders."""
     items.sort(key=lambda item: [not item.nodeid.startswith(begin) for begin in _FIRST])
+    for item in items:
+        if item.nodeid.startswith(_ONCE):
+            item.add_marker(pytest.mark.once)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -58,7 +58,8 @@ def without_attention(remediation: "Remediation") -> "Remediation":
     """The instance needs nobody; since when it had needed somebody stays known."""
     if remediation.attention is None:
         return remediation
-    return replace(remediation, attention=None, needed_attention_since=remediation.attention.since)
+    since = remediation.needed_attention_since or remediation.attention.since
+    return replace(remediation, attention=None, needed_attention_since=since)
 
 
 def acknowledged(remediation: "Remediation", acknowledgement: Acknowledgement) -> "Remediation":

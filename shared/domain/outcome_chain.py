@@ -43,6 +43,7 @@ class Link:
     outcome: Outcome
     previous_hash: str
     hash: str
+    """Both are empty where no seal says what came before: of days before the first seal, or that are not kept whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,14 @@ def checked(outcomes: Sequence[Outcome], before: Seal | None, seals: Sequence[Se
     links: list[Link] = []
     same, differing = 0, []
     for day, of_it in sorted(by_day.items()):
-        found, known = seal(day, before, of_it), of_day.get(day)
+        known = of_day.get(day)
+        if day < kept_since or not (before or known):
+            links += (Link(outcome, "", "") for outcome in of_it)
+            before = known or before
+            continue
+        found = seal(day, before, of_it)
         links += link(found.previous_hash, of_it)
-        if known and day >= kept_since:
+        if known:
             same += found == known
             differing += [] if found == known else [day]
         # What comes behind was sealed with what was known then.

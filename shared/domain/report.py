@@ -63,7 +63,6 @@ class Outcome:
     resolution: Resolution | None
     protection_state_before: str | None
     attempts: int
-    """Sync calls that Azure took."""
     job_id: str | None
     """Azure's job of the last one, or of the backup on demand."""
     error_code: str | None
@@ -139,7 +138,8 @@ def outcomes_of(remediation: Remediation) -> Iterator[Outcome]:
     """The outcomes of a remediation that has ended: that of its heal, and that of its recovery if there was one."""
     if remediation.ended_at is None:
         return
-    recovery, healed = remediation.recovery, remediation.status.is_healed
+    recovery, healed, needed = remediation.recovery, remediation.status.is_healed, remediation.needed_attention_since
+    needed_nobody = needed is None or needed > remediation.ended_at
     heal = Outcome(
         remediation_id=remediation.id,
         instance=remediation.instance,
@@ -149,13 +149,14 @@ def outcomes_of(remediation: Remediation) -> Iterator[Outcome]:
         ended_at=remediation.ended_at,
         resolution=remediation.resolution,
         protection_state_before=remediation.protection_state_before,
-        attempts=sum(each.submitted_at is not None for each in remediation.attempts),
+        attempts=remediation.attempt.number,
         job_id=remediation.attempt.job_id,
         error_code=None if healed else _code(remediation),
-        point_before=remediation.latest_recovery_point_before,
+        # With a recovery it may be learnt after this end: then the recovery's own outcome has it.
+        point_before=None if recovery else remediation.latest_recovery_point_before,
         point=None,
         gap=None,
-        by_itself=healed and remediation.source != REQUEST and remediation.needed_attention_since is None,
+        by_itself=healed and remediation.source != REQUEST and needed_nobody,
     )
     yield heal
     if recovery and recovery.ended_at and remediation.status.ends_recovery:

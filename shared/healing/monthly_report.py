@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from shared.domain.remediation import Remediation, id_prefix
 from shared.domain.report import Month, Outcome, Period, Report, outcomes_of, report_of, within
-from shared.domain.summary import Summary
 from shared.storage.remediation_list import Filters, RemediationReader
 
 _PAGE_SIZE = 1000
 """Of Table storage's pages the largest."""
-_MAX_RECOVERY = timedelta(days=31)
-"""Ends of heals before a period whose recoveries may have ended in it."""
+_MAX_SKEW = timedelta(days=1)
+"""An outcome may be announced, by another host's clock, before it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class MonthlyReports:
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
-        return report_of(month, self._remediations(month), self.now())
+        needing = {each.id: each for each in self._needing_attention(month)}
+        others = (each for each in self._remediations(month) if each.id not in needing)
+        return report_of(month, chain(needing.values(), others), self.now())
 
     def outcomes(self, period: Period) -> Sequence[Outcome]:
         """The outcomes of a period, by the time of their end. Raises as `of` does."""
@@ -47,20 +49,23 @@ class MonthlyReports:
         return month.start >= self.kept_since
 
     def _remediations(self, period: Period) -> Iterator[Remediation]:
+        """Those of which something may have ended in the period; a seal and a report see the same.
+
+        Summaries would miss the oldest: only the newest are kept in memory.
+        """
         reader = self.reader()
-        summaries = reader.summaries(min(self.kept_since, period.start))
-        before = [each.id for each in summaries if each.opened_at < period.start and _reaches(each, period)]
-        yield from (stored.remediation for stored in reader.load(before))
+        ids = reader.ids_over_since(period.start, period.start - _MAX_SKEW)
+        for start in range(0, len(ids), _PAGE_SIZE):
+            yield from (stored.remediation for stored in reader.load(ids[start : start + _PAGE_SIZE]))
         after: str | None = id_prefix(period.end)
         while after:
             page = reader.page(Filters(since=period.start), _PAGE_SIZE, after)
             yield from (stored.remediation for stored in page.items)
             after = page.after
 
-
-def _reaches(opened_before: Summary, period: Period) -> bool:
-    """Whether something of it may fall into the period, though it was opened before."""
-    ended_at = opened_before.ended_at
-    if ended_at is None or opened_before.attention_from or ended_at >= period.start:
-        return True
-    return opened_before.status.is_healed and ended_at >= period.start - _MAX_RECOVERY
+    def _needing_attention(self, month: Month) -> Iterator[Remediation]:
+        """Those that were over before the month, and whose instances need a person still."""
+        reader = self.reader()
+        summaries = reader.summaries(min(self.kept_since, month.start))
+        ids = [each.id for each in summaries if each.attention_from and each.opened_at < month.start]
+        yield from (stored.remediation for stored in reader.load(ids))

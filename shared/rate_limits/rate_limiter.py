@@ -206,8 +206,8 @@ class RateLimiter:
         before = self._buckets.advance(bucket, lambda tat: gcra.after(*free(tat)))
         if before is not None:
             # Slots are taken up to now, and a refusal moves the TAT ahead by the time to fill up at most: what lies
-            # further ahead was written by another clock.
-            limit.ahead += max(before - now - gcra.fill_time, timedelta(0))
+            # further ahead was written by another clock. By the time after the answer, which may have taken long.
+            limit.ahead += max(before - self._shared_time(limit) - gcra.fill_time, timedelta(0))
         begin, count = free(before)
         limit.slots.left, limit.empty_until = count, gcra.after(begin, count + 1)
 

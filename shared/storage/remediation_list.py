@@ -14,7 +14,8 @@ from typing import Any
 
 from azure.data.tables import TableClient
 
-from shared.domain.remediation import Resolution, Status, id_prefix, opened_at_of
+from shared.clock import to_millis
+from shared.domain.remediation import Resolution, Status, id_prefix, is_remediation_id, opened_at_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
@@ -102,6 +103,25 @@ class RemediationReader:
                 else:
                     found[remediation_id] = each
         return tuple(found[each] for each in remediation_ids if each in found)
+
+    def ids_over_since(self, opened_before: datetime, over_since: datetime) -> list[str]:
+        """The remediations opened before a time that were over later than another, or are not over.
+
+        Reads the keys of all of them, which costs a fifth of what whole rows do. Rows of older versions, which do
+        not say when they were over, are among them.
+
+        Raises:
+            azure.core.exceptions.AzureError: storage cannot be reached.
+        """
+        limit, found = f"{to_millis(over_since):013d}", []
+        for shard in SHARDS:
+            rows = self._table.query_entities(
+                f"PartitionKey eq '{shard}' and RowKey gt 'r:{_place(opened_before)}' and RowKey lt 'r;'",
+                results_per_page=1000,
+                select=["RowKey", "OverAt"],
+            )
+            found += [_row_key(row).removeprefix("r:") for row in rows if row.get("OverAt", limit) >= limit]
+        return [each for each in found if is_remediation_id(each)]
 
     def page(self, filters: Filters, top: int, after: str | None = None) -> Page:
         """The first `top` remediations that the filters let through, behind a place.

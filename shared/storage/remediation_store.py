@@ -15,7 +15,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError, ServiceResponseError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+    ServiceResponseError,
+)
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import to_millis, utc_now
@@ -68,6 +73,8 @@ _MAX_PURGED_PER_TRANSACTION = 50
 """Each with its latest pointer."""
 _PAGE_SIZE = 1000
 """Rows: the most that storage gives at once."""
+_NO_ECHO = {"response_preference": "return-no-content"}
+"""Storage is not to send a new row back."""
 _TERMINAL = frozenset(status.value for status in Status if status.is_terminal)
 Found = dict[str, Stored | CorruptDocument]
 """Remediations by id; a row that cannot be read stands as its error, so that it is alone with it."""
@@ -106,18 +113,18 @@ class RemediationStore:
         openings = (remediation.opened_at, *(pointer.opened if pointer else ()))[:MAX_OPENINGS]
         claim, entry = pointer_row(remediation, openings), due_entry(remediation.id, remediation.opened_at)
         only_if_latest: Operation = (
-            ("create", claim, {})
+            ("create", claim, _NO_ECHO)
             if pointer is None
             else ("update", claim, {**only_if(pointer.etag), "mode": UpdateMode.REPLACE})
         )
-        row: Operation = ("create", remediation_row(remediation, entry), {})
+        row: Operation = ("create", remediation_row(remediation, entry), _NO_ECHO)
         try:
             etag = self._writer.commit([row, only_if_latest, ("upsert", entry_row(entry), {})])
-        except ServiceResponseError:
-            # Perhaps it was written, and the answer got lost.
-            if (stored := self.load(remediation.id)) is None:
-                raise
-            return stored
+        except (ServiceResponseError, HttpResponseError):
+            # Perhaps it was written, and its answer got lost, or was an error of the front end.
+            if written := self._written(remediation):
+                return written
+            raise
         return Stored(remediation, etag, entry)
 
     def resume_opening(self, pointer: LatestPointer, now: datetime) -> Remediation | None:
@@ -285,6 +292,13 @@ class RemediationStore:
         """Remove a stale entry; that it is gone already is as good."""
         row = entry_row(entry)
         self._table.delete_entity(row["PartitionKey"], row["RowKey"])
+
+    def _written(self, opening: Remediation) -> Stored | None:
+        """Its row, if that is there."""
+        try:
+            return self.load(opening.id)
+        except CorruptDocument:
+            return None
 
     def _fulfil_claim(self, opening: Remediation) -> Stored | None:
         """Write the due entry and the row that a claim has promised, if the row is not there yet.

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from azure.data.tables import TableClient, UpdateMode
+from msgspec.structs import replace
 
 from shared.domain import lifecycle
-from shared.domain.remediation import Remediation, Status
+from shared.domain.remediation import Remediation, Status, instance_key_of
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import summarize
 from shared.storage import remediation_list
@@ -239,3 +240,16 @@ def test_only_the_newest_summaries_are_kept(
     of_each_shard = [one for shard in SHARDS for one in [each for each in made if shard_of(each) == shard][:2]]
     assert kept == sorted(of_each_shard)
     assert len(later) <= 8
+
+
+def test_what_was_over_since_a_time_is_found_among_those_opened_before_another(
+    past: RemediationReader, opened: Opening, store: RemediationStore
+) -> None:
+    for name, hours_ago, over_hours_ago in (("long over", 90, 80), ("late", 60, 10), ("new", 5, 4)):
+        over = lifecycle.cancel(opened(name, hours_ago), "enough", NOW - over_hours_ago * HOUR)
+        saved(store, replace(over, due_at=None, published_at=over.ended_at))
+    running = opened("running", 70)
+    found = past.ids_over_since(NOW - 24 * HOUR, NOW - 48 * HOUR)
+    assert sorted(instance_key_of(each) for each in found) == sorted(
+        instance.key for instance in (instance_named("late"), running.instance)
+    )

@@ -46,6 +46,10 @@ class Reader(RemediationReader):
         self.loaded += remediation_ids
         return tuple(_stored(each) for each in self._kept if each.id in remediation_ids)
 
+    def ids_over_since(self, opened_before: datetime, over_since: datetime) -> list[str]:
+        before = (each for each in self._kept if each.opened_at < opened_before)
+        return [each.id for each in before if each.over_at is None or each.over_at >= over_since]
+
     def page(self, filters: Filters, top: int, after: str | None = None) -> Page:
         assert filters.since
         assert after
@@ -120,7 +124,7 @@ def test_what_was_opened_in_the_month_before_and_ended_in_this_one_is_in_it() ->
 
 
 def test_what_ended_in_the_month_before_is_not_read() -> None:
-    reader = Reader(opened(healed(), timedelta(days=40)))
+    reader = Reader(opened(replace(healed(), due_at=None), timedelta(days=40)))
     assert reports_of(reader).of(Month.of(TODAY)).outcomes == []
     assert reader.loaded == []
 

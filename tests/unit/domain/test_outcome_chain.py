@@ -92,6 +92,23 @@ def test_given_days_without_a_seal_yet_then_their_outcomes_follow_the_last_seale
     assert chain.as_sealed == 2
 
 
+def test_given_outcomes_before_the_first_seal_then_they_have_no_hash_and_accuse_nobody() -> None:
+    before = [outcome(-2), outcome(-1)]
+    chain = check([*before, *KEPT], sealed(KEPT), kept_since=TODAY - 9 * DAY)
+    assert (chain.differing, [each.hash for each in chain.links[:2]]) == ([], ["", ""])
+    assert chain.links[2].previous_hash == FIRST_HASH
+
+
+def test_given_a_day_of_which_some_was_removed_then_what_is_left_of_it_has_no_hash() -> None:
+    chain = check(KEPT[1:], sealed(KEPT), kept_since=TODAY + DAY)
+    assert chain.links[0].hash == ""
+    assert chain.links[1].previous_hash == sealed(KEPT)[0].hash
+
+
+def test_given_no_seal_at_all_then_nothing_has_a_hash() -> None:
+    assert {each.hash for each in check(KEPT, []).links} == {""}
+
+
 def test_given_a_seal_of_the_time_before_then_the_chain_goes_on_from_it() -> None:
     before = Seal(TODAY - DAY, 3, FIRST_HASH, "a" * 64)
     chain = checked(KEPT, before, sealed(KEPT, before=before), TODAY)

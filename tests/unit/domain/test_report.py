@@ -7,14 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from shared.domain import lifecycle, recovery_steps
+from shared.domain.arm_results import Refused
 from shared.domain.attention import Attention
+from shared.domain.backup_results import PointsRead
 from shared.domain.recovery import Recovery
 from shared.domain.recovery_mode import RecoveryMode
+from shared.domain.recovery_steps import RecoveryMoment
 from shared.domain.remediation import Remediation, Status
-from shared.domain.report import Month, Totals, outcomes_of, report_of
+from shared.domain.report import Month, Outcome, Totals, outcomes_of, report_of
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import REQUEST
-from tests.support.remediations import INSTANCE, NOW, healed, instance_named, rejected
+from tests.support.remediations import ERROR, INSTANCE, LATER, NOW, healed, instance_named, recovering, rejected
+from tests.support.remediations import recovered as recovered_in_time
 
 MONTH = Month.of(NOW)
 AFTER = MONTH.end + timedelta(days=1)
@@ -149,3 +154,21 @@ def test_outcomes_are_in_the_order_of_their_ends() -> None:
     ends = [NOW + timedelta(hours=hour) for hour in (3, 1, 2)]
     report = report_of(MONTH, [replace(healed(), ended_at=end) for end in ends], AFTER)
     assert [outcome.ended_at for outcome in report.outcomes] == sorted(ends)
+
+
+def sealed_as(remediation: Remediation) -> Outcome:
+    """The outcome of its heal."""
+    return next(outcomes_of(remediation))
+
+
+@pytest.mark.parametrize("end", ["gone", "in time", "too late", "cancelled"])
+def test_whatever_a_recovery_comes_to_the_outcome_of_its_heal_stays_as_it_was(end: str) -> None:
+    begun, at = recovering(), RecoveryMoment(LATER + timedelta(days=9), 0.0)
+    after = {
+        "gone": lambda: recovery_steps.on_points(begun, Refused(404, ERROR), at),
+        "in time": recovered_in_time,
+        "too late": lambda: recovery_steps.on_points(begun, PointsRead(()), at),
+        "cancelled": lambda: lifecycle.cancel(begun, "by hand", LATER),
+    }[end]()
+    assert after.status.ends_recovery
+    assert sealed_as(after) == sealed_as(begun)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from azure.core.exceptions import ServiceResponseError
+from azure.core.exceptions import HttpResponseError, ServiceResponseError
 
 from shared.storage.conflicts import WriteConflict
 from shared.storage.table_rows import shard_of
@@ -31,16 +31,21 @@ def test_an_outdated_pointer_opens_nothing() -> None:
     assert len(store.remediations()) == 2
 
 
-def failing_at(request: int) -> Iterator[None]:
+NO_ANSWER = ServiceResponseError("no answer")
+LATE_ERROR = HttpResponseError("the front end gave up")
+
+
+def failing_at(request: int, failure: Exception = NO_ANSWER) -> Iterator[None]:
     """Boundaries of requests, two each; this one has no answer."""
     for number in range(100):
         if number == request:
-            raise ServiceResponseError("no answer")
+            raise failure
         yield
 
 
-def test_an_opening_whose_answer_is_lost_is_found() -> None:
-    boundaries = failing_at(1)
+@pytest.mark.parametrize("failure", [NO_ANSWER, LATE_ERROR])
+def test_an_opening_whose_answer_is_lost_is_found(failure: Exception) -> None:
+    boundaries = failing_at(1, failure)
     store = MemoryStore(lambda: next(boundaries, None))
     assert store.open(queued(), None).remediation == queued()
 
