@@ -38,7 +38,7 @@ _FIRST = (
     "tests/simulation/",
 )
 """Begins of paths, those of the longest tests first: what is begun last should be short."""
-_ONCE = ("tests/infra/", "tests/integration/test_frozen_storage.py", "tests/unit/healing/test_crash_safety.py")
+_ONCE = ("tests/infra/", "tests/integration/test_frozen_storage.py")
 """Begins of paths, those of tests that are all to be marked `once`."""
 FAULT_MATRIX = "fault matrix"
 """The property of a test that is a cell of the matrix: the call and the fault."""

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from azure.core.exceptions import AzureError, ServiceResponseError
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -42,6 +43,8 @@ from tests.support.crash_world import (
 )
 from tests.support.host import Host
 from tests.support.remediations import NOW
+
+pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
 
 SUBSCRIPTION = "04cf684a-d41f-4550-9f70-7708a3a2283b"
 INSTANCES = [BackupInstanceId(SUBSCRIPTION, "rg", "vault", f"bi-{number}") for number in range(3)]
