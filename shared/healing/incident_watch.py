@@ -9,6 +9,7 @@ from azure.core.exceptions import AzureError
 from shared import logs
 from shared.clients.outcome_topic import PublishFailed
 from shared.domain import incident
+from shared.domain.incident import Incident
 from shared.domain.remediation import Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.healing.incidents import Incidents
@@ -21,6 +22,8 @@ from shared.storage.table_rows import Stored
 
 _TIMEOUT = timedelta(seconds=10)
 """For all incidents of a run; what is not reached is left to the next one."""
+_LOOK_TIMEOUT = timedelta(seconds=3)
+"""For one incident's members: while their instances are asked about, nothing is polled."""
 _UNHEALED_BATCH = 50
 _MIN_LOOK_INTERVAL, _MAX_LOOK_INTERVAL = timedelta(minutes=1), timedelta(minutes=15)
 """Between two looks whether an incident is over: the longer it lasts, the longer."""
@@ -40,6 +43,8 @@ class IncidentWatch:
     random: Callable[[], float]
     _look_at: dict[str, datetime] = field(default_factory=dict, init=False)
     """When to look next whether an incident is over, by its id: of this process, as a look too many does no harm."""
+    _places: dict[str, tuple[datetime, str]] = field(default_factory=dict, init=False)
+    """Where the next look at an incident's members goes on, by its id, if none has joined since that time."""
 
     def run(self) -> None:
         """Attend to each; one that fails keeps no other from it."""
@@ -127,19 +132,31 @@ class IncidentWatch:
         known = stored.incident
         healing = Filters(statuses=_HEALING, since=known.earliest_at, incident_id=known.id)
         unhealed = Filters(statuses=_UNHEALED, since=known.earliest_at, incident_id=known.id)
-        if self._any(healing, lambda _: True):
-            return True
-        return self._any(unhealed, self._needs_person)
+        return self._has_any(healing) or self._any_needs_person(known, unhealed)
 
-    def _any(self, filters: Filters, condition: Callable[[Stored], bool]) -> bool:
+    def _has_any(self, filters: Filters) -> bool:
         after: str | None = None
         while True:
-            page = self.reader.page(filters, _UNHEALED_BATCH, after)
-            if any(map(condition, page.items)):
+            page = self.reader.page(filters, 1, after)
+            if page.items or page.after is None:
+                return bool(page.items)
+            after = page.after
+
+    def _any_needs_person(self, known: Incident, unhealed: Filters) -> bool:
+        """Whether any instance does, or may: of thousands, so many are asked about as there is time for in one run."""
+        deadline = self.now() + _LOOK_TIMEOUT
+        joined_at, after = self._places.pop(known.id, (known.joined_at, None))
+        after = after if joined_at == known.joined_at else None
+        while True:
+            page = self.reader.page(unhealed, _UNHEALED_BATCH, after)
+            if any(map(self._needs_person, page.items)):
                 return True
             if page.after is None:
                 return False
             after = page.after
+            if self.now() > deadline:
+                self._places[known.id] = (known.joined_at, after)
+                return True
 
     def _needs_person(self, unhealed: Stored) -> bool:
         """Whether its instance still does; a later remediation may have healed it."""
