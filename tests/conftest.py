@@ -38,7 +38,8 @@ _FIRST = (
     "tests/simulation/",
 )
 """Begins of paths, those of the longest tests first: what is begun last should be short."""
-_ONCE = ("tests/infra/", "tests/integration/test_frozen_storage.py")
+_ON_ONE_PYTHON = ("clock_skew", "faults", "frozen_storage", "notices", "observe_mode", "outages", "poller", "sweep")
+_ONCE = ("tests/infra/", *(f"tests/integration/test_{name}.py" for name in _ON_ONE_PYTHON))
 """Begins of paths, those of tests that are all to be marked `once`."""
 FAULT_MATRIX = "fault matrix"
 """The property of a test that is a cell of the matrix: the call and the fault."""
