@@ -20,6 +20,9 @@ FAST = {"operationSeconds": 0, "retryAfter": 0, "backupSeconds": 0, "omitJobId":
 
 SETTINGS = {"RECOVERY": "Backup", "COOLDOWN": "PT0S", "DAILY_CAP": "99", "WAKE_DELAY": "PT0S"}
 """No alert is dropped, so that nothing but the cap of backups is left to hold."""
+pytestmark = [pytest.mark.once, pytest.mark.timeout(300)]
+TIMEOUT = 80
+"""Seconds, on a machine that does other things as well."""
 ROUNDS, ALERTS_A_ROUND = 4, 5
 Json = dict[str, Any]
 
@@ -67,7 +70,7 @@ def reached(stack: Stack, remediation_id: str, *statuses: str) -> Json:
         document = shown(stack, remediation_id)
         return document if document["status"] in statuses else None
 
-    return until(found, lambda: f"{statuses}: {shown(stack, remediation_id)}", 40)
+    return until(found, lambda: f"{statuses}: {shown(stack, remediation_id)}", TIMEOUT)
 
 
 def backups_of(azure: Simulator, instance: str) -> list[int]:
@@ -96,7 +99,7 @@ def test_a_failed_job_of_a_healthy_instance_is_made_up_for_by_one_backup_however
         said = [failed_job(stack, instance) for _ in range(ALERTS_A_ROUND)]
         reached(stack, said[-1]["remediationId"], "Healed", "Recovering")
     last = f'"backup.capped", "remediationId": "{said[-1]["remediationId"]}"'
-    until(lambda: last in log_of(stack), "the cap keeps the last of them from a backup", 40)
+    until(lambda: last in log_of(stack), "the cap keeps the last of them from a backup", TIMEOUT)
     assert backups_of(simulator, instance) == [202]
     assert [entry for entry in simulator.journal("sync") if instance in entry["path"]] == []
 
@@ -118,7 +121,7 @@ def waiting(stack: Stack, simulator: Simulator, instance: str) -> Json:
     simulator.put(instance, behaviour={**FAST, "finalStatus": "Failed"})
     assert stack.host.post_event(failure_event(instance, "write")).status_code == 202
     query = f"/api/remediations?backupInstanceId={instance}"
-    (listed,) = until(lambda: stack.host.call("GET", query).json()["value"], "a remediation", 40)
+    (listed,) = until(lambda: stack.host.call("GET", query).json()["value"], "a remediation", TIMEOUT)
     remediation = reached(stack, listed["id"], "WaitingToRetry")
     simulator.put(instance, behaviour=FAST)
     return remediation
@@ -131,7 +134,7 @@ def test_a_backup_of_its_own_that_fails_is_no_signal_though_its_identity_has_no_
     event = failure_event(instance)
     cast(Json, event["data"])["claims"] = {"appid": own}
     stack.host.post_event(event)
-    until(lambda: "was this app's own doing" in log_of(stack), "that the event is ignored", 20)
+    until(lambda: "was this app's own doing" in log_of(stack), "that the event is ignored", TIMEOUT)
     assert stack.host.call("GET", f"/api/remediations?backupInstanceId={instance}").json()["value"] == []
 
 
@@ -152,5 +155,5 @@ def test_a_role_that_is_assigned_wakes_what_waits_for_it_unless_that_is_paused(
     stack.host.post_event(repair_event(scope.partition("/providers/")[0]))
     woken = reached(stack, free["id"], "Recovering")
     assert (woken["wakes"], len(woken["attempts"]), woken["resolution"]) == (1, 2, "Repaired")
-    until(lambda: f'"job.paused", "remediationId": "{held["id"]}"' in log_of(stack), "the pause holds the job", 40)
+    until(lambda: f'"job.paused", "remediationId": "{held["id"]}"' in log_of(stack), "the pause holds the job", TIMEOUT)
     assert (shown(stack, held["id"])["wakes"], syncs_of(simulator, paused)) == (1, 1)
