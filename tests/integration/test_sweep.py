@@ -247,17 +247,23 @@ def test_an_answer_that_is_not_about_everything_is_told(
     assert any("sweep.incomplete" in message for message in caplog.messages)
 
 
+def opened_for(instance: str, swept: Json) -> list[Json]:
+    """Those of one instance: the shared host may still work on what an earlier test left."""
+    return [each for each in swept["opened"]["value"] if each["backupInstanceId"] == instance]
+
+
 def test_the_route_sweeps_and_says_what_became_of_each_finding(stack: Stack, simulator: Simulator) -> None:
     vault = f"{VAULT}-{time.time_ns()}"
     [instance] = put(simulator, "bi", vault=vault)
 
     dry = stack.host.call("POST", "/api/sweep?dryRun=true", None)
-    assert (dry.status_code, dry.json()["opened"]["value"][0]["backupInstanceId"]) == (200, instance)
-    assert not simulator.journal("sync")
+    assert (dry.status_code, len(opened_for(instance, dry.json()))) == (200, 1)
+    assert not [each for each in simulator.journal("sync") if instance in each["path"]]
 
     swept = stack.host.call("POST", "/api/sweep", None)
-    assert (swept.status_code, swept.json()["found"]) == (202, 1)
-    remediation = f"/api/remediations/{swept.json()['opened']['value'][0]['remediationId']}"
+    assert (swept.status_code, swept.json()["found"] >= 1) == (202, True)
+    [opened] = opened_for(instance, swept.json())
+    remediation = f"/api/remediations/{opened['remediationId']}"
     until(lambda: stack.host.call("GET", remediation, None).json()["status"] == "Healed", "healed", 30)
 
 
@@ -322,7 +328,8 @@ def test_the_timer_sweeps(stack: Stack, simulator: Simulator, tmp_path: Path) ->
         until(lambda: [each for each in simulator.events() if each["subject"] == instance], "an outcome", 30)
     finally:
         host.service.stop()
-    assert simulator.events()[0]["type"] == "BackupAutoheal.Remediation.Healed"
+    outcomes = [each["type"] for each in simulator.events() if each["subject"] == instance]
+    assert outcomes == ["BackupAutoheal.Remediation.Healed"]
 
 
 def test_given_recovery_off_when_a_real_host_sweeps_each_second_then_a_failed_nightly_job_is_announced_once(
