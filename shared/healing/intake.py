@@ -7,6 +7,7 @@ run twice, late, or on two machines at once.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import uuid4
 
 from shared import logs
 from shared.domain import lifecycle, sync_jobs
@@ -91,11 +92,12 @@ class Intake:
         if isinstance(signal, NoSignal):
             logs.info("signal.ignored", reason=signal.reason)
             return Dropped("NoSignal", signal.reason)
+        opener = uuid4().hex
         try:
             # Most instances fail for the first time: assume so and save two reads, the store knows better.
-            return self._act(signal, None, None)
+            return self._act(signal, None, None, opener)
         except WriteConflict:
-            return retry_on_conflict(lambda: self._read_and_act(signal))
+            return retry_on_conflict(lambda: self._read_and_act(signal, opener))
 
     def evaluate(self, signal: Signal) -> Decision:
         """The policy's decision on a signal now; nothing is written.
@@ -120,23 +122,28 @@ class Intake:
             case Drop():
                 return Preview(decision, None)
 
-    def _read_and_act(self, signal: Signal) -> Opened | Coalesced | Dropped:
+    def _read_and_act(self, signal: Signal, opener: str) -> Opened | Coalesced | Dropped:
         pointer = self.store.latest_pointer(signal.instance)
         latest = self._load_latest(pointer)
         if pointer is not None and latest is None:
             latest = self._resume(pointer)
-        return self._act(signal, pointer, latest)
+        if pointer is not None and pointer.opener == opener and isinstance(latest, Stored):
+            # The conflict was with its own rows: storage had carried out what it answered with an error.
+            return self._opened(latest)
+        return self._act(signal, pointer, latest, opener)
 
-    def _act(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Opened | Coalesced | Dropped:
+    def _act(
+        self, signal: Signal, pointer: LatestPointer | None, latest: Latest, opener: str
+    ) -> Opened | Coalesced | Dropped:
         match self._decide(signal, pointer, latest):
             case Drop(code, reason):
                 return self._drop(signal, code, reason)
             case Coalesce() if isinstance(latest, Stored):
                 return self._coalesce(signal, latest)
             case Open(resets_daily_cap=True) if pointer is not None:
-                return self._open(signal, replace(pointer, opened=()), latest)
+                return self._open(signal, replace(pointer, opened=()), latest, opener)
             case _:
-                return self._open(signal, pointer, latest)
+                return self._open(signal, pointer, latest, opener)
 
     def _decide(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Decision:
         remediation = latest.remediation if isinstance(latest, Stored) else None
@@ -175,15 +182,18 @@ class Intake:
         )
         return Coalesced(after, job)
 
-    def _open(self, signal: Signal, pointer: LatestPointer | None, latest: Latest) -> Opened:
+    def _open(self, signal: Signal, pointer: LatestPointer | None, latest: Latest, opener: str) -> Opened:
         sync_type = self.policy.sync_type(1, signal.sync_type)
         attention = _attention(pointer, latest)
         opening = lifecycle.open_remediation(signal, sync_type, self.now(), self.policy.recovery, attention)
         fresh = self.hold_first(opening, signal)
         note_waiting(self.store, [(opening, fresh)])
-        self.cache.keep_opening(self.store.open(fresh, pointer))
-        log_transitions(None, fresh)
-        return Opened(fresh, _job(fresh))
+        return self._opened(self.store.open(fresh, pointer, opener))
+
+    def _opened(self, opening: Stored) -> Opened:
+        self.cache.keep_opening(opening)
+        log_transitions(None, opening.remediation)
+        return Opened(opening.remediation, _job(opening.remediation))
 
     def _load_latest(self, pointer: LatestPointer | None) -> Latest:
         if pointer is None:

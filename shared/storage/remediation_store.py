@@ -94,7 +94,7 @@ class RemediationStore:
         self.waiting_groups = WaitingGroups(table, now)
         """Where something waits for its next attempt, so that an event about something else costs one read."""
 
-    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored:
+    def open(self, remediation: Remediation, pointer: LatestPointer | None, opener: str | None = None) -> Stored:
         """Begin a remediation: claim its instance, and write its due entry and its row, all of them or none.
 
         The claim holds the whole opening: versions of the app that wrote one row after the other finish it by that,
@@ -102,16 +102,18 @@ class RemediationStore:
 
         Args:
             pointer: the latest pointer as it was read; None if the instance never had one.
+            opener: names the caller in the latest pointer, by which it knows its own opening again.
 
         Returns:
             The row, perhaps moved on by others already.
 
         Raises:
-            WriteConflict: the instance has another latest remediation by now.
+            WriteConflict: the instance has another latest remediation by now, or this one: the SDK repeats what was
+                answered by a server error, also if it was carried out, and the repeat meets its own rows.
         """
         remediation = document_limits.limit(remediation)
         openings = (remediation.opened_at, *(pointer.opened if pointer else ()))[:MAX_OPENINGS]
-        claim, entry = pointer_row(remediation, openings), due_entry(remediation.id, remediation.opened_at)
+        claim, entry = pointer_row(remediation, openings, opener), due_entry(remediation.id, remediation.opened_at)
         only_if_latest: Operation = (
             ("create", claim, _NO_ECHO)
             if pointer is None

@@ -73,6 +73,8 @@ class LatestPointer:
     etag: str
     claim: Remediation | None = None
     """The latest remediation as it was opened; None if that cannot be read."""
+    opener: str | None = None
+    """The name of the intake that opened it, as given to `RemediationStore.open`; None if it gave none."""
 
     def unfulfilled_claim(self, now: datetime) -> Remediation | None:
         """The remediation that a host claimed and perhaps died before it was written, if its row is missing.
@@ -169,13 +171,14 @@ def stored_in(row: Mapping[str, Any]) -> Stored:
         raise CorruptDocument(f"{row['RowKey']}: {cause}") from cause
 
 
-def pointer_row(remediation: Remediation, opened: Sequence[datetime]) -> dict[str, Any]:
+def pointer_row(remediation: Remediation, opened: Sequence[datetime], opener: str | None = None) -> dict[str, Any]:
     """The latest pointer to this remediation as it is opened, with when the latest ones were, newest first."""
     return {
         "PartitionKey": shard_of(remediation.id),
         "RowKey": pointer_key(remediation.instance.key),
         "Remediation": remediation.id,
         "Opened": ",".join(str(to_millis(opening)) for opening in opened),
+        **({"Opener": opener} if opener else {}),
         **_document_columns(remediation),
     }
 
@@ -200,7 +203,7 @@ def pointer_in(row: Mapping[str, Any]) -> LatestPointer:
     claim: Remediation | None = None
     with suppress(*_UNREADABLE):
         claim = _remediation_in(row)
-    return LatestPointer(remediation_id, opened, etag_of(row), claim)
+    return LatestPointer(remediation_id, opened, etag_of(row), claim, row.get("Opener"))
 
 
 def entry_row(entry: DueEntry) -> dict[str, Any]:

@@ -1,10 +1,16 @@
-"""An opener that dies half-way: whoever comes next finishes what it has claimed, once."""
+"""An opener that dies half-way, or does not learn that it has opened: what it has claimed is finished, once."""
+
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from shared.domain import lifecycle
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
+from shared.healing.intake import Opened
+from shared.storage import connection
+from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import DueEntry, entry_row, pointer_row, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App
 
@@ -94,3 +100,24 @@ def test_the_entry_of_a_claim_that_another_has_taken_over_is_dropped(app: App, e
 def test_a_dry_run_finishes_nothing(app: App, claimed: Remediation) -> None:
     app.host.intake.preview(app.signal())
     assert app.host.store.load(claimed.id) is None
+
+
+def test_an_opening_that_the_sdk_repeats_after_it_was_carried_out_has_opened(app: App, connection_string: str) -> None:
+    table = connection.open_table(app.table.table_name, {"AzureWebJobsStorage": connection_string})
+    transport: Any = table._client._client._pipeline._transport  # no public way leads there
+    really_send, statuses = transport.session.send, list[int]()
+
+    def send(*arguments: Any, **options: Any) -> Any:
+        answer = really_send(*arguments, **options)
+        if answer.url.endswith("$batch"):
+            answer.status_code = answer.status_code if statuses else 500
+            statuses.append(answer.status_code)
+        return answer
+
+    transport.session.send = send
+    host = replace(app.host, store=RemediationStore(table, app.clock))
+    result = host.intake.accept(app.signal())
+    assert statuses[:2] == [500, 202], "the SDK repeats it"
+    assert isinstance(result, Opened)
+    assert result.job is not None
+    assert app.now(result.remediation).signals == 1

@@ -144,11 +144,11 @@ class FailingStore(MemoryStore):
         super().__init__()
         self._openings = openings
 
-    def open(self, remediation: Remediation, pointer: LatestPointer | None) -> Stored:
+    def open(self, remediation: Remediation, pointer: LatestPointer | None, opener: str | None = None) -> Stored:
         self._openings -= 1
         if self._openings < 0:
             raise ServiceRequestError("no connection")
-        return super().open(remediation, pointer)
+        return super().open(remediation, pointer, opener)
 
 
 def store_with(remediation: Remediation) -> MemoryStore:

@@ -300,11 +300,11 @@ def test_an_acknowledgement_outlives_an_opening_that_is_on_its_way() -> None:
     until = week.app.clock() + timedelta(days=3)
     acknowledged: list[Remediation | None] = []
 
-    def open_late(remediation: Remediation, pointer: LatestPointer | None) -> Stored:
+    def open_late(remediation: Remediation, pointer: LatestPointer | None, opener: str | None = None) -> Stored:
         """Somebody acknowledges between the reading of the latest remediation and the opening of the next."""
         if pointer and not acknowledged:
             acknowledged.append(week.app.host.acknowledge.run(remediation.instance, "ada", "known", until))
-        return open_one(store, remediation, pointer)
+        return open_one(store, remediation, pointer, opener)
 
     store.open = open_late  # type: ignore[method-assign] # the moment that matters
     attention = week.app.open("role").attention
