@@ -8,8 +8,9 @@ import azure.functions as func
 
 from shared.api.errors import ApiError
 from shared.api.instance_reference import InstanceReference
-from shared.api.requests import operator_name, read_body
+from shared.api.requests import read_body
 from shared.api.responses import api_errors, json_response
+from shared.api.signed_in_request import operator_name
 from shared.api.until import Reason, Until, checked_until
 from shared.domain.error_codes import ErrorCodes
 from shared.domain.remediation_json import shown_document

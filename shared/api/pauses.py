@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared import logs
-from shared.api.requests import operator_name, read_body
+from shared.api.requests import read_body
 from shared.api.responses import api_errors, json_response
+from shared.api.signed_in_request import operator_name
 from shared.api.until import Reason, Until, checked_until
 from shared.clock import to_iso
 from shared.domain.pause import MAX_SCOPE_CHARS, Pause
@@ -56,7 +57,7 @@ class PausesApi:
     @api_errors
     def end(self, request: func.HttpRequest) -> func.HttpResponse:
         """200 with the pauses that are left."""
-        end_pause(self.pausing(), read_body(request, PauseReference, "scope").scope, operator_name(request))
+        end_pause(self.pausing(), read_body(request, PauseReference, "scope").scope)
         return self._list()
 
     def _list(self) -> func.HttpResponse:
@@ -65,15 +66,15 @@ class PausesApi:
 
 
 def begin_pause(pausing: Pausing, pause: Pause) -> None:
-    """Begin it, and log who did."""
+    """Begin it, and log that: not who did it, whose name no log is to hold."""
     pausing.store.add(pause)
-    logs.warning("pause.begun", scope=pause.scope, by=pause.by, reason=pause.reason, until=pause.until)
+    logs.warning("pause.begun", scope=pause.scope, reason=pause.reason, until=pause.until)
 
 
-def end_pause(pausing: Pausing, scope: str, by: str) -> None:
-    """End it, and log who did."""
+def end_pause(pausing: Pausing, scope: str) -> None:
+    """End it, and log that."""
     pausing.store.remove(scope)
-    logs.info("pause.ended", scope=scope, by=by)
+    logs.info("pause.ended", scope=scope)
 
 
 def _shown(pause: Pause) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from shared.api.errors import ApiError
 from shared.api.paging import choice, id_of_place, next_link, place, whole_number
 from shared.api.requests import read_body, read_query, true_or_false
 from shared.api.responses import api_errors, conditional_body, conditional_response, json_response
+from shared.api.signed_in_request import signed_in_name
 from shared.clock import from_iso
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
 from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id
@@ -170,7 +171,7 @@ class RemediationsApi:
         """`POST /api/remediations/{id}/cancel`: 200 when it is cancelled, by now or before; 409 if it had ended."""
         remediation_id = _id(request)
         wanted = read_body(request, CancelRequest, "reason") if request.get_body() else CancelRequest.model_validate({})
-        cancelled = self.cancellation().run(remediation_id, wanted.reason)
+        cancelled = self.cancellation().run(remediation_id, wanted.reason, signed_in_name(request))
         if cancelled is None:
             raise _not_found(remediation_id)
         if cancelled.status is not Status.CANCELLED:

@@ -9,7 +9,6 @@ import azure.functions as func
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from shared.api.errors import ApiError
-from shared.domain.signal import one_line
 
 MAX_BODY_BYTES = 256 * 1024
 """Bytes; a sync request is a few hundred, a list of a hundred with reasons less than 200,000."""
@@ -19,9 +18,6 @@ KEY_PARAMETERS = frozenset({"code", "clientid"})
 
 CLIENT_REQUEST_ID = "x-ms-client-request-id"
 _CLIENT_REQUEST_ID = re.compile(r"[!-~]([ -~]{0,126}[!-~])?")
-
-_PRINCIPAL_NAME = "x-ms-client-principal-name"
-_MAX_NAME_CHARS = 100
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -47,15 +43,6 @@ def client_request_id(request: func.HttpRequest) -> str | None:
     """
     given = (request.headers.get(CLIENT_REQUEST_ID) or "").strip()
     return given if _CLIENT_REQUEST_ID.fullmatch(given) else None
-
-
-def operator_name(request: func.HttpRequest) -> str:
-    """Who makes the request, as App Service signed them in ("Work with user identities in Azure App Service").
-
-    A function key says nothing about who uses it. Without sign-in the header is the caller's own word.
-    """
-    name = one_line((request.headers.get(_PRINCIPAL_NAME) or "").strip())[:_MAX_NAME_CHARS]
-    return name or "an operator"
 
 
 def read_body(request: func.HttpRequest, model: type[Model], default_target: str) -> Model:

@@ -17,12 +17,12 @@ from shared.api.requests import (
     CLIENT_REQUEST_ID,
     DryRunQuery,
     client_request_id,
-    operator_name,
     read_object,
     read_query,
     validated,
 )
 from shared.api.responses import api_errors, json_response, log_error
+from shared.api.signed_in_request import signed_in_name
 from shared.domain.instance_view import InstanceView
 from shared.domain.policy import Coalesce, Drop, Open
 from shared.domain.remediation_json import Document, shown_document
@@ -118,9 +118,9 @@ class SyncApi:
     def _signal(self, request: func.HttpRequest, item: object) -> Signal:
         wanted = validated(item, SyncRequest, "backupInstanceId")
         request_id = client_request_id(request)
-        reason = forced_reason(wanted.reason, operator_name(request)) if wanted.force else wanted.reason
+        reason = forced_reason(wanted.reason) if wanted.force else wanted.reason
         signal = Signal(wanted.instance(), REQUEST, reason, self.now(), wanted.sync_type, request_id)
-        return replace(signal, is_forced=wanted.force)
+        return replace(signal, is_forced=wanted.force, by=signed_in_name(request))
 
     def _accept(self, signal: Signal, opened: list[str]) -> Result:
         match self.intake().accept(signal):

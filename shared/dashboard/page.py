@@ -17,7 +17,7 @@ from shared import logs
 from shared.api.csv_export import FILE_HEADERS, MEDIA_TYPE, csv_of
 from shared.api.errors import ApiError, dropped, storage_unavailable
 from shared.api.pauses import begin_pause, end_pause
-from shared.api.requests import operator_name
+from shared.api.signed_in_request import AN_OPERATOR, signed_in_name
 from shared.api.status import Status as AppStatus
 from shared.dashboard import charts
 from shared.dashboard.detail import detail_of
@@ -258,29 +258,29 @@ class Dashboard:
         self, context: RequestContext, request: func.HttpRequest, jobs: func.Out[list[str]]
     ) -> func.HttpResponse:
         pairs = read_pairs(request.headers.get("content-type", ""), request.get_body())
-        fields = dict(pairs)
+        fields, by = dict(pairs), signed_in_name(request)
         match fields.get("do"):
             case "sync":
-                return self._sync(context, fields, jobs, operator_name(request))
+                return self._sync(context, fields, jobs, by)
             case "cancel":
-                return self._cancel(context, fields)
+                return self._cancel(context, fields, by)
             case "acknowledge":
-                return self._acknowledge(context, fields, operator_name(request))
+                return self._acknowledge(context, fields, by)
             case "pause":
                 until = context.now + timedelta(days=read_days(fields))
                 reason = read_reason(fields, "paused on the dashboard")
-                begin_pause(self.pausing(), Pause(read_scope(fields), operator_name(request), reason, until))
+                begin_pause(self.pausing(), Pause(read_scope(fields), by or AN_OPERATOR, reason, until))
                 return redirect(context.links.url())
             case "resume":
-                end_pause(self.pausing(), read_scope(fields), operator_name(request))
+                end_pause(self.pausing(), read_scope(fields))
                 return redirect(context.links.url())
             case "sync several" | "acknowledge several":
                 ids = [value for name, value in pairs if name == "id"]
-                return self._several(context, fields, ids, jobs, operator_name(request))
+                return self._several(context, fields, ids, jobs, by)
         raise invalid_request(f"unknown form {ascii(fields.get('do'))[:100]}")
 
     def _sync(
-        self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[list[str]], by: str
+        self, context: RequestContext, fields: Mapping[str, str], jobs: func.Out[list[str]], by: str | None
     ) -> func.HttpResponse:
         """The same intake as `POST /api/sync`, with the same policy."""
         try:
@@ -288,8 +288,8 @@ class Dashboard:
         except ApiError as error:
             error_texts = ("The form is not valid.", error.message)
             return self._overview(context, ListFilter(), error.status, fields, error_texts)
-        reason = forced_reason(form.reason, by) if form.is_forced else form.reason
-        signal = Signal(form.instance, REQUEST, reason, context.now, form.sync_type, is_forced=form.is_forced)
+        reason = forced_reason(form.reason) if form.is_forced else form.reason
+        signal = Signal(form.instance, REQUEST, reason, context.now, form.sync_type, by=by, is_forced=form.is_forced)
         match self.intake().accept(signal):
             case Dropped(code, reason):
                 error_texts = (drop_reason_text(code), reason)
@@ -299,17 +299,18 @@ class Dashboard:
                     jobs.set([job.to_message()])
                 return redirect(context.links.url(id=remediation.id, note="opened" if job else "joined"))
 
-    def _cancel(self, context: RequestContext, fields: Mapping[str, str]) -> func.HttpResponse:
+    def _cancel(self, context: RequestContext, fields: Mapping[str, str], by: str | None) -> func.HttpResponse:
         remediation_id = fields.get("id", "")
         self._load(remediation_id)
-        cancelled = self.cancellation().run(remediation_id, read_reason(fields, "cancelled on the dashboard"))
+        cancelled = self.cancellation().run(remediation_id, read_reason(fields, "cancelled on the dashboard"), by)
         note = "cancelled" if cancelled and cancelled.status is Status.CANCELLED else "ended"
         return redirect(context.links.url(id=remediation_id, note=note))
 
-    def _acknowledge(self, context: RequestContext, fields: Mapping[str, str], by: str) -> func.HttpResponse:
+    def _acknowledge(self, context: RequestContext, fields: Mapping[str, str], by: str | None) -> func.HttpResponse:
         remediation_id, days = fields.get("id", ""), read_days(fields)
         instance, until = self._load(remediation_id).instance, context.now + timedelta(days=days)
-        latest = self.acknowledgement().run(instance, by, read_reason(fields, "acknowledged on the dashboard"), until)
+        reason = read_reason(fields, "acknowledged on the dashboard")
+        latest = self.acknowledgement().run(instance, by or AN_OPERATOR, reason, until)
         if latest is None:
             raise ApiError(404, "RemediationNotFound", f"There is no remediation of {instance}.")
         return redirect(context.links.url(id=latest.id, note="acknowledged" if latest.attention else "unneeded"))
@@ -320,7 +321,7 @@ class Dashboard:
         fields: Mapping[str, str],
         ids: Sequence[str],
         jobs: func.Out[list[str]],
-        by: str,
+        by: str | None,
     ) -> func.HttpResponse:
         """The page with the result of each: to send the form once more does no harm, and no redirect could carry it."""
         list_filter = read_filter({name.lower(): value for name, value in fields.items()})

@@ -8,6 +8,7 @@ from azure.core.exceptions import AzureError
 
 from shared import logs
 from shared.api.errors import ApiError, storage_unavailable
+from shared.api.signed_in_request import AN_OPERATOR
 from shared.dashboard.formatting import drop_reason_text
 from shared.dashboard.forms import invalid_request, read_days, read_force, read_reason
 from shared.domain.remediation_json import CorruptDocument
@@ -40,8 +41,8 @@ class Several:
     intake: Callable[[], Intake]
     acknowledgement: Callable[[], Acknowledge]
     now: datetime
-    by: str
-    """Who asks for it."""
+    by: str | None
+    """Who asks for it, as they signed in."""
 
     def sync(self, rows: Iterable[Summary], fields: Mapping[str, str], jobs: list[str]) -> list[Result]:
         """Ask for a sync of each instance; the messages of those that were opened go into `jobs`.
@@ -50,11 +51,11 @@ class Several:
             ApiError: 400, a field cannot be used.
         """
         is_forced, reason = read_force(fields), read_reason(fields, "requested on the dashboard")
-        said = forced_reason(reason, self.by) if is_forced else reason
+        said = forced_reason(reason) if is_forced else reason
 
         def sync(row: Summary) -> Result:
             instance = BackupInstanceId.parse(row.instance)
-            accepted = self.intake().accept(Signal(instance, REQUEST, said, self.now, is_forced=is_forced))
+            accepted = self.intake().accept(Signal(instance, REQUEST, said, self.now, by=self.by, is_forced=is_forced))
             if isinstance(accepted, Dropped):
                 return Result(row.instance, f"{drop_reason_text(accepted.code)} {accepted.reason}", row.id, False)
             if accepted.job:
@@ -75,7 +76,7 @@ class Several:
 
         def acknowledge(row: Summary) -> Result:
             instance = BackupInstanceId.parse(row.instance)
-            latest = self.acknowledgement().run(instance, self.by, reason, until)
+            latest = self.acknowledgement().run(instance, self.by or AN_OPERATOR, reason, until)
             if latest is None:
                 return Result(row.instance, "Nothing is known of it any more.", row.id, False)
             if latest.attention is None:

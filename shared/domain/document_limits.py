@@ -112,6 +112,7 @@ def _cut_transition(transition: Transition, limits: _Limits) -> Transition:
     return replace(
         transition,
         reason=_texts(limits.text)(transition.reason),
+        by=_texts(limits.text)(transition.by),
         unknown=transition.unknown if limits.keeps_unknown else {},
     )
 

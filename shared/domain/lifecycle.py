@@ -52,7 +52,7 @@ def open_remediation(
         datasource_id=signal.datasource_id,
         snapshot_group_id=signal.snapshot_group_id,
         attempts=(Attempt(number=1, sync_type=sync_type, queued_at=begins),),
-        history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason),),
+        history=(Transition(at=now, before=None, after=Status.QUEUED, reason=signal.reason, by=signal.by),),
     )
 
 
@@ -92,8 +92,18 @@ def bring_forward(remediation: Remediation, retry_at: datetime, now: datetime, r
     )
 
 
-def cancel(remediation: Remediation, reason: str, now: datetime) -> Remediation:
-    """An operator ends it; an operation that runs goes on in Azure, unwatched. A heal that was, stays one."""
+def cancel(remediation: Remediation, reason: str, now: datetime, by: str | None = None) -> Remediation:
+    """An operator ends it; an operation that runs goes on in Azure, unwatched. A heal that was, stays one.
+
+    Args:
+        by: who, as they signed in.
+    """
+    cancelled = _cancelled(remediation, reason, now)
+    *before, last = cancelled.history
+    return replace(cancelled, history=(*before, replace(last, by=by)))
+
+
+def _cancelled(remediation: Remediation, reason: str, now: datetime) -> Remediation:
     if remediation.status is Status.RECOVERING:
         # Nobody is to be called for what an operator has just decided.
         stopped = end_recovery(remediation, Status.NOT_RECOVERED, now, reason)

@@ -28,6 +28,6 @@ class Pause:
         return (self.until is None or now < self.until) and fnmatchcase(fold(instance), fold(self.scope))
 
     def __str__(self) -> str:
-        """For people."""
+        """For people and logs: not who did it, whose name no log is to hold."""
         end = f"until {to_iso(self.until)}" if self.until else "by the setting"
-        return f"{self.by} paused {self.scope} {end}: {self.reason}"
+        return f"{self.scope} is paused {end}: {self.reason}"

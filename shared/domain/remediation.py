@@ -150,6 +150,10 @@ class Transition(Struct, frozen=True, kw_only=True, rename="camel"):
     before: Status | None = field(name="from")
     after: Status = field(name="to")
     reason: str
+    by: Annotated[
+        str | None,
+        Meta(description="Who asked for it, as they signed in. Null where a key was used, or the app did it itself."),
+    ] = None
     times: Annotated[int, Meta(ge=1, description="How often it happened in turn; `at` is the last time.")] = 1
     unknown: UnknownFields = field(default_factory=dict, name=UNKNOWN)
 

@@ -35,6 +35,8 @@ class Signal:
     """`x-ms-client-request-id` of the caller; printable ASCII."""
     backup_failed: bool = False
     """Whether it tells of a failed backup, which a sync does not make up for."""
+    by: str | None = None
+    """Who asked for it, as they signed in; None where nobody did."""
     is_forced: bool = False
     """Whether a person wants it whatever was tried lately: no cool-down, no daily cap."""
     seems_mended: bool = False
@@ -72,9 +74,9 @@ def read_sync_type(value: object) -> SyncType | None:
     raise ValueError(f"syncType must be one of {', '.join(SyncType)}, got {ascii(value)[:100]}")
 
 
-def forced_reason(reason: str, by: str) -> str:
-    """The reason of a signal that overrides cool-down and daily cap, which says who wanted it."""
-    return one_line(f"{reason} (at once, by {by})")
+def forced_reason(reason: str) -> str:
+    """The reason of a signal that overrides cool-down and daily cap."""
+    return one_line(f"{reason} (at once)")
 
 
 def one_line(text: str) -> str:

@@ -46,7 +46,6 @@ class Acknowledge:
             "attention.acknowledged",
             remediationId=noted.id,
             backupInstanceId=str(instance),
-            by=by,
             reason=reason,
             until=until,
         )

@@ -19,8 +19,11 @@ class Cancel:
     recorder: Recorder
     now: Callable[[], datetime]
 
-    def run(self, remediation_id: str, reason: str) -> Remediation | None:
+    def run(self, remediation_id: str, reason: str, by: str | None = None) -> Remediation | None:
         """Stop a remediation at any status that is not terminal; an ended one is returned as it is.
+
+        Args:
+            by: who asked for it, as they signed in.
 
         Returns:
             The remediation as it is now; None if there is none with this id.
@@ -29,10 +32,10 @@ class Cancel:
             CorruptDocument: its record cannot be read.
             WriteConflict: others kept changing it.
         """
-        return retry_on_conflict(lambda: self._cancel(remediation_id, reason))
+        return retry_on_conflict(lambda: self._cancel(remediation_id, reason, by))
 
-    def _cancel(self, remediation_id: str, reason: str) -> Remediation | None:
+    def _cancel(self, remediation_id: str, reason: str, by: str | None) -> Remediation | None:
         stored = self.store.load(remediation_id)
         if stored is None or stored.remediation.status.is_terminal:
             return stored.remediation if stored else None
-        return self.recorder.save(stored, lifecycle.cancel(stored.remediation, reason, self.now()))
+        return self.recorder.save(stored, lifecycle.cancel(stored.remediation, reason, self.now(), by))

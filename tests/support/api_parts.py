@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from shared.api.health import Health
 from shared.api.meta import MetaApi, openapi
 from shared.api.remediations import RemediationsApi
+from shared.api.signed_in_request import Principal, Role, SignedInRequest
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation
@@ -35,6 +36,9 @@ from tests.support.memory_store import MemoryStore
 from tests.support.remediations import LATER, NOW, read
 
 Json = dict[str, Any]
+
+
+ADA = "ada@example.com"
 
 
 def unexpected() -> NoReturn:
@@ -60,6 +64,11 @@ def http_request(
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
     url = f"https://app.example/api{path}"
     return func.HttpRequest(method, url, headers=headers, params=query, route_params=route, body=encoded)
+
+
+def signed_in(request: func.HttpRequest, role: Role | None = Role.OPERATOR) -> SignedInRequest:
+    """The same request, of somebody who has signed in."""
+    return SignedInRequest(request, Principal(ADA, role), request.route_params)
 
 
 def document(response: func.HttpResponse) -> Json:

@@ -13,6 +13,7 @@ from azure.data.tables import TableClient
 from msgspec import structs
 
 from shared.api.health import Health
+from shared.api.signed_in_request import Principal, SignedInRequest
 from shared.api.status import Status as AppStatus
 from shared.dashboard.forms import FORM_CONTENT_TYPE
 from shared.dashboard.known_reads import KnownReads
@@ -139,6 +140,8 @@ class Page:
     storage: Callable[[], None] = lambda: None
     """Called before each read of a table: raises where storage does not answer."""
     poison: MemoryQueue = field(default_factory=MemoryQueue)
+    principal: Principal | None = None
+    """Who has signed in; without it, requests have a key."""
     reached: Reachable | TransientFailure = field(default_factory=lambda: Reachable(1))
 
     def __post_init__(self) -> None:
@@ -228,9 +231,10 @@ class Page:
             runs=lambda: self.runs,
         )
         url = "https://app.example/api/dashboard"
-        return page.answer(
-            func.HttpRequest(method, url, headers=headers, params=query, body=body), Mock(set=self.jobs.extend)
-        )
+        request = func.HttpRequest(method, url, headers=headers, params=query, body=body)
+        if self.principal:
+            request = SignedInRequest(request, self.principal, {})
+        return page.answer(request, Mock(set=self.jobs.extend))
 
 
 REMEDIATION_ID = episodes.queued().id

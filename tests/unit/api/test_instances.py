@@ -1,6 +1,7 @@
 """`POST /api/instances/acknowledge`: what it notes, and what it refuses."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from shared.api.instances import InstancesApi
 from shared.clock import to_iso
 from shared.domain.error_codes import BUILT_IN
-from tests.support.api_parts import acknowledge, described, http_request, store_with
+from tests.support.api_parts import ADA, acknowledge, described, http_request, signed_in, store_with
 from tests.support.memory_store import MemoryStore
 from tests.support.remediations import INSTANCE, LATER, healed, rejected
 
@@ -18,9 +19,12 @@ TOMORROW = to_iso(LATER + timedelta(days=1))
 BODY = {"backupInstanceId": str(INSTANCE), "reason": "order 4711", "until": TOMORROW}
 
 
-def post(store: MemoryStore, body: Any, **headers: str) -> func.HttpResponse:
+def post(
+    store: MemoryStore, body: Any, *, is_signed_in: bool = False, headers: Mapping[str, str] | None = None
+) -> func.HttpResponse:
     api = InstancesApi(lambda: acknowledge(store), BUILT_IN, lambda: LATER)
     request = http_request("POST", "/instances/acknowledge", body, headers)
+    request = signed_in(request) if is_signed_in else request
     return described(api.acknowledge(request), "POST", "/instances/acknowledge")
 
 
@@ -29,13 +33,25 @@ def note(response: func.HttpResponse) -> Any:
 
 
 def test_it_notes_who_knows_of_the_instance_why_and_until_when() -> None:
-    response = post(store_with(rejected()), BODY, **{"x-ms-client-principal-name": "ada@example.com"})
-    expected = {"at": to_iso(LATER), "by": "ada@example.com", "reason": "order 4711", "until": TOMORROW}
+    response = post(store_with(rejected()), BODY, is_signed_in=True)
+    expected = {"at": to_iso(LATER), "by": ADA, "reason": "order 4711", "until": TOMORROW}
     assert (response.status_code, note(response)) == (200, expected)
 
 
 def test_a_key_does_not_say_who_uses_it() -> None:
     assert note(post(store_with(rejected()), BODY))["by"] == "an operator"
+
+
+def test_who_has_a_key_cannot_take_a_name() -> None:
+    forged = {"x-ms-client-principal-name": ADA, "x-ms-client-principal": "eyJjbGFpbXMiOltdfQ=="}
+    assert note(post(store_with(rejected()), BODY, headers=forged))["by"] == "an operator"
+
+
+def test_no_name_gets_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    post(store_with(rejected()), BODY, is_signed_in=True)
+    assert "attention.acknowledged" in caplog.text
+    assert ADA not in caplog.text
 
 
 def test_a_later_note_replaces_the_first() -> None:

@@ -59,7 +59,7 @@ def test_a_document_that_version_0_1_0_stored_is_read_and_written_back_with_the_
         "incidentId": None,
         "isCanary": False,
         "heldUntil": None,
-        "history": [{**step, "times": 1} for step in stored["history"]],
+        "history": [{**step, "by": None, "times": 1} for step in stored["history"]],
     }
     assert to_document(from_json(STORED_BY_0_1_0)) == expected
 
