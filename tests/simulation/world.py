@@ -53,6 +53,8 @@ class Chances:
 
     latency: tuple[float, float] = (0.002, 0.02)
     """Seconds, half of a request."""
+    azure_seconds: float = 0.0
+    """That a request to Resource Manager takes beside that."""
     stalls: float = 0.0
     """Probability that a request takes up to two minutes."""
     failures: float = 0.0
@@ -109,7 +111,7 @@ class World:
         backups = HostBackups(self.azure, self.scheduler, self._turn)
         host.app = app = Host(
             **storage_parts(self.scheduler, LaterVersion(table) if later else table, self._limits, clock),
-            arm=HostArm(self.azure, CircuitBreaker(clock, self.random.random), self._turn),
+            arm=HostArm(self.azure, CircuitBreaker(clock, self.random.random), self._turn_of_azure),
             jobs=HostQueue(self.queue, self._turn_of_queue),
             shards=shards,
             leases=shards,
@@ -357,6 +359,11 @@ class World:
         self.requests += 1
         self._turn()
         self._fail_perhaps()
+
+    def _turn_of_azure(self) -> None:
+        self._turn()
+        if self.chances.azure_seconds and self.scheduler.current:
+            self.scheduler.pause(self.chances.azure_seconds / 2)
 
     def _turn_of_queue(self) -> None:
         self._turn()
