@@ -1,6 +1,6 @@
 """The page."""
 
-from shared.composition import api, healing, settings, stores
+from shared.composition import api, healing, reports, settings, stores
 from shared.composition.once import once
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
@@ -23,4 +23,5 @@ def page() -> Dashboard:
         status=api.status,
         reads=KnownReads(STORAGE_CLOCK),
         runs=stores.run_store,
+        report=reports.page,
     )

@@ -49,6 +49,8 @@ from shared.dashboard.list_filter import (
     wants_csv,
 )
 from shared.dashboard.notes import note_text
+from shared.dashboard.report import TEMPLATE as REPORT_TEMPLATE
+from shared.dashboard.report import ReportPage, read_month, report_months
 from shared.dashboard.several import MAX_SEVERAL, Several, picked
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.dashboard.status_strip import Strip, strip_of
@@ -121,6 +123,7 @@ class Dashboard:
     status: Callable[[], AppStatus] = field(kw_only=True)
     reads: KnownReads = field(kw_only=True)
     runs: Callable[[], RunStore] = field(kw_only=True)
+    report: Callable[[], ReportPage] = field(kw_only=True)
 
     def answer(self, request: func.HttpRequest, jobs: func.Out[list[str]]) -> func.HttpResponse:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
@@ -134,6 +137,8 @@ class Dashboard:
             check_choice("live", query.get("live", ""), {LIVE_OFF})
             if "id" in query:
                 return self._remediation(context)
+            if "report" in query:
+                return self._report(context, as_csv=wants_csv(query, request.headers))
             list_filter = read_filter(query)
             if wants_csv(query, request.headers):
                 return self._csv(context, list_filter)
@@ -212,6 +217,13 @@ class Dashboard:
     def _listing(self, context: RequestContext, list_filter: ListFilter) -> Listing:
         summaries = self.reads.begin().value(lambda: self._summaries(context))
         return matching(summaries, list_filter, context.now, self._in_scope)
+
+    def _report(self, context: RequestContext, as_csv: bool) -> func.HttpResponse:
+        month = read_month(context.query["report"])
+        if as_csv:
+            return self.report().csv(month)
+        csv_link = context.links.url(report=str(month), format="csv")
+        return _render(context, 200, REPORT_TEMPLATE, {"csv_link": csv_link, **self.report().values(month)})
 
     @property
     def _in_scope(self) -> Callable[[str], bool]:
@@ -366,5 +378,6 @@ def _render(context: RequestContext, status: int, template: str, values: Mapping
         "refresh_seconds": 0,
         "now": context.now,
         "mode": context.mode,
+        "report_months": report_months(context.now),
     }
     return render(status, template, {**_TEMPLATE_CONSTANTS, **common, **values})

@@ -84,6 +84,7 @@ class Door:
             status=lambda: self.status,
             reads=KnownReads(utc_now),
             runs=lambda: self.runs,
+            report=Mock(),
         )
 
     @contextmanager

@@ -20,8 +20,10 @@ from shared.clients.credential import TokenCache
 from shared.clients.vault_cache import VaultCache
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
+from shared.dashboard.report import ReportPage
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
+from shared.healing.monthly_report import MonthlyReports
 from shared.healing.pausing import Pausing
 from shared.healing.remediation_search import RemediationSearch
 from shared.healing.retention import Retention
@@ -35,6 +37,7 @@ from shared.storage.queues import SyncJobQueue
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.run_store import RunStore
+from shared.storage.seal_store import SealStore
 from tests.support.alert_bodies import alert
 from tests.support.api_parts import http_request
 from tests.support.bindings import OutputBinding
@@ -114,6 +117,8 @@ class Callers:
         search = RemediationSearch(lambda: reader, timedelta(days=90), lambda _: True, self.clock)
         api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader, lambda: search, self.clock)
         pausing = Pausing(self.settings.mode, PauseStore(self.table, self.clock), self.clock)
+        reports = MonthlyReports(lambda: reader, timedelta(days=90), self.clock)
+        report = ReportPage(reports, lambda: SealStore(table, self.clock), self.settings.mode, self.clock)
         page = Dashboard(
             lambda: self.host.intake,
             lambda: self.host.cancel,
@@ -126,6 +131,7 @@ class Callers:
             status=lambda: Status(self.health, self.clock),
             reads=KnownReads(self.clock),
             runs=lambda: RunStore(table, self.clock),
+            report=lambda: report,
         )
         one = remediation.id
         return {
@@ -136,6 +142,9 @@ class Callers:
             "get_remediation": lambda: api.show(http_request("GET", "/remediations/{id}", id=one)),
             "cancel_remediation": lambda: api.cancel(http_request("POST", "/remediations/{id}/cancel", id=one)),
             "get_dashboard": lambda: page.answer(http_request("GET", "/dashboard"), OutputBinding()),
+            "get_dashboard, report": lambda: page.answer(
+                http_request("GET", "/dashboard", query={"report": "2026-01"}), OutputBinding()
+            ),
             "get_dashboard, one": lambda: page.answer(
                 http_request("GET", "/dashboard", query={"id": one}), OutputBinding()
             ),

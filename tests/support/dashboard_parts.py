@@ -18,6 +18,7 @@ from shared.api.status import Status as AppStatus
 from shared.dashboard.forms import FORM_CONTENT_TYPE
 from shared.dashboard.known_reads import KnownReads
 from shared.dashboard.page import Dashboard
+from shared.dashboard.report import ReportPage
 from shared.domain import arm_results, state_machine
 from shared.domain.arm_results import Reachable, TransientFailure
 from shared.domain.remediation import Remediation, Status, new_id
@@ -27,6 +28,7 @@ from shared.domain.summary import Summary
 from shared.healing.acknowledge import Acknowledge
 from shared.healing.cancel import Cancel
 from shared.healing.intake import Intake
+from shared.healing.monthly_report import MonthlyReports
 from shared.healing.pausing import Pausing
 from shared.healing.poll_cache import PollCache
 from shared.settings import Settings
@@ -35,6 +37,7 @@ from shared.storage.pause_store import PauseStore
 from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_list import Page as Listed
 from shared.storage.run_store import RunStore
+from shared.storage.seal_store import SealStore
 from tests.support import remediations as episodes
 from tests.support.api_parts import recorder
 from tests.support.memory_queue import MemoryQueue
@@ -94,12 +97,13 @@ class ParsedPage(HTMLParser):
         self.values: list[str] = []
         """Of form fields."""
         self.text = ""
-        self._references: list[str] = []
+        self.references: list[str] = []
+        """URLs, relative and absolute."""
         self.feed(self.html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self._references += [value for name, value in attrs if name in _REFERENCES and value is not None]
+        self.references += [value for name, value in attrs if name in _REFERENCES and value is not None]
         self.values += [value for name, value in attrs if name == "value" and value is not None]
 
     def handle_data(self, data: str) -> None:
@@ -108,12 +112,12 @@ class ParsedPage(HTMLParser):
     @property
     def own_queries(self) -> list[dict[str, str]]:
         """The query of each reference to the page itself."""
-        return [_query(each) for each in self._references if each.startswith("?")]
+        return [_query(each) for each in self.references if each.startswith("?")]
 
     @property
     def external(self) -> list[str]:
         """References that lead elsewhere than to the page itself."""
-        return [each for each in self._references if not each.startswith(("?", "#", "data:"))]
+        return [each for each in self.references if not each.startswith(("?", "#", "data:"))]
 
     @property
     def redirect(self) -> dict[str, str]:
@@ -191,6 +195,14 @@ class Page:
         return ParsedPage(self.answer("POST", {"code": KEY}, body, {"Content-Type": content_type}))
 
     @property
+    def _report(self) -> ReportPage:
+        self.storage()
+        table = cast(TableClient, self.store.table)
+        reader = RemediationReader(table, self.store, self._now)
+        reports = MonthlyReports(lambda: reader, timedelta(days=self.settings.retention_days), self._now)
+        return ReportPage(reports, lambda: SealStore(table, self._now), self.settings.mode, self._now)
+
+    @property
     def findings(self) -> FindingStore:
         """The findings in the same table."""
         return FindingStore(cast(TableClient, self.store.table))
@@ -229,6 +241,7 @@ class Page:
             status=lambda: self.status,
             reads=self.reads,
             runs=lambda: self.runs,
+            report=lambda: self._report,
         )
         url = "https://app.example/api/dashboard"
         request = func.HttpRequest(method, url, headers=headers, params=query, body=body)

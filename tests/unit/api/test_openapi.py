@@ -36,7 +36,17 @@ from shared.settings import Settings
 from shared.storage.remediation_list import RemediationReader
 from shared.version import VERSION
 from tests.docs.written import assert_is_written
-from tests.support.api_parts import Json, acknowledge, cancel, described, http_request, intake, pausing, store_with
+from tests.support.api_parts import (
+    Json,
+    acknowledge,
+    cancel,
+    described,
+    http_request,
+    intake,
+    pausing,
+    store_with,
+    unexpected,
+)
 from tests.support.bindings import OutputBinding
 from tests.support.dashboard_parts import Page
 from tests.support.memory_store import MemoryStore
@@ -182,7 +192,7 @@ def query_parameters(operation: Json) -> dict[str, Json]:
 def test_the_parameters_of_each_route_are_those_of_the_model_that_reads_them() -> None:
     described = {(path, method): list(query_parameters(operation)) for path, method, operation in operations()}
     read = {route: list(properties(model)) for route, model in QUERIES.items()}
-    read["/dashboard", "get"] = ["id", "format", *(field.name for field in fields(ListFilter)), "live"]
+    read["/dashboard", "get"] = ["id", "report", "format", *(field.name for field in fields(ListFilter)), "live"]
     assert {route: names for route, names in described.items() if names} == read
 
 
@@ -242,6 +252,7 @@ def dashboard(method: str, query: Mapping[str, str], form: Mapping[str, str] | N
         status=lambda: Page().status,
         reads=KnownReads(lambda: NOW),
         runs=lambda: Page().runs,
+        report=unexpected,
     )
     headers = {"Content-Type": FORM}
     request = http_request(method, "/dashboard", urlencode(form or {}).encode(), headers, query)

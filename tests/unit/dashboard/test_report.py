@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import cast
+from unittest.mock import Mock
+from urllib.parse import parse_qs
 
 import azure.functions as func
 import pytest
+from azure.core.exceptions import ServiceRequestError
 from azure.data.tables import TableClient
 from msgspec.structs import replace
 
@@ -26,6 +29,7 @@ from shared.storage.seal_store import SealStore
 from shared.storage.table_rows import Stored, due_entry
 from tests.support.api_parts import described, document, http_request
 from tests.support.dashboard_parts import KEY, MARKUP, ParsedPage
+from tests.support.dashboard_parts import Page as DashboardPage
 from tests.support.memory_table import MemoryTable
 from tests.support.remediations import NOW, healed, recovered, rejected
 
@@ -165,3 +169,40 @@ def test_the_csv_is_one_that_the_command_verifies(tmp_path: Path) -> None:
     odd = replace(rejected(), error={"code": "=1\ud800\r\n,", "message": "m"})
     file.write_bytes(show(odd, healed(), recovered(), format="csv").get_body())
     assert verify([str(file)], StringIO()) == DONE
+
+
+# In the dashboard's function, whose key opens no other
+
+
+def with_a_heal() -> DashboardPage:
+    page = DashboardPage(now=TODAY)
+    page.keep(healed())
+    return page
+
+
+def test_every_page_leads_to_the_report_of_this_month_and_the_last() -> None:
+    for page in (DashboardPage().open(), DashboardPage().open(report="2026-01"), ParsedPage(show(code=KEY))):
+        led_to = [parse_qs(reference.partition("?")[2]) for reference in page.references]
+        months = [query["report"] for query in led_to if "report" in query and "format" not in query]
+        assert months == [["2026-01"], ["2025-12"]]
+
+
+def test_the_dashboard_shows_the_same_report() -> None:
+    own, alone = with_a_heal().open(report="2026-01"), ParsedPage(show(healed(), month="2026-01", code=KEY))
+    assert own.text == alone.text
+
+
+def test_the_dashboard_leads_to_the_same_csv() -> None:
+    page = with_a_heal()
+    [link] = [query for query in page.open(report="2026-01").own_queries if "format" in query]
+    assert page.get(**link).get_body() == show(healed(), month="2026-01", format="csv").get_body()
+
+
+@pytest.mark.parametrize("query", [{"report": "2026-13"}, {"report": ""}, {"report": "2026-01", "format": "pdf"}])
+def test_a_report_that_the_dashboard_cannot_show_is_refused(query: dict[str, str]) -> None:
+    assert DashboardPage().open(**query).status == 400
+
+
+def test_where_storage_does_not_answer_the_dashboard_says_so() -> None:
+    page = DashboardPage(storage=Mock(side_effect=ServiceRequestError("no connection")))
+    assert page.open(report="2026-01").status == 503
