@@ -6,10 +6,12 @@ None of that changes while the app runs.
 """
 
 import os
+import time
+from datetime import timedelta
 from ssl import CERT_REQUIRED, SSLContext
 from typing import Any
 
-from requests import PreparedRequest, Session
+from requests import PreparedRequest, Request, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_user_agent
 from urllib3.util import create_urllib3_context
@@ -23,9 +25,9 @@ def pooled_session(url: str, connections: int) -> Session:
     Raises:
         OSError: the CA bundle that the environment names cannot be read.
     """
-    session = Session()
+    environment = Session().merge_environment_settings(url, {}, None, None, None)
+    session = _PlainSession()
     session.headers["User-Agent"] = f"backup-autoheal/{VERSION} {default_user_agent()}"
-    environment = session.merge_environment_settings(url, {}, None, None, None)
     session.proxies, session.verify = environment["proxies"], environment["verify"]
     session.trust_env = False
     session.mount("http://", HTTPAdapter(pool_maxsize=connections))
@@ -46,6 +48,46 @@ def _ssl_context(bundle: str) -> SSLContext:
     except OSError as cause:
         raise OSError(f"the CA bundle {bundle} cannot be read ({cause}): see REQUESTS_CA_BUNDLE") from cause
     return context
+
+
+class _PlainSession(Session):
+    """A session that keeps no cookies, follows no redirection, and has one setting of everything for all its calls.
+
+    To merge its own settings with those of a call, and to look for cookies and redirections where there are none,
+    takes `requests` a third of a call's processor time.
+    """
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """The request, with those of this session's headers that it has not itself."""
+        prepared = PreparedRequest()
+        prepared.prepare(
+            method=request.method,
+            url=request.url,
+            files=request.files,
+            data=request.data,
+            json=request.json,
+            headers={**self.headers, **request.headers},
+            params=request.params or "",
+            auth=request.auth,
+        )
+        return prepared
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Only whether the body is to be read later: proxies and certificates are the session's own."""
+        return {"stream": stream}
+
+    def send(
+        self, request: PreparedRequest, *, stream: bool | None = None, timeout: Any = None, **unused: Any
+    ) -> Response:
+        """The answer, whatever it is; its body is read, unless it is asked for as a stream."""
+        adapter, began = self.get_adapter(str(request.url)), time.monotonic()
+        answer = adapter.send(request, bool(stream), timeout, self.verify or True, None, self.proxies)
+        answer.elapsed = timedelta(seconds=time.monotonic() - began)
+        for hook in self.hooks["response"]:
+            hook(answer)
+        if not stream:
+            _ = answer.content
+        return answer
 
 
 class _SharedContextAdapter(HTTPAdapter):

@@ -1,8 +1,10 @@
 """HTTP sessions: the variables for proxies and certificates that they read, and those that they ignore."""
 
 import pytest
+import requests
 
 from shared.clients.http_session import pooled_session
+from tests.support.scripted_server import ScriptedServer
 
 URL = "https://management.azure.com"
 PROXY = "http://proxy.example:3128"
@@ -37,3 +39,47 @@ def test_a_proxy_of_the_environment_is_used_where_it_is_needed(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert pooled_session(URL, 1).proxies.get("https") == proxy
+
+
+def test_a_redirection_is_not_followed_whatever_a_call_says(https: ScriptedServer) -> None:
+    url = f"https://localhost:{https.port}"
+    https.script([{"status": 307, "headers": {"Location": f"{url}/elsewhere"}}])
+    answer = pooled_session(url, 1).get(f"{url}/here", allow_redirects=True)
+    assert (answer.status_code, [target for _, target, _ in https.requests]) == (307, ["/here"])
+
+
+def test_no_cookie_is_sent_back(https: ScriptedServer) -> None:
+    url = f"https://localhost:{https.port}"
+    https.script([{"status": 200, "headers": {"Set-Cookie": "gateway=1; Path=/"}}])
+    session = pooled_session(url, 1)
+    session.get(url)
+    session.get(url)
+    assert ["cookie" in headers for _, _, headers in https.requests] == [False, False]
+
+
+def test_a_call_cannot_turn_off_that_certificates_are_verified(
+    https: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"https://localhost:{https.port}"
+    https.script([{"status": 200}])
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(requests.exceptions.SSLError):
+        pooled_session(url, 1).get(url, verify=False)
+
+
+def test_headers_of_a_call_win_over_those_of_the_session(https: ScriptedServer) -> None:
+    url = f"https://localhost:{https.port}"
+    https.script([{"status": 200}])
+    pooled_session(url, 1).get(url, headers={"user-agent": "of the call"})
+    headers = https.requests[0][2]
+    assert (headers["user-agent"], "gzip" in headers["accept-encoding"]) == ("of the call", True)
+
+
+def test_hooks_hear_of_each_answer_and_how_long_it_took(https: ScriptedServer) -> None:
+    url = f"https://localhost:{https.port}"
+    https.script([{"status": 503}])
+    session, heard = pooled_session(url, 1), list[requests.Response]()
+    session.hooks["response"].append(heard.append)
+    answer = session.get(url)
+    assert heard == [answer]
+    assert answer.elapsed.total_seconds() > 0
