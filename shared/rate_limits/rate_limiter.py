@@ -27,6 +27,12 @@ _DEMAND_TIME = timedelta(seconds=2)
 """A block that lasts for longer is followed by a smaller one, else by a larger one."""
 _BLOCK_TIMEOUT = timedelta(seconds=4)
 """Slots that were taken so long ago are given up: the bucket may be full without them by now."""
+_FORGETTING = 10
+"""Seconds in which a second is forgotten of what another clock was found to be ahead.
+
+Such a clock may have been put right, or its host be gone, while the slots that others took since stand where it would
+have put them. One that is ahead still is found to be so again. Meanwhile the shared time goes on, by so much slower.
+"""
 
 
 class Buckets(Protocol):
@@ -116,7 +122,14 @@ class _Limit:
     observed_tat: datetime | None = None
     """The TAT by Resource Manager's own count."""
     ahead: timedelta = timedelta(0)
-    """By how much a host whose slots stand in the bucket has its clock ahead of this one's, at least."""
+    """By how much a host whose slots stand in the bucket has its clock ahead of this one's, at least, as found."""
+    found_at: datetime | None = None
+    """By this host's clock."""
+
+    def ahead_at(self, now: datetime) -> timedelta:
+        """What is not forgotten of it by then."""
+        elapsed = max(now - self.found_at, timedelta(0)) if self.found_at else timedelta(0)
+        return max(self.ahead - elapsed / _FORGETTING, timedelta(0))
 
 
 class RateLimiter:
@@ -145,7 +158,7 @@ class RateLimiter:
             is_queue_ahead = limit.turns.last is not None and limit.turns.last > now
             if (has_turn or not is_queue_ahead) and self._take_slot(subscription_id, limit, now):
                 return None
-            return self._take_turn(subscription_id, limit, self._shared_time(limit)) - limit.ahead
+            return self._by_own_clock(limit, self._take_turn(subscription_id, limit, self._shared_time(limit)))
 
     def take(self, subscription_id: str) -> bool:
         """Whether a call may be made now, by one that would not wait for it.
@@ -180,7 +193,15 @@ class RateLimiter:
 
     def _shared_time(self, limit: _Limit) -> datetime:
         """The time by the clock that is furthest ahead of all that count in this bucket, as far as this host knows."""
-        return self._now() + limit.ahead
+        now = self._now()
+        return now + limit.ahead_at(now)
+
+    def _by_own_clock(self, limit: _Limit, shared: datetime) -> datetime:
+        """What this host's clock shows at that shared time."""
+        now = self._now()
+        wait = shared - now - limit.ahead_at(now)
+        # While another clock is forgotten, nine seconds of the shared time take ten; after that they are the same.
+        return min(shared, now + wait * _FORGETTING / (_FORGETTING - 1))
 
     def _take_slot(self, subscription_id: str, limit: _Limit, now: datetime) -> bool:
         block = limit.slots
@@ -207,7 +228,10 @@ class RateLimiter:
         if before is not None:
             # Slots are taken up to now, and a refusal moves the TAT ahead by the time to fill up at most: what lies
             # further ahead was written by another clock. By the time after the answer, which may have taken long.
-            limit.ahead += max(before - self._shared_time(limit) - gcra.fill_time, timedelta(0))
+            own = self._now()
+            ahead = before - own - gcra.fill_time
+            if ahead > limit.ahead_at(own):
+                limit.ahead, limit.found_at = ahead, own
         begin, count = free(before)
         limit.slots.left, limit.empty_until = count, gcra.after(begin, count + 1)
 

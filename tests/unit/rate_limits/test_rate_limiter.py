@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter
+from shared.storage.bucket_store import BucketStore
 from tests.support.clock import Clock
 from tests.support.memory_store import MemoryStore
 
@@ -144,6 +145,44 @@ def test_two_hosts_with_skewed_clocks_get_no_more_than_the_bucket_holds(clock: C
     at_once = admitted(hosts, 800)
     clock.advance(60)
     assert at_once + admitted(hosts, 800) <= AT_ONCE + 190
+
+
+def hosts_after_one_ahead(clock: Clock, buckets: BucketStore) -> list[RateLimiter]:
+    """Two hosts, before which a third one, by a clock five minutes ahead, took all slots and died."""
+    admitted([RateLimiter("writes", BUDGET, buckets, lambda: clock() + timedelta(minutes=5))], AT_ONCE)
+    return [RateLimiter("writes", BUDGET, buckets, clock) for _ in range(2)]
+
+
+def test_a_clock_that_was_ahead_once_is_forgotten_though_the_hosts_go_on_all_the_time(clock: Clock) -> None:
+    buckets = MemoryStore().buckets
+    hosts = hosts_after_one_ahead(clock, buckets)
+    for _ in range(60 * 6):
+        clock.advance(10)
+        admitted(hosts, 20)
+    assert RateLimiter("writes", BUDGET, buckets, clock).admit(SUBSCRIPTION) is None
+
+
+def test_while_it_is_forgotten_most_of_the_limit_is_used_and_no_call_wasted(clock: Clock) -> None:
+    hosts, azure = hosts_after_one_ahead(clock, MemoryStore().buckets), ResourceManager(clock)
+    for _ in range(AT_ONCE):
+        azure.call()
+    seconds = work_off(2000, hosts, clock, azure)
+    assert seconds <= 1.15 * 2000 / 10 + 30
+    assert azure.throttled == 0
+
+
+def test_a_clock_that_stays_ahead_gets_the_hosts_no_more_than_the_bucket_holds(clock: Clock) -> None:
+    buckets = MemoryStore().buckets
+    ahead = RateLimiter("writes", BUDGET, buckets, lambda: clock() + timedelta(minutes=5))
+    hosts = [ahead, RateLimiter("writes", BUDGET, buckets, clock)]
+    azure = ResourceManager(clock)
+    for second in range(1200):
+        clock.advance(1)
+        # By turns one is in demand, both are, and the other one is.
+        asking = (hosts[:1], hosts, hosts[1:])[second // 120 % 3]
+        for _ in range(admitted(asking, 20)):
+            azure.call()
+    assert azure.throttled == 0
 
 
 def test_two_hosts_never_get_the_same_turn(hosts: list[RateLimiter]) -> None:
