@@ -49,10 +49,10 @@ class SlotsOutsidePauses:
         """As `Slots.look`."""
         return NoSlot() if self.pause_of(instance) else self.slots.look(instance, remediation_id)
 
-    def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
+    def take(self, instance: BackupInstanceId, remediation_id: str) -> datetime | None:
         """As `Slots.take`."""
         return self.slots.take(instance, remediation_id)
 
-    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
+    def give_back(self, instance: BackupInstanceId, remediation_id: str, called_at: datetime) -> None:
         """As `Slots.give_back`."""
-        self.slots.give_back(instance, remediation_id)
+        self.slots.give_back(instance, remediation_id, called_at)

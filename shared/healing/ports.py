@@ -104,11 +104,11 @@ class Slots(Protocol):
     def look(self, instance: BackupInstanceId, remediation_id: str) -> BackupSlot:
         """The slot that the remediation has, or could take now."""
 
-    def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
-        """Take a free slot, just before the call; False if there is none, or it is held already."""
+    def take(self, instance: BackupInstanceId, remediation_id: str) -> datetime | None:
+        """Take a free slot, just before the call; returns when, None if there is none, or it is held already."""
 
-    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
-        """Free the slot: no backup was begun."""
+    def give_back(self, instance: BackupInstanceId, remediation_id: str, called_at: datetime) -> None:
+        """Free the slot, unless it was taken later: the call that was made then began no backup."""
 
 
 class FindingTopic(Protocol):

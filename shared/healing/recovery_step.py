@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import NAMESPACE_URL, uuid5
 
 from msgspec.structs import replace
@@ -74,8 +75,8 @@ class RecoveryStep:
     def _follow(self, run: BackupRun) -> Callable[[Remediation], Remediation]:
         """The call that tells how the backup is."""
         if recovery_steps.is_unanswered(run):
-            return self._look_for_backup
-        return self._read_job if run.job_id else self._poll_backup
+            return partial(self._look_for_backup, run)
+        return self._read_job if run.job_id else partial(self._poll_backup, run)
 
     def _read_schedule(self, current: Remediation) -> Remediation:
         schedule = self.backups.schedule(current.instance)
@@ -92,12 +93,13 @@ class RecoveryStep:
 
     def _back_up(self, current: Remediation) -> Remediation:
         # Taken just before the call: whoever comes to this step too, now or after a crash, does not call again.
-        if not self.slots.take(current.instance, current.id):
+        taken_at = self.slots.take(current.instance, current.id)
+        if taken_at is None:
             return current
         recovery = recovery_of(current)
         request_id = str(uuid5(NAMESPACE_URL, f"{current.id}/backup"))
         result = self.backups.back_up(current.instance, recovery.rule or "", recovery.retention_tag, request_id)
-        return self._without_unused_slot(recovery_steps.on_backup(current, result, self._moment()))
+        return self._without_unused_slot(recovery_steps.on_backup(current, result, self._moment()), taken_at)
 
     def _resume_call(self, current: Remediation, called_at: datetime) -> Remediation:
         """A host was about to call: it has died since, or is still at it and will have its record."""
@@ -106,19 +108,18 @@ class RecoveryStep:
         logs.warning("backup.unanswered", remediationId=current.id, calledAt=called_at)
         return recovery_steps.on_lost_backup(current, called_at, self.now())
 
-    def _poll_backup(self, current: Remediation) -> Remediation:
-        run = recovery_of(current).backup
-        result = self.arm.operation(current.instance, run.operation_urls) if run else None
-        after = recovery_steps.on_backup_operation(current, result, self._moment()) if result else current
-        return self._without_unused_slot(after)
+    def _poll_backup(self, run: BackupRun, current: Remediation) -> Remediation:
+        result = self.arm.operation(current.instance, run.operation_urls)
+        after = recovery_steps.on_backup_operation(current, result, self._moment())
+        return self._without_unused_slot(after, run.requested_at)
 
-    def _look_for_backup(self, current: Remediation) -> Remediation:
-        return self._without_unused_slot(self._read_points(current))
+    def _look_for_backup(self, run: BackupRun, current: Remediation) -> Remediation:
+        return self._without_unused_slot(self._read_points(current), run.requested_at)
 
-    def _without_unused_slot(self, after: Remediation) -> Remediation:
-        """Where no backup was begun, the next call takes a slot anew."""
+    def _without_unused_slot(self, after: Remediation, called_at: datetime) -> Remediation:
+        """Where the call of then began no backup, the next one takes a slot anew."""
         if recovery_of(after).backup is None:
-            self.slots.give_back(after.instance, after.id)
+            self.slots.give_back(after.instance, after.id, called_at)
         return after
 
     def _read_job(self, current: Remediation) -> Remediation:

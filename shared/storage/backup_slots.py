@@ -32,25 +32,33 @@ class BackupSlots:
         """The slot that the remediation has, or could take now."""
         return self._slot(self._taken(self._rows.read(instance.key)), remediation_id)
 
-    def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
-        """Take a free slot; whether there was one, and the remediation had none before.
+    def take(self, instance: BackupInstanceId, remediation_id: str) -> datetime | None:
+        """Take a free slot.
+
+        Returns:
+            When it was taken; None if there was none, or the remediation had one before.
 
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        is_taken = False
+        taken_at: datetime | None = None
 
         def with_slot(row: Row | None) -> Row | None:
-            nonlocal is_taken
-            taken = self._taken(row)
-            is_taken = isinstance(self._slot(taken, remediation_id), FreeSlot)
-            return _written(taken | {remediation_id: self._now()}) if is_taken else None
+            nonlocal taken_at
+            taken, now = self._taken(row), self._now()
+            is_free = isinstance(self._slot(taken, remediation_id), FreeSlot)
+            taken_at = now if is_free else None
+            return _written(taken | {remediation_id: now}) if is_free else None
 
         self._rows.change(instance.key, with_slot)
-        return is_taken
+        return taken_at
 
-    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
+    def give_back(self, instance: BackupInstanceId, remediation_id: str, called_at: datetime) -> None:
         """Free the remediation's slot, if it has one.
+
+        Args:
+            called_at: when the call was made that began no backup. A slot that was taken later is for another call:
+                whoever comes so late must not free it.
 
         Raises:
             WriteConflict: other hosts kept changing the row first.
@@ -58,7 +66,10 @@ class BackupSlots:
 
         def without_slot(row: Row | None) -> Row | None:
             taken = self._taken(row)
-            return _written(taken) if taken.pop(remediation_id, None) is not None else None
+            if remediation_id not in taken or taken[remediation_id] > called_at:
+                return None
+            del taken[remediation_id]
+            return _written(taken)
 
         self._rows.change(instance.key, without_slot)
 

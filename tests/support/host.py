@@ -56,10 +56,10 @@ class NoBackups:
     def look(self, instance: BackupInstanceId, remediation_id: str) -> BackupSlot:
         raise AssertionError("no recovery is expected")
 
-    def take(self, instance: BackupInstanceId, remediation_id: str) -> bool:
+    def take(self, instance: BackupInstanceId, remediation_id: str) -> datetime | None:
         raise AssertionError("no recovery is expected")
 
-    def give_back(self, instance: BackupInstanceId, remediation_id: str) -> None:
+    def give_back(self, instance: BackupInstanceId, remediation_id: str, called_at: datetime) -> None:
         raise AssertionError("no recovery is expected")
 
 

@@ -1,5 +1,6 @@
 """One call for a backup on demand, whatever becomes of its answer and its record."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -45,6 +46,8 @@ class Azure:
     answers: list[BackupResult]
     points_now: list[datetime] = field(default_factory=list)
     calls: int = 0
+    meanwhile: Callable[[], object] = lambda: None
+    """What others do during the next call."""
 
     def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
         raise AssertionError("the schedule is known")
@@ -56,7 +59,10 @@ class Azure:
         self, instance: BackupInstanceId, rule: str, retention_tag: str | None, request_id: str
     ) -> BackupResult:
         self.calls += 1
-        return self.answers.pop(0)
+        answer, meanwhile = self.answers.pop(0), self.meanwhile
+        self.meanwhile = lambda: None
+        meanwhile()
+        return answer
 
     def job(self, instance: BackupInstanceId, job_id: str) -> JobResult:
         return JobRead("InProgress", None)
@@ -177,3 +183,20 @@ def test_given_two_hosts_with_the_same_step_then_one_calls() -> None:
     both = [hosts.step.take(replace(hosts.current)) for _ in range(2)]
     assert hosts.azure.calls == 1
     assert [each.status for each in both] == [Status.RECOVERING] * 2
+
+
+def test_given_a_host_that_learns_late_that_nothing_was_begun_then_the_slot_of_the_next_call_stays_taken() -> None:
+    hosts = Hosts(BUSY, ACCEPTED)
+    hosts.azure.meanwhile = lambda: hosts.take_steps(minutes=35)
+    hosts.step.take(hosts.current)
+    assert hosts.azure.calls == 2
+    assert isinstance(hosts.slots.look(hosts.current.instance, hosts.current.id), HeldSlot)
+
+
+def test_given_a_host_that_looks_late_for_a_backup_then_the_slot_of_the_next_call_stays_taken() -> None:
+    hosts = Hosts(NO_ANSWER, ACCEPTED)
+    late = hosts.take_steps(minutes=29)
+    hosts.take_steps(minutes=6)
+    assert hosts.azure.calls == 2
+    hosts.step.take(late)
+    assert isinstance(hosts.slots.look(hosts.current.instance, hosts.current.id), HeldSlot)

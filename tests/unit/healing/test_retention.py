@@ -134,6 +134,6 @@ def test_a_slot_that_was_given_back_is_not_kept() -> None:
     app = MemoryApp()
     slots = slots_of(app.store, app.clock)
     slots.take(INSTANCE, "remediation")
-    slots.give_back(INSTANCE, "remediation")
+    slots.give_back(INSTANCE, "remediation", app.clock())
     purge(app)
     assert len(app.store.table) == 0
