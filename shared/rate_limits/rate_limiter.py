@@ -127,7 +127,7 @@ class _Limit:
     """By this host's clock."""
 
     def ahead_at(self, now: datetime) -> timedelta:
-        """What is not forgotten of it by then."""
+        """The part of it that is not forgotten by then."""
         elapsed = max(now - self.found_at, timedelta(0)) if self.found_at else timedelta(0)
         return max(self.ahead - elapsed / _FORGETTING, timedelta(0))
 
@@ -197,7 +197,7 @@ class RateLimiter:
         return now + limit.ahead_at(now)
 
     def _by_own_clock(self, limit: _Limit, shared: datetime) -> datetime:
-        """What this host's clock shows at that shared time."""
+        """The time by this host's clock at that shared time."""
         now = self._now()
         wait = shared - now - limit.ahead_at(now)
         # While another clock is forgotten, nine seconds of the shared time take ten; after that they are the same.

@@ -47,7 +47,7 @@ class Azure:
     points_now: list[datetime] = field(default_factory=list)
     calls: int = 0
     meanwhile: Callable[[], object] = lambda: None
-    """What others do during the next call."""
+    """Done by others during the next call."""
 
     def schedule(self, instance: BackupInstanceId) -> ScheduleResult:
         raise AssertionError("the schedule is known")
