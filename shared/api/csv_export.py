@@ -30,7 +30,9 @@ COLUMNS = (
     "openedAt",
     "endedAt",
     "incidentId",
+    "subscriptionName",
 )
+"""Later versions add columns at the end."""
 
 
 def accepts_csv(headers: Mapping[str, str]) -> bool:
@@ -41,9 +43,15 @@ def accepts_csv(headers: Mapping[str, str]) -> bool:
     return known[:1] == [MEDIA_TYPE]
 
 
-def csv_of(listing: Listing, top: int | None = None) -> bytes:
-    """These remediations, or the first `top` of them, one a line."""
-    return csv_text(COLUMNS, (_values(row, row.id in listing.needing_attention) for row in listing.rows[:top]))
+def csv_of(listing: Listing, subscription_names: Mapping[str, str], top: int | None = None) -> bytes:
+    """These remediations, or the first `top` of them, one a line.
+
+    Args:
+        subscription_names: by ids in lower case.
+    """
+    needing = listing.needing_attention
+    lines = (_values(row, row.id in needing, subscription_names) for row in listing.rows[:top])
+    return csv_text(COLUMNS, lines)
 
 
 def csv_text(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
@@ -56,7 +64,7 @@ def csv_text(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _values(row: Summary, needs_attention: bool) -> Sequence[str]:
+def _values(row: Summary, needs_attention: bool, subscription_names: Mapping[str, str]) -> Sequence[str]:
     _, _, subscription, _, group, _, _, _, vault, _, name = row.instance.split("/")
     return (
         row.id,
@@ -76,6 +84,7 @@ def _values(row: Summary, needs_attention: bool) -> Sequence[str]:
         _time(row.opened_at),
         _time(row.ended_at),
         row.incident_id or "",
+        subscription_names.get(subscription.lower(), ""),
     )
 
 

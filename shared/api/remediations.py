@@ -1,8 +1,8 @@
 """`/api/remediations`: list remediations, show one, cancel one."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -19,8 +19,8 @@ from shared.api.responses import api_errors, conditional_body, conditional_respo
 from shared.api.signed_in_request import signed_in_name
 from shared.clock import from_iso
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
-from shared.domain.remediation import ID_PATTERN, Resolution, Status, is_remediation_id
-from shared.domain.remediation_json import shown_document
+from shared.domain.remediation import ID_PATTERN, Remediation, Resolution, Status, is_remediation_id
+from shared.domain.remediation_json import Document, shown_document
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL
 from shared.domain.summary_list import Conditions, Order
@@ -137,6 +137,8 @@ class RemediationsApi:
     search: Callable[[], RemediationSearch]
     now: Callable[[], datetime]
     error_codes: ErrorCodes = BUILT_IN
+    subscription_names: Callable[[], Mapping[str, str]] = field(kw_only=True)
+    """By ids in lower case, as storage has them."""
 
     @api_errors
     def list(self, request: func.HttpRequest) -> func.HttpResponse:
@@ -145,14 +147,19 @@ class RemediationsApi:
         if query.format is Format.CSV or ("format" not in query.model_fields_set and accepts_csv(request.headers)):
             found = self.search().find(query.conditions(), query.sort)
             top = query.top if "top" in query.model_fields_set else None
-            return conditional_body(request, csv_of(found, top), MEDIA_TYPE, FILE_HEADERS)
+            return conditional_body(request, csv_of(found, self.subscription_names(), top), MEDIA_TYPE, FILE_HEADERS)
         if query.is_search:
             page = self.search().page(query.conditions(), query.sort, query.top, query.continuation or "")
         else:
             page = self.reader().page(query.filters(), query.top, id_of_place(query.continuation))
-        value = [shown_document(stored.remediation, self.error_codes, self.now()) for stored in page.items]
+        names = self.subscription_names()
+        value = [self._listed(stored.remediation, names) for stored in page.items]
         following = next_link(request, page.after) if page.after else None
         return conditional_response(request, {"value": value, "nextLink": following})
+
+    def _listed(self, remediation: Remediation, names: Mapping[str, str]) -> Document:
+        document = shown_document(remediation, self.error_codes, self.now())
+        return {**document, "subscriptionName": names.get(remediation.instance.subscription_id.lower())}
 
     @api_errors
     def show(self, request: func.HttpRequest) -> func.HttpResponse:

@@ -46,7 +46,8 @@ def sweep() -> SweepApi:
 def remediations() -> RemediationsApi:
     """`/api/remediations`."""
     codes = settings().code_catalogue()
-    return RemediationsApi(healing.cancel, stores.store, stores.reader, search, STORAGE_CLOCK, codes)
+    parts = (healing.cancel, stores.store, stores.reader, search, STORAGE_CLOCK, codes)
+    return RemediationsApi(*parts, subscription_names=stores.subscription_names)
 
 
 @once

@@ -14,7 +14,7 @@ from shared.storage.storage_clock import STORAGE_CLOCK
 @once
 def page() -> ReportPage:
     """`/api/report`."""
-    return ReportPage(_reports(), _seals, settings().mode, STORAGE_CLOCK)
+    return ReportPage(_reports(), _seals, settings().mode, STORAGE_CLOCK, stores.subscription_names)
 
 
 @once

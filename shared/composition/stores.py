@@ -1,5 +1,6 @@
 """Storage: the table, the queues and the container, and the rows in them."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from azure.data.tables import TableClient
@@ -65,6 +66,11 @@ def finding_store() -> FindingStore:
 def run_store() -> RunStore:
     """When the timers ran last."""
     return RunStore(table(), STORAGE_CLOCK)
+
+
+def subscription_names() -> Mapping[str, str]:
+    """Names of subscriptions by their ids in lower case, as sweeps have seen them last."""
+    return run_store().subscription_names()
 
 
 @once

@@ -211,11 +211,13 @@ class Dashboard:
 
     def _csv(self, context: RequestContext, list_filter: ListFilter) -> func.HttpResponse:
         """All that match, on all pages."""
-        body = csv_of(self._listing(context, list_filter))
+        reads = self.reads.begin()
+        read_names = self._start_names(reads)
+        body = csv_of(self._listing(context, list_filter, reads), read_names().value or {})
         return func.HttpResponse(body, headers={**HEADERS, **FILE_HEADERS}, mimetype=MEDIA_TYPE, charset="utf-8")
 
-    def _listing(self, context: RequestContext, list_filter: ListFilter) -> Listing:
-        summaries = self.reads.begin().value(lambda: self._summaries(context))
+    def _listing(self, context: RequestContext, list_filter: ListFilter, reads: Reads) -> Listing:
+        summaries = reads.value(lambda: self._summaries(context))
         return matching(summaries, list_filter, context.now, self._in_scope)
 
     def _report(self, context: RequestContext, as_csv: bool) -> func.HttpResponse:
@@ -337,7 +339,7 @@ class Dashboard:
     ) -> func.HttpResponse:
         """The page with the result of each: to send the form once more does no harm, and no redirect could carry it."""
         list_filter = read_filter({name.lower(): value for name, value in fields.items()})
-        listing = self._listing(context, list_filter)
+        listing = self._listing(context, list_filter, self.reads.begin())
         rows = picked(listing.rows, ids, fields.get("all") == "true")
         several = Several(self.intake, self.acknowledgement, context.now, by)
         messages: list[str] = []

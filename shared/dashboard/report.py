@@ -42,6 +42,8 @@ class ReportPage:
     seals: Callable[[], SealStore]
     mode: Mode
     now: Callable[[], datetime]
+    subscription_names: Callable[[], Mapping[str, str]]
+    """By ids in lower case."""
 
     @api_errors
     def show(self, request: func.HttpRequest) -> func.HttpResponse:
@@ -71,6 +73,7 @@ class ReportPage:
             "groups": _by_subscription(report),
             "is_complete": self.reports.is_complete(month),
             "retention": self.reports.retention,
+            "subscription_names": self.subscription_names(),
         }
 
     def csv(self, month: Month) -> func.HttpResponse:

@@ -131,13 +131,17 @@ def cancel(store: MemoryStore) -> Cancel:
 
 def get_remediation(store: MemoryStore, remediation_id: str, **headers: str) -> func.HttpResponse:
     request = http_request("GET", "/remediations/{id}", headers=headers, id=remediation_id)
-    response = RemediationsApi(unexpected, lambda: store, unexpected, unexpected, lambda: NOW).show(request)
+    response = RemediationsApi(
+        unexpected, lambda: store, unexpected, unexpected, lambda: NOW, subscription_names=dict
+    ).show(request)
     return described(response, "GET", "/remediations/{id}")
 
 
 def post_cancel(store: MemoryStore, remediation_id: str, body: object = b"", **headers: str) -> func.HttpResponse:
     request = http_request("POST", "/remediations/{id}/cancel", body, headers, id=remediation_id)
-    response = RemediationsApi(lambda: cancel(store), unexpected, unexpected, unexpected, lambda: NOW).cancel(request)
+    response = RemediationsApi(
+        lambda: cancel(store), unexpected, unexpected, unexpected, lambda: NOW, subscription_names=dict
+    ).cancel(request)
     return described(response, "POST", "/remediations/{id}/cancel")
 
 

@@ -115,10 +115,18 @@ class Callers:
         table = self.table
         reader = RemediationReader(self.table, self.store, self.clock)
         search = RemediationSearch(lambda: reader, timedelta(days=90), lambda _: True, self.clock)
-        api = RemediationsApi(lambda: self.host.cancel, lambda: self.store, lambda: reader, lambda: search, self.clock)
+        names = RunStore(table, self.clock).subscription_names
+        api = RemediationsApi(
+            lambda: self.host.cancel,
+            lambda: self.store,
+            lambda: reader,
+            lambda: search,
+            self.clock,
+            subscription_names=names,
+        )
         pausing = Pausing(self.settings.mode, PauseStore(self.table, self.clock), self.clock)
         reports = MonthlyReports(lambda: reader, timedelta(days=90), self.clock)
-        report = ReportPage(reports, lambda: SealStore(table, self.clock), self.settings.mode, self.clock)
+        report = ReportPage(reports, lambda: SealStore(table, self.clock), self.settings.mode, self.clock, names)
         page = Dashboard(
             lambda: self.host.intake,
             lambda: self.host.cancel,

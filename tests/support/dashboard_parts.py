@@ -200,7 +200,9 @@ class Page:
         table = cast(TableClient, self.store.table)
         reader = RemediationReader(table, self.store, self._now)
         reports = MonthlyReports(lambda: reader, timedelta(days=self.settings.retention_days), self._now)
-        return ReportPage(reports, lambda: SealStore(table, self._now), self.settings.mode, self._now)
+        seals = SealStore(table, self._now)
+        names = self.runs.subscription_names
+        return ReportPage(reports, lambda: seals, self.settings.mode, self._now, names)
 
     @property
     def findings(self) -> FindingStore:

@@ -10,15 +10,22 @@ from hypothesis import strategies as st
 
 from shared.api.csv_export import COLUMNS, accepts_csv, csv_of
 from shared.domain.remediation import Status
+from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.summary import Summary
 from shared.domain.summary_list import Listing, Order
 from tests.support.dashboard_parts import summary
 from tests.support.remediations import INSTANCE
 
+NAMES = {INSTANCE.subscription_id.lower(): "Production"}
+
 
 def lines(*rows: Summary) -> list[list[str]]:
     listing = Listing(rows, frozenset(row.id for row in rows if row.attention_from), Order.NEWEST)
-    return [*csv.reader(StringIO(csv_of(listing).decode(), newline=""))]
+    return [*csv.reader(StringIO(csv_of(listing, NAMES).decode(), newline=""))]
+
+
+def instance_in(subscription_id: str) -> BackupInstanceId:
+    return BackupInstanceId(subscription_id, INSTANCE.resource_group, INSTANCE.vault, INSTANCE.name)
 
 
 def cells(row: Summary) -> dict[str, str]:
@@ -37,6 +44,15 @@ def test_a_line_says_what_the_remediation_is() -> None:
     assert (failed["status"], failed["needsAttention"], failed["errorCode"]) == ("Failed", "true", "UserErrorDisk")
     assert (failed["source"], failed["resourceType"]) == ("Sweep", "A.B/c")
     assert failed["openedAt"].endswith("Z")
+
+
+def test_a_line_has_the_name_of_the_subscription_where_it_is_known() -> None:
+    other = instance_in("00000000-0000-0000-0000-00000000000f")
+    assert [cells(row)["subscriptionName"] for row in (summary(), summary(instance=other))] == ["Production", ""]
+
+
+def test_a_subscription_is_known_in_any_casing() -> None:
+    assert cells(summary(instance=instance_in(INSTANCE.subscription_id.upper())))["subscriptionName"] == "Production"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "\N{FULLWIDTH EQUALS SIGN}"])

@@ -1,7 +1,7 @@
 """`/api/remediations`: what a query is read as, what is refused, and what is shown."""
 
 from base64 import urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -69,9 +69,12 @@ class Reader(RemediationReader):
         return self._page
 
 
-def get_list(reader: Reader, query: Json, headers: dict[str, str] | None = None) -> func.HttpResponse:
+def get_list(
+    reader: Reader, query: Json, headers: dict[str, str] | None = None, names: Mapping[str, str] | None = None
+) -> func.HttpResponse:
     request = http_request("GET", "/remediations", headers=headers, query=query)
-    response = RemediationsApi(unexpected, unexpected, lambda: reader, unexpected, lambda: NOW).list(request)
+    parts = (unexpected, unexpected, lambda: reader, unexpected, lambda: NOW)
+    response = RemediationsApi(*parts, subscription_names=lambda: names or {}).list(request)
     return described(response, "GET", "/remediations")
 
 
@@ -207,7 +210,9 @@ KEPT = SearchReader(rejected(), healed_one("well"), queued(instance_named("new")
 def search(**query: str) -> func.HttpResponse:
     finds = RemediationSearch(lambda: KEPT, timedelta(days=90), lambda _: True, lambda: LATER)
     request = http_request("GET", "/remediations", query=query)
-    response = RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds, lambda: NOW).list(request)
+    response = RemediationsApi(
+        unexpected, unexpected, lambda: KEPT, lambda: finds, lambda: NOW, subscription_names=dict
+    ).list(request)
     return described(response, "GET", "/remediations")
 
 
@@ -277,7 +282,9 @@ def test_a_list_is_csv_for_who_accepts_csv() -> None:
     finds = RemediationSearch(lambda: KEPT, timedelta(days=90), lambda _: True, lambda: LATER)
     request = http_request("GET", "/remediations", headers={"Accept": "text/csv"})
     assert (
-        RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds, lambda: NOW).list(request).mimetype
+        RemediationsApi(unexpected, unexpected, lambda: KEPT, lambda: finds, lambda: NOW, subscription_names=dict)
+        .list(request)
+        .mimetype
         == "text/csv"
     )
 
@@ -287,7 +294,13 @@ def test_a_list_is_csv_for_who_accepts_csv() -> None:
 
 def test_the_list_shows_whole_remediations() -> None:
     page = document(get_list(Reader(healed()), {}))
-    assert page == {"value": [shown_document(healed(), BUILT_IN)], "nextLink": None}
+    assert page == {"value": [{**shown_document(healed(), BUILT_IN), "subscriptionName": None}], "nextLink": None}
+
+
+def test_the_list_shows_the_names_of_subscriptions_that_are_known() -> None:
+    names = {INSTANCE.subscription_id.lower(): "Production"}
+    [shown] = document(get_list(Reader(healed()), {}, names=names))["value"]
+    assert shown["subscriptionName"] == "Production"
 
 
 def test_the_next_link_repeats_the_query_without_the_key() -> None:
@@ -300,7 +313,9 @@ def test_the_next_link_repeats_the_query_without_the_key() -> None:
 
 def test_the_next_link_of_a_url_with_a_key_has_no_key() -> None:
     request = http_request("GET", "/remediations?code=secret", query={"code": "secret"})
-    response = RemediationsApi(unexpected, unexpected, lambda: Reader(after=ID), unexpected, lambda: NOW).list(request)
+    response = RemediationsApi(
+        unexpected, unexpected, lambda: Reader(after=ID), unexpected, lambda: NOW, subscription_names=dict
+    ).list(request)
     assert "secret" not in response.get_body().decode()
 
 
@@ -338,7 +353,7 @@ def test_a_list_that_the_caller_has_already_is_not_sent_again() -> None:
 
 
 def overdue_at(store: MemoryStore, now: datetime) -> str | None:
-    api = RemediationsApi(unexpected, lambda: store, unexpected, unexpected, lambda: now)
+    api = RemediationsApi(unexpected, lambda: store, unexpected, unexpected, lambda: now, subscription_names=dict)
     shown: str | None = document(api.show(http_request("GET", "/remediations/{id}", id=ID)))["dueAt"]
     return shown
 

@@ -70,7 +70,9 @@ def test_the_history_names_who_cancelled(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level("INFO")
     store = store_with(queued())
     request = signed_in(http_request("POST", "/remediations/{id}/cancel", id=queued().id))
-    api = RemediationsApi(lambda: cancel(store), unexpected, unexpected, unexpected, lambda: NOW)
+    api = RemediationsApi(
+        lambda: cancel(store), unexpected, unexpected, unexpected, lambda: NOW, subscription_names=dict
+    )
     assert document(api.cancel(request))["history"][-1]["by"] == ADA
     assert ADA not in caplog.text
 

@@ -71,7 +71,8 @@ def reports_of(reader: Reader) -> MonthlyReports:
 
 def show(*kept: Remediation, accept: str = "text/html", **query: str) -> func.HttpResponse:
     table = cast(TableClient, MemoryTable())
-    page = ReportPage(reports_of(Reader(*kept)), lambda: SealStore(table, lambda: TODAY), Mode.HEAL, lambda: TODAY)
+    seals = SealStore(table, lambda: TODAY)
+    page = ReportPage(reports_of(Reader(*kept)), lambda: seals, Mode.HEAL, lambda: TODAY, dict)
     request = http_request("GET", "/report", headers={"Accept": accept}, query=query)
     return described(page.show(request), "GET", "/report")
 
@@ -160,7 +161,7 @@ def test_given_a_sealed_day_then_the_page_says_whether_it_is_as_it_was(count: in
     store = SealStore(cast(TableClient, MemoryTable()), lambda: TODAY)
     reports = reports_of(Reader(healed()))
     store.add(dataclasses.replace(seal(NOW.date(), None, reports.of(Month.of(NOW)).outcomes), count=count))
-    page = ReportPage(reports, lambda: store, Mode.HEAL, lambda: TODAY)
+    page = ReportPage(reports, lambda: store, Mode.HEAL, lambda: TODAY, dict)
     assert text in ParsedPage(page.show(http_request("GET", "/report"))).text
 
 

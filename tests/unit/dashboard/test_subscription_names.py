@@ -5,18 +5,19 @@ from unittest.mock import Mock
 from azure.core.exceptions import ServiceRequestError
 
 from shared.domain.coverage import Coverage
+from shared.domain.remediation import Remediation
 from shared.storage.run_store import LastSweep
 from tests.support import remediations as episodes
 from tests.support.dashboard_parts import MARKUP, REMEDIATION_ID, Page, summary
-from tests.support.remediations import INSTANCE, NOW
+from tests.support.remediations import INSTANCE, LATER, NOW
 
 
-def swept(name: str) -> Page:
+def swept(name: str, kept: Remediation | None = None) -> Page:
     """A sweep has seen the name of the instance's subscription."""
-    page = Page([summary()])
+    page = Page([summary()], now=LATER)
     names = {INSTANCE.subscription_id.lower(): name} if name else {}
     page.runs.put_sweep(LastSweep(NOW, coverage=Coverage(1, 1, instances=1, names=names)))
-    page.keep(episodes.queued())
+    page.keep(kept or episodes.queued())
     return page
 
 
@@ -35,9 +36,20 @@ def test_a_remediation_shows_name_and_id() -> None:
     assert ("Production" in text, INSTANCE.subscription_id in text) == (True, True)
 
 
+def test_the_csv_has_the_name() -> None:
+    [_, line] = swept("Production").get(format="csv").get_body().decode().splitlines()
+    assert line.endswith(",Production")
+
+
+def test_the_report_has_name_and_id() -> None:
+    text = swept("Production", episodes.healed()).open(report="2026-01").text
+    assert f"Production ({INSTANCE.subscription_id})" in text
+    assert f", {INSTANCE.subscription_id}" not in text
+
+
 def test_markup_in_a_name_stays_text() -> None:
-    for query in ({}, {"group": "Subscription"}, {"id": REMEDIATION_ID}):
-        page = swept(MARKUP).open(**query)
+    for query in ({}, {"group": "Subscription"}, {"id": REMEDIATION_ID}, {"report": "2026-01"}):
+        page = swept(MARKUP, episodes.healed()).open(**query)
         assert (MARKUP in page.text or "<script>alert(1)<script>" in page.text, "img" in page.tags) == (True, False)
 
 
