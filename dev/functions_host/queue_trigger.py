@@ -22,12 +22,11 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TypeVar
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.functions.meta import Datum
 
 from dev.functions_host.bindings import Binding, LocalFunction
 from dev.functions_host.invoker import Invoker
-from dev.functions_host.queue_client import Message, Queue, Queues
+from dev.functions_host.queue_client import Message, Queue, QueueError, Queues
 from dev.functions_host.settings import QueueSettings, seconds
 
 T = TypeVar("T")
@@ -85,7 +84,7 @@ class QueueOutputs:
         self._watcher = watcher
 
     async def send(self, binding: Binding, datum: Datum) -> None:
-        """Send one message per value; raises AzureError when storage does not take one."""
+        """Send one message per value; raises QueueError when storage does not take one."""
         queue = self._queues.open(str(binding.properties["connection"]), str(binding.properties["queueName"]))
         for text in outgoing_messages(datum):
             await queue.send(encode(text))
@@ -140,7 +139,9 @@ class QueueListener:
         async def receive() -> list[Message]:
             try:
                 return await self._queue.receive(self._settings.batch_size, LEASE)
-            except ResourceNotFoundError:
+            except QueueError as refusal:
+                if refusal.status != 404:
+                    raise
                 await self._queue.create()
                 return []
 
@@ -187,10 +188,10 @@ class QueueListener:
         async def settle() -> None:
             try:
                 await settlement(message)
-            except HttpResponseError as error:
-                if error.status_code is None or error.status_code >= 500:
+            except QueueError as error:
+                if error.status is None or error.status >= 500:
                     raise
-                _logger.warning("Message %s is no longer ours: %s", message.id, error.reason)
+                _logger.warning("Message %s is no longer ours: %s", message.id, error)
 
         await _until_reachable(settle, self._queue.name, give_up_after=LEASE)
 
@@ -201,7 +202,7 @@ class QueueListener:
             await asyncio.wait(set(self._in_flight), timeout=1)
         for task, message in list(self._in_flight.items()):
             task.cancel()
-            with contextlib.suppress(AzureError):
+            with contextlib.suppress(QueueError):
                 await self._queue.hide(message, 0)
 
 
@@ -213,7 +214,7 @@ async def _until_reachable(
     while True:
         try:
             result = await call()
-        except AzureError as error:
+        except QueueError as error:
             if not warned:
                 _logger.warning("Queue '%s' cannot be reached, will try again: %s", queue, _first_line(error))
                 warned = True
