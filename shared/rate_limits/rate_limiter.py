@@ -8,7 +8,8 @@ A call takes a slot of the bucket just before it is made, so that what is counte
 host is. Who finds no slot gets a turn: a time, in the order of asking and as far apart as the rate has it, at which
 to ask again. Turns are counted beside the slots. One that is used late, or never, has taken nothing from the bucket:
 a host that is behind makes its calls as fast as it can while the bucket has slots, and whoever finds none gets a new
-turn behind all others.
+turn behind all others. Nor do turns keep a newcomer waiting whose calls do not come, of what was cancelled: where the
+bucket has filled up to a quarter, it takes a slot at once.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,8 @@ _MARGIN = 20
 """The burst divided by this is left: calls do not reach Resource Manager as evenly as their slots are taken."""
 _RESERVE = 20
 """Turns begin when the bucket holds the burst divided by this, for slots that other hosts hold, and calls in pairs."""
+_UNUSED = 4
+"""A bucket that holds the burst divided by this is not emptied by those who wait: they are late, or come no more."""
 _DEMAND_TIME = timedelta(seconds=2)
 """A block that lasts for longer is followed by a smaller one, else by a larger one."""
 _BLOCK_TIMEOUT = timedelta(seconds=4)
@@ -155,8 +158,7 @@ class RateLimiter:
         limit = self._limit(subscription_id)
         with limit.lock:
             now = self._shared_time(limit)
-            is_queue_ahead = limit.turns.last is not None and limit.turns.last > now
-            if (has_turn or not is_queue_ahead) and self._take_slot(subscription_id, limit, now):
+            if (has_turn or not self._is_queue_ahead(limit, now)) and self._take_slot(subscription_id, limit, now):
                 return None
             return self._by_own_clock(limit, self._take_turn(subscription_id, limit, self._shared_time(limit)))
 
@@ -202,6 +204,13 @@ class RateLimiter:
         wait = shared - now - limit.ahead_at(now)
         # While another clock is forgotten, nine seconds of the shared time take ten; after that they are the same.
         return min(shared, now + wait * _FORGETTING / (_FORGETTING - 1))
+
+    def _is_queue_ahead(self, limit: _Limit, now: datetime) -> bool:
+        """Whether others wait for their turns, and take the slots that there are, as far as this host knows."""
+        if limit.turns.last is None or limit.turns.last <= now:
+            return False
+        free = self._gcra.between(limit.empty_until, now) if limit.empty_until else 0
+        return free < self._gcra.burst / _UNUSED
 
     def _take_slot(self, subscription_id: str, limit: _Limit, now: datetime) -> bool:
         block = limit.slots

@@ -203,6 +203,33 @@ def test_who_asks_first_does_not_overtake_those_who_wait(hosts: list[RateLimiter
     assert hosts[0].admit(SUBSCRIPTION, has_turn=True) is None
 
 
+def test_whose_turns_are_not_used_keeps_nobody_waiting_though_they_lie_ahead(
+    hosts: list[RateLimiter], clock: Clock
+) -> None:
+    admitted(hosts, AT_ONCE + 2000)
+    clock.advance(5)
+    assert [host.admit(SUBSCRIPTION) for host in hosts] == [None, None]
+
+
+def test_a_storm_after_one_whose_calls_were_all_cancelled_gets_most_of_what_the_bucket_holds(
+    hosts: list[RateLimiter], clock: Clock
+) -> None:
+    admitted(hosts[:1], AT_ONCE + 2000)
+    clock.advance(20)
+    assert admitted(hosts[:1], 300) > 0.6 * AT_ONCE
+
+
+def test_newcomers_do_not_overtake_those_who_come_at_their_turns(hosts: list[RateLimiter], clock: Clock) -> None:
+    admitted(hosts[:1], AT_ONCE)
+    turns = [turn_of(hosts[0]) for _ in range(600)]
+    overtaking = 0
+    for turn in turns:
+        clock.now = max(clock.now, turn)
+        assert hosts[0].admit(SUBSCRIPTION, has_turn=True) is None
+        overtaking += hosts[0].admit(SUBSCRIPTION) is None
+    assert overtaking == 0
+
+
 def test_a_turn_that_is_used_late_takes_a_slot_of_then(hosts: list[RateLimiter], clock: Clock) -> None:
     admitted(hosts[:1], AT_ONCE + 100)
     clock.advance(120)
