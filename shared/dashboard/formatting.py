@@ -1,13 +1,14 @@
-"""Formats statuses, times, durations and counts for people. Pure."""
+"""Formats statuses, times and counts for people. Pure."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from shared.domain.error_codes import ErrorClass
 from shared.domain.remediation import Resolution, Status
 from shared.domain.signal import SyncType
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+"""With their seconds."""
 _STATUS_MEANINGS = {
     Status.QUEUED: "The sync request is waiting to be sent to Azure.",
     Status.RUNNING: "Azure is running the sync operation; its status is polled until it ends.",
@@ -76,28 +77,15 @@ def sync_type_text(sync_type: SyncType) -> str:
     return "only in case of failure" if sync_type is SyncType.DEFAULT else "in all cases"
 
 
-def format_duration(length: timedelta) -> str:
-    """`0.4 s`, `45 s`, `4 min 12 s`, `2 h 5 min`, `3 d 4 h`: two units, rounded down."""
-    seconds = max(length.total_seconds(), 0)
-    if seconds < 10:
-        return f"{int(seconds * 10) / 10:.1f} s"
-    rest = int(seconds)
-    largest = next(number for number, (size, _) in enumerate(_UNITS) if rest >= size)
-    parts = []
-    for size, unit in _UNITS[largest : largest + 2]:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts)
-
-
 def format_relative(moment: datetime, now: datetime) -> str:
-    """`just now`, `12 s ago`, `in 5 min`, `30 h ago`, `2 d ago`."""
+    """`just now`, `12 seconds ago`, `in 5 minutes`, `30 hours ago`, `2 days ago`."""
     seconds = int(abs((now - moment).total_seconds()))
     if seconds < 2:
         return "just now"
-    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= (2 * size if unit == "d" else size))
-    return f"{seconds // size} {unit} ago" if moment < now else f"in {seconds // size} {unit}"
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= (2 * size if unit == "day" else size))
+    count = seconds // size
+    counted = f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{counted} ago" if moment < now else f"in {counted}"
 
 
 def format_time(moment: datetime) -> str:

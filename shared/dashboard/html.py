@@ -18,6 +18,7 @@ from markupsafe import Markup
 from shared.clock import to_iso
 from shared.dashboard import formatting
 from shared.dashboard.detail import short_job_id
+from shared.domain.duration_text import duration_text, short_duration_text
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE_FILES = ("page.css", "list.css", "detail.css", "status.css", "report.css")
@@ -54,12 +55,13 @@ _ENVIRONMENT.globals |= {"style": Markup(_STYLE), "script": Markup(_SCRIPT)}
 _ENVIRONMENT.filters |= {
     "count": formatting.format_count,
     "day": formatting.format_day,
-    "duration": formatting.format_duration,
+    "duration": duration_text,
     "error_class_meaning": formatting.error_class_meaning,
     "iso": to_iso,
     "percent": formatting.format_percent,
     "resolution_meaning": formatting.resolution_meaning,
     "relative": formatting.format_relative,
+    "short_duration": short_duration_text,
     "short_job_id": short_job_id,
     "status_label": formatting.status_label,
     "status_meaning": formatting.status_meaning,

@@ -114,7 +114,7 @@ def test_a_check_that_is_due_is_made_now_and_not_in_the_past() -> None:
 
 def test_a_check_to_come_says_when() -> None:
     due = structs.replace(episodes.running(), due_at=LATER + timedelta(minutes=12))
-    assert "Next checkin 7 min" in detail_page(due).text.replace("\n", "")
+    assert "Next checkin 7 minutes" in detail_page(due).text.replace("\n", "")
 
 
 def test_a_form_sent_where_it_is_off_leads_to_where_it_is_off() -> None:

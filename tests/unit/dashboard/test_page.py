@@ -217,7 +217,7 @@ def test_an_active_remediation_can_be_cancelled_and_an_ended_one_synced_again(
 
 
 def test_times_are_relative_to_when_the_page_is_opened() -> None:
-    assert "5 min ago" in detail_page(episodes.healed()).text
+    assert "5 minutes ago" in detail_page(episodes.healed()).text
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_all_is_well() -> None:
     assert texts(found) == {
         "App": "heals",
         "Last poll": "just now",
-        "Last sweep": "12 min ago",
+        "Last sweep": "12 minutes ago",
         "Watched": "1,234 instances, 3 subscriptions",
         "Queue": "empty",
         "Reachable": "Azure and storage",
@@ -77,7 +77,7 @@ def test_an_identity_without_a_role_is_bad() -> None:
 
 def test_a_failed_sweep_says_why() -> None:
     found = strip(swept(LastSweep(NOW - timedelta(hours=2), failed_at=NOW, failure="AuthorizationFailed: no")))
-    assert (texts(found)["Last sweep"], bad(found)) == ("2 h ago, then failed", {"Last sweep"})
+    assert (texts(found)["Last sweep"], bad(found)) == ("2 hours ago, then failed", {"Last sweep"})
     assert ("Sweep:", "the last sweep failed: AuthorizationFailed: no.") in found.problems
 
 
@@ -107,11 +107,11 @@ def test_where_storage_is_away_what_was_known_is_shown_with_its_age() -> None:
     page.storage = no_storage
     page.now = NOW + timedelta(minutes=5)
     found = strip(page, page.now)
-    assert (texts(found)["Last poll"], texts(found)["Watched"]) == ("5 min ago", "1,234 instances, 3 subscriptions")
+    assert (texts(found)["Last poll"], texts(found)["Watched"]) == ("5 minutes ago", "1,234 instances, 3 subscriptions")
     assert found.problems == (
         (
             "Storage, Poll runs, Sweep:",
-            "ServiceRequestError: no connection. What is shown was known 5 min ago.",
+            "ServiceRequestError: no connection. What is shown was known 5 minutes ago.",
         ),
     )
 
@@ -124,7 +124,7 @@ def test_where_storage_was_never_read_nothing_is_called_not_yet() -> None:
 def test_the_empty_page_says_what_is_watched_and_when_it_was_looked_at() -> None:
     text = " ".join(swept(LastSweep(NOW - timedelta(minutes=12), coverage=SEEN)).open().text.split())
     assert "Watched: 1,234 instances, 3 subscriptions." in text
-    assert "The last sweep for broken instances ended 12 min ago and found nothing broken." in text
+    assert "The last sweep for broken instances ended 12 minutes ago and found nothing broken." in text
     assert "What is being healed was last followed just now." in text
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import timedeltas
 
-from shared.domain.duration_text import duration_text
+from shared.domain.duration_text import duration_text, short_duration_text
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 COUNTED = r"([1-9]\d*) (second|minute|hour|day)s?"
@@ -31,6 +31,19 @@ COUNTED = r"([1-9]\d*) (second|minute|hour|day)s?"
 )
 def test_a_duration_is_said_as_people_say_it(length: timedelta, text: str) -> None:
     assert duration_text(length) == text
+
+
+@pytest.mark.parametrize(
+    ("length", "text"),
+    [
+        (timedelta(minutes=4, seconds=12), "4 min 12 s"),
+        (timedelta(hours=26), "1 d 2 h"),
+        (timedelta(seconds=59.9), "1 min"),
+        (timedelta(seconds=0.3), "< 1 s"),
+    ],
+)
+def test_a_table_says_the_same_shorter(length: timedelta, text: str) -> None:
+    assert short_duration_text(length) == text
 
 
 @given(timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=3650)))
