@@ -51,7 +51,7 @@ from shared.healing.intake import Intake
 from shared.healing.needing_person import NeedingPerson
 from shared.healing.next_step import NextStep
 from shared.healing.notices import NoticeTopic, Notifier
-from shared.healing.observing_arm import arm_in_mode
+from shared.healing.observing_arm import arm_in_mode, recovery_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.pausing import Pausing, SlotsOutsidePauses
 from shared.healing.poll_cache import PollCache
@@ -286,7 +286,7 @@ def _recovery_step() -> RecoveryStep:
         slots=SlotsOutsidePauses(backup_slots(), pausing()),
         write_limit=_write_limiter(),
         read_limit=_read_limiter(),
-        mode=settings().recovery,
+        mode=recovery_in_mode(settings().mode, settings().recovery),
         timeout=settings().recovery_timeout,
         now=STORAGE_CLOCK,
         random=random.random,

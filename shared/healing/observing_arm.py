@@ -1,10 +1,11 @@
-"""Resource Manager for an app in observe mode, and the choice between it and the real one."""
+"""Resource Manager for an app in observe mode, and the choice, by the mode, of the calls that may change anything."""
 
 from dataclasses import dataclass
 
 from shared import logs
 from shared.domain.arm_results import InstanceResult, OperationResult, OperationUrls, SyncWithheld
 from shared.domain.mode import Mode
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
 from shared.healing.ports import Arm, ArmReads
@@ -37,3 +38,9 @@ def arm_in_mode(mode: Mode, arm: Arm) -> Arm:
             return arm
         case Mode.OBSERVE:
             return ObservingArm(arm)
+
+
+def recovery_in_mode(mode: Mode, recovery: RecoveryMode) -> RecoveryMode:
+    """The recovery in this mode: an app that observes watches, and makes no backup."""
+    is_backup_withheld = mode is Mode.OBSERVE and recovery is RecoveryMode.BACKUP
+    return RecoveryMode.WATCH if is_backup_withheld else recovery

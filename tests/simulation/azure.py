@@ -1,16 +1,17 @@
 """Azure on a virtual clock: Resource Manager with instances that break and operations that take time, and a topic."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dev.azure_simulator.throttling import Throttling
-from shared.clients.outcome_topic import PublishFailed, attention_event
+from shared.clients.outcome_topic import PublishFailed, attention_event, incident_event
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.attention import is_unannounced
-from shared.domain.incident import Incident, IncidentEvent, event_id
+from shared.domain.incident import Incident, IncidentEvent
 from shared.domain.remediation import Remediation
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import SyncType
@@ -20,7 +21,8 @@ from tests.simulation.scheduler import Scheduler, Step
 BROKEN = "ProtectionError"
 WELL = "ProtectionConfigured"
 CHANGING = "UpdatingProtection"
-ERROR: ArmError = new_error("UserErrorBroken", "the instance is broken")
+UNKNOWN_CODE = "UserErrorBroken"
+"""That the catalogue does not have."""
 Result = TypeVar("Result")
 _URL = "https://arm.example/operations/"
 BACKUP_URL = "https://arm.example/backups/"
@@ -51,6 +53,8 @@ class Instance:
     busy_until: float = 0.0
     """Something else, a restore for example, runs on it so long."""
     healed_at: float | None = None
+    broken_at: float | None = None
+    """When it broke last."""
 
     def settle(self, now: float) -> None:
         """Let an operation that is over have had its effect."""
@@ -104,6 +108,8 @@ class ResourceManager:
     """`503`; `429`; `silent`, where the answers to sync calls get lost; empty while there is none."""
     refusals: float = 0.0
     """Probability that a sync call is refused for want of a permission."""
+    code: str = UNKNOWN_CODE
+    """Of the error with which instances break, operations fail and calls are refused."""
     writes: Throttling = field(default_factory=Throttling)
     """Resource Manager's own count of sync calls; off until it is set up."""
     throttled: int = 0
@@ -116,11 +122,17 @@ class ResourceManager:
     reads: int = 0
     _numbers: int = 0
 
+    @property
+    def error(self) -> ArmError:
+        """What is wrong, as Azure says it."""
+        return new_error(self.code, "the instance is broken")
+
     def breaks(self, instance: BackupInstanceId, syncs_needed: int = 1) -> Instance:
         """The instance fails, now."""
         known = self.instances.setdefault(instance.key, Instance(instance))
         known.settle(self.scheduler.time)
         known.state, known.syncs_needed, known.healed_at = BROKEN, syncs_needed, None
+        known.broken_at = self.scheduler.time
         known.operations = [each for each in known.operations if each.ends > self.scheduler.time]
         return known
 
@@ -149,7 +161,7 @@ class ResourceManager:
             return arm_results.OperationRunning("Inprogress", self.random.choice((None, 5.0, 60.0)))
         if found[0].succeeds:
             return arm_results.OperationSucceeded("job")
-        return arm_results.OperationFailed("Failed", ERROR)
+        return arm_results.OperationFailed("Failed", self.error)
 
     def read(self, instance: BackupInstanceId) -> arm_results.InstanceResult:
         """How the instance stands."""
@@ -160,15 +172,15 @@ class ResourceManager:
         known.settle(self.scheduler.time)
         if known.state == BROKEN and known.is_busy(self.scheduler.time) and self.random.random() < 0.5:
             return arm_results.InstanceRead(CHANGING, None)
-        return arm_results.InstanceRead(known.state, None if known.state == WELL else ERROR)
+        return arm_results.InstanceRead(known.state, None if known.state == WELL else self.error)
 
     def _sync(self, instance: Instance) -> arm_results.SyncResult:
         now = self.scheduler.time
         instance.settle(now)
         if instance.is_busy(now):
-            return arm_results.SyncConflict(ERROR, self.random.choice((None, 30.0)))
+            return arm_results.SyncConflict(self.error, self.random.choice((None, 30.0)))
         if self.random.random() < self.refusals:
-            return arm_results.Refused(403, ERROR)
+            return arm_results.Refused(403, self.error)
         self._numbers += 1
         instance.syncs_needed -= 1
         heals = instance.syncs_needed <= 0
@@ -208,8 +220,8 @@ class Topic:
     attention: list[tuple[str, str]] = field(default_factory=list)
     """Instances that were said to need a person, and the ids of those events."""
 
-    incidents: list[str] = field(default_factory=list)
-    """Ids of the events about incidents."""
+    incidents: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    """Events about incidents, by id, as often as they were told."""
 
     def publish(self, news: Sequence[Remediation]) -> None:
         """Take these events, or none."""
@@ -222,7 +234,8 @@ class Topic:
         """Take this event, or not."""
         if self.is_down:
             raise PublishFailed("down")
-        self.incidents.append(event_id(incident, event))
+        told = incident_event(incident, event)
+        self.incidents[told.id].append({"type": told.type, "time": told.time, **(told.data or {})})
 
 
 class HostArm:

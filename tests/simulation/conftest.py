@@ -13,7 +13,7 @@ def one_thread() -> Iterator[None]:
     """Pools of threads work in place, and log lines, which nobody reads here, are not written."""
     with pytest.MonkeyPatch.context() as patch:
         for name, module in list(sys.modules.items()):
-            if name.startswith("shared.healing.") and hasattr(module, "ThreadPoolExecutor"):
+            if name.startswith(("shared.healing.", "shared.storage.")) and hasattr(module, "ThreadPoolExecutor"):
                 patch.setattr(module, "ThreadPoolExecutor", InPlaceExecutor)
         patch.setattr("shared.logs._write", lambda level, event, fields: None)
         yield

@@ -9,6 +9,7 @@ from azure.data.tables import TableClient
 
 from shared.domain.incident import Incident, IncidentEvent
 from shared.domain.remediation import Remediation
+from shared.healing.sweep import Sweep
 from shared.rate_limits.rate_limiter import Gcra, RateLimiter, _Limit
 from shared.storage.bucket_store import BucketStore
 from shared.storage.remediation_store import RemediationStore
@@ -89,6 +90,7 @@ class SimulatedHost:
     name: str
     skew: float
     app: Host = field(init=False)
+    sweep: Sweep = field(init=False)
     died_at: float | None = None
     is_slow: bool = False
     is_alive: bool = True

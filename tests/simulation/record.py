@@ -9,12 +9,19 @@ from itertools import pairwise
 from azure.data.tables import TableEntity
 
 from shared.clock import from_iso, to_millis
-from shared.domain.remediation import Remediation, Status
+from shared.domain.arm_results import new_error
+from shared.domain.error_codes import BUILT_IN, ErrorClass
+from shared.domain.mode import Mode
+from shared.domain.remediation import Remediation, Status, instance_key_of
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.state_machine import MAX_DEFERRALS
 from shared.domain.steps import MAX_HISTORY
+from shared.domain.wake import MAX_WAKES_A_DAY
+from shared.settings import Settings
 from shared.storage.table_rows import shard_of, stored_in
-from tests.simulation.azure import Backup, ResourceManager, SyncCall, Topic
+from tests.simulation.azure import BROKEN, Backup, ResourceManager, SyncCall, Topic
+from tests.simulation.hosts import SimulatedHost
+from tests.simulation.incidents import INCIDENTS, IncidentRecord
 from tests.simulation.scheduler import Scheduler
 from tests.support.memory_table import Key, MemoryTable, Row
 
@@ -26,6 +33,10 @@ _MAX_OPENING_AGE = 11.0
 """Seconds for which an opening is submitted without being read again (`poll_cache`), and the time of its way."""
 
 
+_EARLY_ATTEMPTS = 2
+"""More than the ladder has, after errors that a sync alone may mend (docs/operations.md)."""
+_WOKEN = ": next attempt in "
+"""In the reason of a step that a repair brought forward (`domain.wake`)."""
 _MAX_SKEW = timedelta(minutes=5)
 
 
@@ -37,13 +48,14 @@ class Record:
     """The record of a schedule, seen from outside."""
 
     def __init__(
-        self, scheduler: Scheduler, table: MemoryTable, azure: ResourceManager, topic: Topic, timeout: timedelta
+        self, scheduler: Scheduler, table: MemoryTable, azure: ResourceManager, topic: Topic, settings: Settings
     ) -> None:
         self._scheduler = scheduler
         self._table = table
         self._azure = azure
         self._topic = topic
-        self._operation_timeout = timeout
+        self._settings = settings
+        self._incidents = IncidentRecord(table, topic, self.violate)
         self.accepted: set[str] = set()
         """Remediations of signals whose delivery was acknowledged."""
         self.opened: dict[str, float] = {}
@@ -52,10 +64,17 @@ class Record:
         """Those of them that are still to be polled or announced."""
         self._most_unfinished = 0
         self.ended_at: dict[str, float] = {}
+        self.is_swept = False
+        """Whether sweeps came after the last fault: then nothing is broken that the app does not know of."""
         self.damaged: set[str] = set()
         """Remediations whose rows a fault has destroyed: nothing is asked of them."""
         self.violations: list[str] = []
         table.changed = self._changed
+
+    @property
+    def has_incidents(self) -> bool:
+        """Whether there is one that poll runs attend to."""
+        return self._incidents.has_attended
 
     def violate(self, invariant: str, detail: object) -> None:
         """Remember that an invariant is broken, and stop."""
@@ -73,9 +92,11 @@ class Record:
     def _changed(self, before: Mapping[Key, Row | None]) -> None:
         for (partition, row_key), row_before in before.items():
             row = self._table.row(partition, row_key)
-            if row_key.startswith("r:"):
+            if partition == INCIDENTS:
+                self._incidents.changed(row_key)
+            elif row_key.startswith("r:"):
                 self._check_row(row_key.removeprefix("r:"), row_before, row)
-            elif row_key.startswith("d:") and row is None:
+            elif row_key.startswith("d:") and row is None and row_key.count(":") == 2:
                 self._check_woken(row_key.split(":")[2], self._table.row(partition, f"r:{row_key.split(':')[2]}"))
 
     def _check_row(self, remediation_id: str, before: Row | None, row: Row | None) -> None:
@@ -116,7 +137,7 @@ class Record:
     def _check_time_out(self, remediation: Remediation) -> None:
         """Only an accepted operation has a time-out; whoever waits for a verdict gives up after many calls."""
         submitted_at, ended_at = remediation.attempt.submitted_at, remediation.ended_at
-        if submitted_at and ended_at and ended_at - submitted_at > self._operation_timeout - 2 * _MAX_SKEW:
+        if submitted_at and ended_at and ended_at - submitted_at > self._settings.operation_timeout - 2 * _MAX_SKEW:
             return
         if remediation.deferrals < MAX_DEFERRALS and "no verdict" not in remediation.history[-1].reason:
             self.violate("waiting is not working", _described(remediation))
@@ -165,9 +186,15 @@ class Record:
                 self.violate("one outcome", _described(remediation))
             else:
                 self._check_attention(remediation)
-        self._check_one_active(each for each in remediations.values() if each)
+                self._check_wakes(remediation)
+        known = [each for each in remediations.values() if each]
+        self._check_one_active(known)
         self._check_calls()
         self._check_backups()
+        self._check_observers()
+        self._incidents.check_all_over(known)
+        if self.is_swept:
+            self._check_swept(known)
 
     def _check_attention(self, remediation: Remediation) -> None:
         """Whoever needs a person at the end was announced, by the remediation in which the need began."""
@@ -179,6 +206,19 @@ class Record:
             event = (remediation.instance.key, f"{attention.remediation_id}-attention")
             if event not in self._topic.attention:
                 self.violate("a need of a person is announced", f"{_described(remediation)}, since {attention.since}")
+
+    def _check_wakes(self, remediation: Remediation) -> None:
+        """A wake costs an attempt of its own, a few times a day, and leaves the ladder's where they are."""
+        most = self._settings.max_attempts
+        if most > 1 and BUILT_IN.class_of(new_error(self._azure.code, "")) is ErrorClass.TRANSIENT:
+            most += _EARLY_ATTEMPTS
+        if len(remediation.attempts) > most + remediation.wakes:
+            detail = f"{len(remediation.attempts)} of {most} and {remediation.wakes} wakes"
+            self.violate("attempts are the ladder's, and one for each wake", f"{_described(remediation)}: {detail}")
+        days = 1 + ((remediation.ended_at or remediation.opened_at) - remediation.opened_at) // timedelta(days=1)
+        woken = sum(_WOKEN in step.reason for step in remediation.history)
+        if woken > MAX_WAKES_A_DAY * days:
+            self.violate("wakes are few", f"{_described(remediation)}: {woken} in {days} days")
 
     def _check_one_active(self, remediations: Iterable[Remediation]) -> None:
         active = Counter(each.instance.key for each in remediations if not each.status.is_terminal)
@@ -204,6 +244,26 @@ class Record:
                 if not _may_repeat(earlier, later):
                     at = f"at {earlier.at:.1f} and {later.at:.1f}"
                     self.violate("an attempt is one call", f"{remediation_id}/{number}: {at}")
+
+    def _check_observers(self) -> None:
+        """A host that observes changes nothing in Azure."""
+        calls: list[SyncCall | Backup] = [*self._azure.calls, *self._azure.backups]
+        for call in calls:
+            host = call.step.owner if call.step else None
+            if isinstance(host, SimulatedHost) and host.app.settings.mode is Mode.OBSERVE:
+                self.violate("who observes changes nothing", f"{type(call).__name__} of {call.instance_key}")
+
+    def _check_swept(self, known: Iterable[Remediation]) -> None:
+        """Whatever is broken at last was tried to the end, or an operator does not want it."""
+        latest = {each.instance.key: each for each in sorted(known, key=lambda each: each.id, reverse=True)}
+        unreadable = {instance_key_of(each) for each in self.damaged}
+        for key, instance in self._azure.instances.items():
+            instance.settle(self._scheduler.time)
+            if instance.state != BROKEN or key in unreadable:
+                continue
+            last = latest.get(key)
+            if last is None or last.status.is_healed or last.status is Status.WOULD_HEAL:
+                self.violate("a sweep finds what is broken", _described(last) if last else instance)
 
     def _check_backups(self) -> None:
         """A backup on demand is made once, but for those whose record was lost."""

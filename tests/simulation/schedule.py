@@ -5,11 +5,13 @@ from datetime import timedelta
 from functools import partial
 from random import Random
 
+from shared.domain.mode import Mode
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import BackupInstanceId
 from shared.rate_limits.rate_limiter import Gcra
 from shared.settings import Settings
 from shared.storage.table_rows import SHARDS, shard_of
+from tests.simulation.azure import UNKNOWN_CODE
 from tests.simulation.hosts import Limits
 from tests.simulation.record import Violation
 from tests.simulation.world import MAX_RUNNING_JOBS, World
@@ -18,6 +20,9 @@ from tests.support.memory_table import damage
 SUBSCRIPTIONS = ("04cf684a-d41f-4550-9f70-7708a3a2283b", "5ae1d7c2-08bb-4f3e-9a43-0f7e0c5c7a11")
 _FAULTS_END = 7_200.0
 """Seconds after which nothing more goes wrong."""
+_SWEEPS, _SWEEP_INTERVAL = 5, 3_600.0
+_CODES = (UNKNOWN_CODE, "UserErrorMissingRequiredPermissions", "CloudInternalError")
+"""Of errors: one that is not in the catalogue, one that a person mends, one that passes; the latter make incidents."""
 _PATIENCE = 2 * 86_400.0
 """Seconds after which everything has ended: the ladder, and the longest back-off between two steps of it."""
 
@@ -43,6 +48,7 @@ class Schedule:
         writes = random.choice((Gcra(burst=200, rate=10), Gcra(burst=2, rate=1)))
         reads = random.choice((Gcra(burst=250, rate=25), Gcra(burst=2, rate=1)))
         self.world = World(random, settings, Limits(writes, reads))
+        self.world.azure.code = random.choice(_CODES)
         self.world.max_due_per_host = random.choice((2, 10_000))
         for number in range(random.randint(1, 3)):
             skew = random.choice((0.0, random.uniform(-10, 10), random.uniform(-300, 300)))
@@ -53,6 +59,8 @@ class Schedule:
             seconds = min(random.choice((60.0, 600.0, 3_600.0)), _FAULTS_END - begin)
             self.faults.append(f"{fault} from {begin:.0f} s for {seconds:.0f} s")
             self._plan(_FAULTS[fault], begin, seconds)
+        if random.random() < 0.5:
+            self._plan_sweeps()
 
     def run(self) -> None:
         """Run it; raises `Violation` that tells how to have it again."""
@@ -74,6 +82,13 @@ class Schedule:
             for _ in range(random.choice((1, 1, 1, 2, 3))):
                 begin, syncs_needed = random.uniform(0, _FAULTS_END), random.choice((1, 1, 1, 2, 3, 99))
                 world.scheduler.after(begin, partial(self._fail, instance, syncs_needed))
+
+    def _plan_sweeps(self) -> None:
+        """A sweep each hour, as long as all cool-downs, and after the last fault too."""
+        self.faults.append("a sweep each hour")
+        self.world.record.is_swept = True
+        for number in range(1, _SWEEPS + 1):
+            self.world.operators.sweep(number * _SWEEP_INTERVAL)
 
     def _fail(self, instance: BackupInstanceId, syncs_needed: int) -> None:
         self.world.azure.breaks(instance, syncs_needed)
@@ -102,21 +117,15 @@ def _redeploy(world: World, random: Random) -> Callable[[], None]:
 
 
 def _keep_killing(world: World, random: Random, later: bool) -> Callable[[], None]:
-    state = {"on": True}
-
-    def next_kill() -> None:
-        if not state["on"]:
-            return
+    def kill_one() -> None:
         if world.hosts:
             host = random.choice(world.hosts)
             if later:
                 world.kill(host, random.uniform(1, 60), later=random.random() < 0.5)
             elif host.dies_in < 0:
                 host.dies_in = random.randint(1, 40)
-        world.scheduler.after(random.expovariate(1 / 120), next_kill)
 
-    next_kill()
-    return lambda: state.update(on=False)
+    return _again_and_again(world, random, 120, kill_one)
 
 
 def _setting(target: Callable[[World], object], name: str, value: object, normally: object = 0.0) -> Fault:
@@ -188,7 +197,7 @@ def _busy_instances(world: World, random: Random) -> Callable[[], None]:
 def _operator(world: World, random: Random) -> Callable[[], None]:
     for remediation_id in sorted(world.record.unfinished):
         if random.random() < 0.5:
-            world.cancel(remediation_id)
+            world.operators.cancel(remediation_id)
     return lambda: None
 
 
@@ -226,12 +235,65 @@ def _no_host(world: World, random: Random) -> Callable[[], None]:
 
 
 def _burst(world: World, random: Random) -> Callable[[], None]:
-    """Many instances fail at once."""
-    for number in range(40):
-        burst = BackupInstanceId(SUBSCRIPTIONS[0], "rg", "vault", f"burst-{number}")
-        world.azure.breaks(burst)
-        world.signal(burst)
+    """Many instances fail at once, and a sync or two mend each."""
+    _break_many(world, 40, "burst", syncs_needed=lambda: random.choice((1, 1, 2)))
     return lambda: None
+
+
+def _break_many(world: World, count: int, name: str, syncs_needed: Callable[[], int] = lambda: 1) -> None:
+    for number in range(count):
+        broken = BackupInstanceId(SUBSCRIPTIONS[0], "rg", "vault", f"{name}-{number}")
+        world.azure.breaks(broken, syncs_needed())
+        world.signal(broken)
+
+
+def _sweeps(world: World, random: Random) -> Callable[[], None]:
+    """Sweeps, some of them at once."""
+    return _again_and_again(world, random, 300, lambda: world.operators.sweep(random.choice((0.0, 0.0, 5.0))))
+
+
+def _observe(world: World, random: Random) -> Callable[[], None]:
+    """The app is deployed to observe, host by host, and then to heal again."""
+    _deploy(world, random, Mode.OBSERVE)
+    return lambda: _deploy(world, random, Mode.HEAL)
+
+
+def _deploy(world: World, random: Random, mode: Mode) -> None:
+    world.mode = mode
+    for host in list(world.hosts):
+        world.scheduler.after(random.uniform(0, 60), partial(world.kill, host, restart_after=random.uniform(1, 60)))
+
+
+def _missing_role(world: World, random: Random) -> Callable[[], None]:
+    """Many instances fail, and all syncs are refused, until somebody assigns the role, as its event says."""
+    world.azure.refusals = 1.0
+    _break_many(world, random.randint(5, 20), "role")
+
+    def end() -> None:
+        world.azure.refusals = 0.0
+        for subscription in SUBSCRIPTIONS:
+            world.operators.repair(f"/subscriptions/{subscription}")
+
+    return end
+
+
+def _repairs(world: World, random: Random) -> Callable[[], None]:
+    scopes = [f"/subscriptions/{each}" for each in SUBSCRIPTIONS]
+    scopes += [f"{each}/resourcegroups/rg" for each in scopes]
+    return _again_and_again(world, random, 120, lambda: world.operators.repair(random.choice(scopes)))
+
+
+def _again_and_again(world: World, random: Random, interval: float, act: Callable[[], object]) -> Callable[[], None]:
+    """At random times, so many seconds from each other on average."""
+    state = {"on": True}
+
+    def next_one() -> None:
+        if state["on"]:
+            act()
+            world.scheduler.after(random.expovariate(1 / interval), next_one)
+
+    next_one()
+    return lambda: state.update(on=False)
 
 
 _FAULTS: dict[str, Fault] = {
@@ -249,7 +311,12 @@ _FAULTS: dict[str, Fault] = {
     "messages are lost": _setting(lambda world: world.queue, "lost", 0.3),
     "messages are repeated": _setting(lambda world: world.queue, "repeated", 0.5),
     "messages are late": _setting(lambda world: world.queue, "late", 0.5),
-    "events are repeated": _setting(lambda world: world.chances, "repeated_events", 0.5),
+    "events are repeated": _setting(lambda world: world.events, "repeated", 0.5),
+    "events get lost": _setting(lambda world: world.events, "lost", 0.7),
+    "sweeps": _sweeps,
+    "the app observes": _observe,
+    "a role is missing": _missing_role,
+    "roles are assigned that mend nothing": _repairs,
     "few consumers": _few_consumers,
     "a burst of failures": _burst,
     "two timers": _setting(lambda world: world, "two_timers", True, False),

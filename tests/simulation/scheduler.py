@@ -4,7 +4,7 @@ After FoundationDB's simulation ("FoundationDB: A Distributed Unbundled Transact
 one thread, one clock, and every source of chance behind one seed, so that a run can be had again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -135,6 +135,15 @@ class InPlaceExecutor:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         """Threads are not needed."""
+
+    def __enter__(self) -> "InPlaceExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is under way."""
+
+    def map(self, work: Callable[[Any], Any], each: Iterable[Any]) -> Iterator[Any]:
+        return iter([work(one) for one in each])
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Any:
         from concurrent.futures import Future

@@ -77,7 +77,7 @@ def test_a_topic_that_is_down_for_a_day_hears_of_everything_before_retention_rem
     world.topic.is_down, world.poll_interval = True, 300.0
     break_many(world, 10)
     world.run(25 * HOURS)
-    world.purge(retention_days=1)
+    world.operators.purge(retention_days=1)
     world.run(60)
     assert len(remediations(world)) == 10
     world.topic.is_down = False

@@ -11,7 +11,7 @@ import pytest
 
 from tests.simulation.schedule import Schedule
 
-_SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "200"))
+_SCHEDULES = int(os.environ.get("SIMULATION_SCHEDULES", "150"))
 _FIRST_SEED = int(os.environ.get("SIMULATION_FIRST_SEED", "0"))
 _SEED = os.environ.get("SIMULATION_SEED")
 

@@ -1,8 +1,8 @@
 """Hosts, storage, queue, topic and Resource Manager on one virtual clock, and the Functions runtime that joins them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -11,11 +11,9 @@ from typing import Any, cast
 from azure.core.exceptions import AzureError, ServiceResponseError
 from azure.data.tables import TableClient
 
-from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal
 from shared.healing.intake import Dropped
-from shared.healing.retention import Retention
 from shared.rate_limits.circuit_breaker import CircuitBreaker
 from shared.settings import Settings
 from shared.storage.backup_slots import BackupSlots
@@ -24,6 +22,7 @@ from shared.storage.queues import SyncJob
 from shared.storage.table_rows import SHARDS
 from tests.simulation.azure import HostArm, ResourceManager, Topic
 from tests.simulation.backups import HostBackups
+from tests.simulation.events import EventGrid
 from tests.simulation.hosts import (
     HostTopic,
     LaterVersion,
@@ -32,17 +31,19 @@ from tests.simulation.hosts import (
     StorageClient,
     storage_parts,
 )
+from tests.simulation.operators import Operators
 from tests.simulation.queue import HostQueue, Message, SimulatedQueue
 from tests.simulation.record import Record, Violation
 from tests.simulation.scheduler import Killed, Scheduler, Step, SwitchingLock
 from tests.simulation.sharing import HostShards, SharedShards
+from tests.simulation.sweeps import sweep_of
 from tests.support.host import Host
 from tests.support.memory_table import MemoryTable
 
 MAX_RUNNING_JOBS = 24
 """Of a host: `batchSize` and `newBatchThreshold` of host.json."""
-_DELIVERIES = (0.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, *(10_800.0,) * 7)
-"""Seconds between the deliveries of an event: Event Grid, "Delivery and retry", 24 hours."""
+_INCIDENT_INTERVAL = 300.0
+"""Seconds from one poll run to the next where only an incident is left to be attended to."""
 _LONG = 30.0
 """Seconds for one request, from which on others take the step for dead."""
 
@@ -61,8 +62,6 @@ class Chances:
     """Probability that a request to storage gets no answer, whether it was carried out or not."""
     lost_answers: float = 0.0
     """Probability that a change of the table is made, its answer gets lost, and the SDK makes it again."""
-    repeated_events: float = 0.0
-    """Probability that an event is delivered again."""
 
 
 class World:
@@ -78,7 +77,9 @@ class World:
         self.topic = Topic()
         self.queue = SimulatedQueue(self.scheduler, random)
         self.queue.consumer = self
-        self.record = Record(self.scheduler, self.table, self.azure, self.topic, settings.operation_timeout)
+        self.events = EventGrid(self.scheduler, random, self)
+        self.operators = Operators(self)
+        self.record = Record(self.scheduler, self.table, self.azure, self.topic, settings)
         self.hosts: list[SimulatedHost] = []
         self.storage_is_down = False
         self.requests = 0
@@ -93,7 +94,8 @@ class World:
         self.shards = SharedShards(self.scheduler, self._wake_for)
         self.two_timers = False
         """Whether the timer runs on two hosts at once, against its nature."""
-        self.undelivered = 0
+        self.mode = settings.mode
+        """Of hosts that start from now on."""
         self.junk = 0
         """Messages that are no jobs."""
         self.kills = 0
@@ -119,11 +121,12 @@ class World:
             backups=backups,
             latest_points=backups,
             slots=BackupSlots(cast(TableClient, table), self.settings.backup_daily_cap, clock),
-            settings=self.settings,
+            settings=replace(self.settings, mode=self.mode),
             clock=clock,
             jitter=self.random.random(),
             max_due_per_host=self.max_due_per_host,
         )
+        host.sweep = sweep_of(app, self.azure, table, self._limits, self.random, self._turn)
         app.poller._next_step.queue_front._lock = cast(Any, SwitchingLock(self.scheduler))
         self.hosts.append(host)
         self.queue.pump()
@@ -148,27 +151,18 @@ class World:
         who = f"{cast(SimulatedHost, step.owner).name}: {step.name}" if step else "-"
         print(f"{self.scheduler.time:10.3f} {who}: {event} {dict(fields)}")
 
-    def purge(self, retention_days: int) -> None:
-        """The daily retention runs."""
-        host = self.hosts[0]
-        slots = BackupSlots(host.app.store._table, 1, host.app.clock)
-        retention = Retention(host.app.store, slots, retention_days, host.app.clock)
-        self._run(host, "purge", retention.purge)
-
     # What comes in.
 
     def signal(self, instance: BackupInstanceId, delay: float = 0.0) -> None:
-        """The instance has failed, says an event that Event Grid will deliver."""
+        """The instance has failed, says an event that Event Grid will deliver, if it does not get lost."""
+        if self._happens(self.events.lost):
+            return
         signal = Signal(instance, "Event", "backup failed", self.scheduler.now, backup_failed=True)
-        self.undelivered += 1
-        self.scheduler.after(delay, lambda: self._deliver(signal, 0))
+        self.events.send("event", partial(self._take_in, signal), delay)
 
-    def cancel(self, remediation_id: str) -> None:
-        """An operator wants it to end."""
-        if self.hosts:
-            host = self.random.choice(self.hosts)
-            work = partial(host.app.cancel.run, remediation_id, "cancelled")
-            self._run(host, f"cancel {remediation_id}", work, announced=CorruptDocument)
+    def accepted(self, remediation_ids: Collection[str]) -> None:
+        """Signals that led to these were acknowledged."""
+        self.record.accepted.update(remediation_ids)
 
     def take(self, message: Message) -> bool:
         """A queue message for a host with room."""
@@ -186,7 +180,7 @@ class World:
                 self.scheduler.pause(self.job_seconds)
             host.app.submit.run(message.text)
 
-        host.jobs[self._run(host, _job_name(message.text), work, then)] = message
+        host.jobs[self.run_step(host, _job_name(message.text), work, then)] = message
         return True
 
     def give_up(self, message: Message, delivery: int = 1) -> None:
@@ -199,7 +193,7 @@ class World:
             if failure is not None:
                 self.scheduler.after(30, lambda: self.give_up(message, delivery + 1))
 
-        self._run(host, "poison", lambda: host.app.submit.give_up(message.text), then)
+        self.run_step(host, "poison", lambda: host.app.submit.give_up(message.text), then)
 
     # The run.
 
@@ -220,48 +214,23 @@ class World:
     @property
     def is_over(self) -> bool:
         """Whether every signal is delivered, and what it began is ended and announced."""
-        return not self.undelivered and not self.record.unfinished and self.record.accepted <= self.record.opened.keys()
+        is_quiet = not self.events.undelivered and not self.operators.sweeps
+        return is_quiet and not self.record.unfinished and self.record.accepted <= self.record.opened.keys()
 
     def _raise_violations(self) -> None:
         if self.record.violations:
             raise Violation(self.record.violations[0])
 
-    def _deliver(self, signal: Signal, number: int) -> None:
-        if not self.hosts:
-            self._deliver_later(signal, number)
-            return
-        host = self.random.choice(self.hosts)
-        found: list[str] = []
+    def _take_in(self, signal: Signal, host: SimulatedHost) -> Collection[str]:
+        result = host.app.intake.accept(signal)
+        if result.job:
+            # The output binding: the runtime sends the message once the function has returned.
+            self._turn_of_queue()
+            self.queue.put(result.job.to_message())
+            self._turn_of_queue()
+        return () if isinstance(result, Dropped) else (result.remediation.id,)
 
-        def work() -> None:
-            result = host.app.intake.accept(signal)
-            if result.job:
-                # The output binding: the runtime sends the message once the function has returned.
-                self._turn_of_queue()
-                self.queue.put(result.job.to_message())
-                self._turn_of_queue()
-            if not isinstance(result, Dropped):
-                found.append(result.remediation.id)
-
-        def then(failure: BaseException | None) -> None:
-            if failure is not None:
-                self._deliver_later(signal, number)
-                return
-            self.undelivered -= 1
-            self.record.accepted.update(found)
-            if self._happens(self.chances.repeated_events):
-                self.undelivered += 1
-                self.scheduler.after(self.random.uniform(0, 600), lambda: self._deliver(signal, number))
-
-        self._run(host, "event", work, then, lambda: self._deliver_later(signal, number))
-
-    def _deliver_later(self, signal: Signal, number: int) -> None:
-        if number + 1 < len(_DELIVERIES):
-            self.scheduler.after(_DELIVERIES[number + 1], lambda: self._deliver(signal, number + 1))
-        else:
-            self.undelivered -= 1
-
-    def _run(
+    def run_step(
         self,
         host: SimulatedHost,
         name: str,
@@ -270,6 +239,7 @@ class World:
         killed: Callable[[], Any] = lambda: None,
         announced: type[Exception] = AzureError,
     ) -> Step:
+        """A host runs a function; `then` hears how it ended, `killed` that its host died."""
         step = Step(host, name, self.scheduler.time)
         host.steps.add(step)
 
@@ -287,12 +257,14 @@ class World:
     def _timer(self) -> None:
         """Run the poller where something is due; a run without anything due changes nothing."""
         self.record.check_queue(self.queue.waiting - self.junk, self.queue.repeats)
-        soonest = self._soonest()
+        soonest, has_incidents = self._soonest(), self.record.has_incidents
         for host in self.hosts[: 2 if self.two_timers else 1]:
-            if not host.is_polling and soonest <= self.scheduler.time + host.skew:
+            if not host.is_polling and (has_incidents or soonest <= self.scheduler.time + host.skew):
                 self._poll(host)
         interval = self.poll_interval
         idle = min(soonest - 301.0, self.scheduler.next_event_at) - self.scheduler.time
+        if has_incidents:
+            idle = min(idle, _INCIDENT_INTERVAL)
         self.scheduler.after(max(1.0, idle // interval) * interval if idle < float("inf") else interval, self._timer)
 
     def _poll(self, host: SimulatedHost) -> None:
@@ -301,7 +273,7 @@ class World:
         def then(failure: BaseException | None) -> None:
             host.is_polling = False
 
-        self._run(host, "poll", host.app.poller.run, then)
+        self.run_step(host, "poll", host.app.poller.run, then)
 
     def _wake_for(self, message: str) -> None:
         """A shard is to be polled, says a message that somebody takes soon."""
@@ -309,7 +281,7 @@ class World:
         def deliver() -> None:
             if self.hosts:
                 host = self.random.choice(self.hosts)
-                self._run(host, "poll shard", lambda: host.app.poller.run_shard(message))
+                self.run_step(host, "poll shard", lambda: host.app.poller.run_shard(message))
 
         self.scheduler.after(self.random.uniform(0.1, 2.0), deliver)
 

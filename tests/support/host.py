@@ -15,7 +15,7 @@ from shared.healing.incident_watch import IncidentWatch
 from shared.healing.incidents import Incidents
 from shared.healing.intake import Intake
 from shared.healing.next_step import NextStep
-from shared.healing.observing_arm import arm_in_mode
+from shared.healing.observing_arm import arm_in_mode, recovery_in_mode
 from shared.healing.outcome_publisher import OutcomePublisher
 from shared.healing.pausing import PauseOf, never_paused
 from shared.healing.poll_cache import PollCache
@@ -126,7 +126,7 @@ class Host:
                     slots=self.slots,
                     write_limit=self.write_limit,
                     read_limit=self.read_limit,
-                    mode=self.settings.recovery,
+                    mode=recovery_in_mode(self.settings.mode, self.settings.recovery),
                     timeout=self.settings.recovery_timeout,
                     now=self.clock,
                     random=self._random,

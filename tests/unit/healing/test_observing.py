@@ -1,17 +1,23 @@
 """Observe mode: everything is done but the sync call, on whatever host a step runs."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from shared.domain.arm_results import OperationFailed
+from shared.domain.arm_results import OperationFailed, TransientFailure
+from shared.domain.backup_results import PointsRead, Schedule
 from shared.domain.mode import Mode
+from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.remediation import Remediation, Status
-from shared.domain.signal import SyncType
+from shared.domain.resource_ids import BackupInstanceId
+from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Dropped, Opened
+from shared.storage.backup_slots import BackupSlots
+from tests.support.host import NoBackups
 from tests.support.memory_azure import MemoryApp
-from tests.support.remediations import ERROR, read
+from tests.support.remediations import ERROR, INSTANCE, read
 
 
 def app_with_a_broken_instance(mode: Mode = Mode.OBSERVE, **settings: Any) -> MemoryApp:
@@ -136,3 +142,38 @@ def test_what_is_observed_can_be_cancelled() -> None:
     opened = app.open("bi")
     app.host.cancel.run(opened.id, "not needed")
     assert (polled(app, opened).status, app.arm.calls) == (Status.CANCELLED, [])
+
+
+class Backups(NoBackups):
+    """Of an instance whose scheduled backups fail: it has no point, and gets none. Counts calls for a backup."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def schedule(self, instance: BackupInstanceId) -> Schedule:
+        return Schedule("rule", "tag", timedelta(hours=4), is_continuous=False)
+
+    def points(self, instance: BackupInstanceId, is_continuous: bool) -> PointsRead:
+        return PointsRead(())
+
+    def newest(self, instance: BackupInstanceId) -> None:
+        return None
+
+    def back_up(self, instance: BackupInstanceId, *_: object) -> TransientFailure:
+        self.calls += 1
+        return TransientFailure(ERROR)
+
+
+@pytest.mark.parametrize(("mode", "is_called"), [(Mode.HEAL, True), (Mode.OBSERVE, False)])
+def test_no_backup_is_made_while_the_app_observes(mode: Mode, is_called: bool) -> None:
+    app = MemoryApp(mode=mode, outcome_topic_endpoint="https://topic.example", recovery=RecoveryMode.BACKUP)
+    app.arm.before = read("ProtectionConfigured")
+    backups = Backups()
+    slots = BackupSlots(app.store._table, 1, app.clock)
+    app.host = replace(app.host, backups=backups, latest_points=backups, slots=slots)
+    result = app.host.intake.accept(Signal(INSTANCE, "Event", "backup failed", app.clock(), backup_failed=True))
+    assert isinstance(result, Opened)
+    submit(app, result.remediation)
+    for _ in range(60):
+        polled(app, result.remediation, seconds=60)
+    assert (app.now(result.remediation).status, backups.calls > 0) == (Status.RECOVERING, is_called)
