@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from dev.functions_host.invoker import Invoker
 from dev.functions_host.queue_client import Queues
 from dev.functions_host.queue_trigger import QueueListener, QueueOutputs, SharedQueueWatcher, poison_queue_name
 from dev.functions_host.routes import http_routes
-from dev.functions_host.settings import HostSettings, Keys
+from dev.functions_host.settings import HostSettings, Keys, thread_count
 from dev.functions_host.timers import Timer
 
 _logger = logging.getLogger("Host")
@@ -37,7 +38,7 @@ class FunctionsHost:
         self._settings = settings
         self._queues = Queues()
         self._watcher = SharedQueueWatcher()
-        self._invoker = Invoker(QueueOutputs(self._queues, self._watcher).send)
+        self._invoker = Invoker(QueueOutputs(self._queues, self._watcher).send, thread_count(os.environ))
         self._functions = functions
         self._listeners = [self._listener(each) for each in functions if each.trigger.type == "queueTrigger"]
         self._timers = [Timer(each, self._invoker) for each in functions if each.trigger.type == "timerTrigger"]

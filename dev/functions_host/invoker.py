@@ -52,9 +52,9 @@ class OutputValue(func.Out[Any]):
 class Invoker:
     """Runs functions and knows which invocations are under way."""
 
-    def __init__(self, send_output: SendOutput) -> None:
-        """Functions share as many threads as Python's default is, as in Azure's worker."""
-        self._threads = ThreadPoolExecutor(thread_name_prefix="function")
+    def __init__(self, send_output: SendOutput, threads: int | None = None) -> None:
+        """Functions share so many threads; None: as many as Python's default is, as in Azure's worker."""
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="function")
         self._send_output = send_output
         self._running: set[asyncio.Task[Any]] = set()
 

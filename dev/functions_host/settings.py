@@ -6,8 +6,9 @@ Meanings and defaults follow Microsoft Learn "host.json reference for Azure Func
 
 import hmac
 import os
+import re
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -76,6 +77,20 @@ def seconds(time_span: str) -> float:
     """The length of an `hh:mm:ss[.fff]`."""
     hours, minutes, rest = time_span.split(":")
     return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+
+
+def thread_count(environment: Mapping[str, str]) -> int | None:
+    """`PYTHON_THREADPOOL_THREAD_COUNT` (Microsoft Learn, "App settings reference"); None where it is not set.
+
+    Raises:
+        ConfigurationError: it is no number from 1 to 32.
+    """
+    text = environment.get("PYTHON_THREADPOOL_THREAD_COUNT", "").strip()
+    if not text:
+        return None
+    if not re.fullmatch("[1-9]|[12][0-9]|3[0-2]", text):
+        raise ConfigurationError(f"PYTHON_THREADPOOL_THREAD_COUNT is no number from 1 to 32: {text}")
+    return int(text)
 
 
 def read_host_settings(app_directory: Path) -> HostSettings:

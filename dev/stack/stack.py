@@ -81,6 +81,7 @@ class Stack:
         return {
             "AzureWebJobsStorage": self.azurite.connection_string,
             "FUNCTIONS_WORKER_RUNTIME": "python",
+            "PYTHON_THREADPOOL_THREAD_COUNT": "24",
             "ARM_ENDPOINT": azure["url"],
             "ARM_AUDIENCE": "https://management.azure.com",
             "IDENTITY_ENDPOINT": azure["identityEndpoint"],

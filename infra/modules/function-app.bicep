@@ -144,6 +144,9 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
     AzureWebJobsStorage__clientId: identityClientId
     APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+    // As many as the queue trigger takes messages at once (host.json, batchSize and newBatchThreshold): each mostly waits
+    // for Azure. The worker's own default is five on an instance with one core.
+    PYTHON_THREADPOOL_THREAD_COUNT: '24'
     AZURE_CLIENT_ID: identityClientId
     ARM_ENDPOINT: environment().resourceManager
     OUTCOME_TOPIC_ENDPOINT: outcomeTopicEndpoint

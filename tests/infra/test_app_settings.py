@@ -1,5 +1,6 @@
 """The settings in the templates are those of the app."""
 
+import json
 from dataclasses import fields, replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from shared.settings import STORAGE_CONNECTION, Settings
 from tests.infra import azd
-from tests.infra.bicep import resource
+from tests.infra.bicep import PROJECT, resource
 
 SETTINGS = {setting.metadata["variable"] for setting in fields(Settings)}
 REFUSED = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE", "AzureWebJobsStorage"}
@@ -89,6 +90,14 @@ def test_storage_is_reached_by_identity() -> None:
     assert services <= set(own)
     assert own[f"{STORAGE_CONNECTION}__credential"] == "managedidentity"
     assert own[f"{STORAGE_CONNECTION}__clientId"] == "identityClientId"
+
+
+def test_each_message_that_the_queue_trigger_takes_has_a_thread() -> None:
+    queues = json.loads((PROJECT / "host.json").read_text(encoding="utf-8"))["extensions"]["queues"]
+    threads = of_the_template()["PYTHON_THREADPOOL_THREAD_COUNT"]
+    sample = json.loads((PROJECT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    assert int(threads) == queues["batchSize"] + queues["newBatchThreshold"]
+    assert sample["PYTHON_THREADPOOL_THREAD_COUNT"] == threads
 
 
 def test_nothing_is_set_that_flex_consumption_refuses() -> None:

@@ -58,7 +58,7 @@ def test_the_sample_settings_can_be_used() -> None:
 def test_the_sample_settings_name_only_settings_that_exist() -> None:
     values = json.loads((PROJECT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
     known = {setting.metadata["variable"] for setting in fields(Settings)}
-    assert set(values) - known == {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}
+    assert set(values) - known == {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME", "PYTHON_THREADPOOL_THREAD_COUNT"}
 
 
 CODE = [PROJECT / "function_app.py", PROJECT / "autoheal.py", *(PROJECT / "shared").rglob("*.py")]
