@@ -15,6 +15,7 @@ from urllib3.util import Retry
 from shared.clients.credential import TokenCache
 from shared.domain.arm_error import advice_of
 from shared.domain.arm_results import NO_RESPONSE, ArmError, TransientFailure, new_error
+from shared.domain.utf8 import read_json
 from shared.logs import describe_exception
 
 TIMEOUTS = (5.0, 30.0)
@@ -145,9 +146,9 @@ def json_object(response: requests.Response) -> Mapping[str, Any]:
 
 
 def _json(response: requests.Response, otherwise: object = None) -> object:
-    """The body as JSON of any Unicode encoding, with or without BOM; or `otherwise`."""
+    """The body as JSON; or `otherwise`."""
     try:
-        value: object = json.loads(response.content)
+        value: object = read_json(response.content)
     except (ValueError, RecursionError):
         return otherwise
     return value

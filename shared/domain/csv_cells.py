@@ -1,5 +1,7 @@
 """Cells of CSV that no spreadsheet takes for a formula. Pure."""
 
+from shared.domain.utf8 import as_utf8
+
 _FORMULA_STARTS = tuple(
     "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
 )
@@ -7,9 +9,6 @@ _FORMULA_STARTS = tuple(
 
 
 def csv_cell(value: str) -> str:
-    """The value as it may stand in a cell: behind an apostrophe where it could be a formula, and as UTF-8 can write it.
-
-    A lone surrogate, which JSON can bring, is no character of UTF-8.
-    """
-    text = value.encode(errors="replace").decode()
+    """The value as it may stand in a cell: in UTF-8, and behind an apostrophe where it could be a formula."""
+    text = as_utf8(value)
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA_STARTS) else text

@@ -20,6 +20,7 @@ from shared.domain.incident import Incident, IncidentEvent, event_id
 from shared.domain.incident_cause import ScopeKind
 from shared.domain.remediation import Remediation, Status
 from shared.domain.remedy import next_step_of, next_step_of_code
+from shared.domain.utf8 import as_utf8
 
 _MAX_NAME_CHARS = 120
 _MAX_TEXT_CHARS = 300
@@ -211,5 +212,5 @@ def _last_name(scope: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    flat = " ".join(text.split())
+    flat = " ".join(as_utf8(text).split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -3,7 +3,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.clients.arm_transport import arm_error, retry_after
+from shared.clients.arm_transport import arm_error, response_error, retry_after
 
 
 def seconds_of(header: str | None) -> float | None:
@@ -39,3 +39,9 @@ def test_an_error_that_is_too_large_is_cut_but_keeps_its_advice() -> None:
     cut = arm_error({"code": "C", "message": "m", "details": details}, "-", "-")
     assert (cut["code"], cut["recommendedAction"]) == ("C", ["Grant it."])
     assert "details" not in cut
+
+
+def test_an_error_that_was_cut_within_a_character_is_a_text_all_the_same() -> None:
+    response = requests.Response()
+    response._content = rb'{"error": {"code": "Cut\ud83d", "message": "\ud83d\ude00\ud83d"}}'
+    assert response_error(response) == {"code": "Cut?", "message": "\N{GRINNING FACE}?"}

@@ -71,6 +71,13 @@ def ids(*remediations: Remediation) -> list[str]:
     return [f"{each.id}-attention" for each in remediations]
 
 
+def test_an_error_that_utf_8_cannot_write_keeps_no_notice_from_being_sent(world: World) -> None:
+    broken, other = replace(failing("a"), error={"code": "Cut\ud83d", "message": "cut \ud83d"}), failing("b")
+    world.announce(broken, other)
+    world.notifier().run()
+    assert sorted(world.webhook.told) == sorted(ids(broken, other))
+
+
 def test_what_was_announced_since_is_sent_in_one_message(world: World) -> None:
     one, other = failing("a"), failing("b")
     world.announce(one)
