@@ -32,6 +32,8 @@ MAX_AGE = timedelta(hours=24)
 """After which failures for the same cause are an incident of their own."""
 MAX_SPREAD = timedelta(seconds=30)
 """Within which the members are tried once one is healed."""
+MAX_NEWEST = 100
+"""Members that an incident knows by their ids: three times as many as are counted at once."""
 SETTLING_TIME = timedelta(minutes=1)
 """After the last one joined, before it may be over: who has just been counted is stored a moment later."""
 
@@ -69,6 +71,8 @@ class Incident(Struct, frozen=True, kw_only=True, rename="camel"):
     """When the earliest remediation among its members was opened."""
     joined_at: Time
     """When the last member joined."""
+    newest: tuple[str, ...] = ()
+    """Ids of the remediations that joined last: whose count got lost on its way back is not counted again."""
     released_at: Time | None = None
     """When the first member was healed: from then on none holds an attempt back."""
     closed_at: Time | None = None
@@ -200,8 +204,15 @@ def _opened(cause: Cause, founders: tuple[str, ...], now: datetime) -> Incident:
 
 
 def _joined(known: Incident, failures: Sequence[str], now: datetime) -> Incident:
-    earliest_at = min(known.earliest_at, *map(opened_at_of, failures))
-    return replace(known, members=known.members + len(failures), earliest_at=earliest_at, joined_at=now)
+    """The incident with these members, too; those that it has already are about to be stored once more."""
+    added = [each for each in failures if each not in known.newest and each not in known.founders]
+    return replace(
+        known,
+        members=known.members + len(added),
+        earliest_at=min(known.earliest_at, *map(opened_at_of, failures)),
+        joined_at=now,
+        newest=(*added, *known.newest)[:MAX_NEWEST],
+    )
 
 
 def is_counted(failed: Remediation, causes: Iterable[Cause]) -> bool:

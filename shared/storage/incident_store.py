@@ -10,7 +10,7 @@ What one failure changes is changed in one transaction.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -64,7 +64,8 @@ class IncidentStore:
         Raises:
             WriteConflict: other hosts kept changing the rows first.
         """
-        return retry_on_conflict(lambda: self._count(causes, failures))
+        tried: set[str] = set()
+        return retry_on_conflict(lambda: self._count(causes, failures, tried))
 
     def opened(self, causes: Sequence[Cause]) -> Incident | None:
         """The incident of these causes that is open, if there is one."""
@@ -127,7 +128,11 @@ class IncidentStore:
             with suppress(ResourceModifiedError, ResourceNotFoundError):
                 self._table.delete_entity(_PARTITION, row["RowKey"], **only_if(etag_of(row)))
 
-    def _count(self, causes: Sequence[Cause], failures: Sequence[str]) -> Counted:
+    def _count(self, causes: Sequence[Cause], failures: Sequence[str], tried: set[str]) -> Counted:
+        """`tried` has the ids of the incidents that were to be opened before, and is added to.
+
+        The SDK repeats what was answered by a server error, also if it was carried out: one of them may be open.
+        """
         rows = self._rows(cause.key for cause in causes)
         tallies = {cause.key: self._read_tally(rows.get(cause.key)) for cause in causes}
         known = self._load(tally.incident_id for tally in tallies.values())
@@ -136,12 +141,14 @@ class IncidentStore:
         if counted.incident is None:
             changes = _tally_changes(rows, tallies, counted.tallies)
         elif counted.is_new:
+            tried.add(counted.incident.id)
             opening: list[_Operation] = [("create", _incident_row(counted.incident), {})]
             opening.append(("create", _mark(counted.incident), {}))
             changes = opening + _tally_changes(rows, tallies, counted.tallies)
             changes += self._leave_others(counted.incident, tallies)
         else:
             changes = [_replacement(known[counted.incident.id], counted.incident)]
+            counted = replace(counted, is_new=counted.incident.id in tried)
         if changes:
             self._commit(changes)
         return counted

@@ -229,6 +229,19 @@ def damage(table: MemoryTable, partition: str, row: str, **columns: Any) -> None
     )
 
 
+def repeat_next_transaction(table: MemoryTable) -> None:
+    """Have the next transaction that is carried out be repeated, as the SDK does after a 500, 503 or 504."""
+    once = table.submit_transaction
+
+    def repeated(operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
+        operations = list(operations)
+        once(operations)
+        del table.submit_transaction  # the instance's own, which hides the class's
+        return once(operations)
+
+    table.submit_transaction = repeated  # type: ignore[method-assign] # once
+
+
 def failed(kind: type[Exception], status: int) -> Any:
     error: Any = kind(f"status {status}")
     error.status_code = status

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shared.domain import incident
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.incident import MIN_MEMBERS, WINDOW, Counted, Incident, Tally
+from shared.domain.incident import MAX_NEWEST, MIN_MEMBERS, WINDOW, Counted, Incident, Tally
 from shared.domain.incident_cause import Cause, ScopeKind, causes_of
 from shared.domain.remediation import Remediation, new_id
 from tests.support.remediations import INSTANCE, NOW, instance_named, queued
@@ -163,3 +163,37 @@ def test_after_its_end_failures_are_an_incident_of_their_own() -> None:
     causes.incidents[opened.id] = incident.close(opened, causes.now)
     causes.now += WINDOW
     assert causes.fail(names(MIN_MEMBERS), VAULT_A).is_new
+
+
+def test_who_is_counted_again_after_a_lost_answer_is_one_member() -> None:
+    causes = Causes()
+    causes.fail(names(MIN_MEMBERS), VAULT_A)
+    for _ in range(2):
+        known = causes.fail(["late", "later"], VAULT_A).incident
+    assert known is not None
+    assert known.members == MIN_MEMBERS + 2
+
+
+def test_who_has_opened_it_and_is_counted_again_is_one_member() -> None:
+    causes = Causes()
+    for _ in range(2):
+        known = causes.fail(names(MIN_MEMBERS), VAULT_A).incident
+    assert known is not None
+    assert known.members == MIN_MEMBERS
+
+
+def test_who_is_counted_again_keeps_it_open_until_it_is_stored() -> None:
+    causes = Causes()
+    causes.fail(names(MIN_MEMBERS), VAULT_A)
+    causes.now += timedelta(hours=1)
+    known = causes.fail(names(1), VAULT_A).incident
+    assert known is not None
+    assert not incident.may_be_over(incident.without_founders(known), causes.now)
+
+
+def test_so_many_members_make_no_document_grow() -> None:
+    causes = Causes()
+    causes.fail(names(MIN_MEMBERS), VAULT_A)
+    known = causes.fail(names(1_000, "late"), VAULT_A).incident
+    assert known is not None
+    assert (known.members, len(known.newest)) == (MIN_MEMBERS + 1_000, MAX_NEWEST)

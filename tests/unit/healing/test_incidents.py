@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.incident import MAX_CANARIES
-from shared.domain.incident_cause import ScopeKind, causes_of
+from shared.domain.incident import MAX_CANARIES, MIN_MEMBERS
+from shared.domain.incident_cause import Cause, ScopeKind, causes_of
 from shared.domain.notice import NoticeKind
-from shared.domain.remediation import Status
+from shared.domain.remediation import Status, new_id
 from shared.healing.notices import NoticeTopic
 from shared.healing.retention import Retention
 from shared.storage.backup_slots import BackupSlots
@@ -17,6 +17,9 @@ from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_list import Filters, RemediationReader
 from tests.support.memory_azure import MemoryApp
+from tests.support.memory_store import MemoryStore
+from tests.support.memory_table import repeat_next_transaction
+from tests.support.remediations import NOW, instance_named
 from tests.support.storm import KEY_VAULT, MANY, MISSING_ROLE, NO_ACCESS, Storm
 
 
@@ -289,3 +292,17 @@ def requests_of(app: MemoryApp) -> int:
 
 def incident_rows(storm: Storm) -> list[tuple[str, str]]:
     return [each for each in storm.store.table._rows if each[0] == "incidents"]
+
+
+@pytest.mark.parametrize("failing", [MIN_MEMBERS, 1])
+def test_a_count_that_the_sdk_repeats_after_it_was_carried_out_counts_once(failing: int) -> None:
+    store = MemoryStore()
+    cause = Cause("UserErrorMissingRequiredPermissions", ScopeKind.VAULT, "/a")
+    ids = [new_id(instance_named(f"bi-{number}"), NOW) for number in range(MIN_MEMBERS + 1)]
+    if failing == 1:
+        store.incidents.count([cause], ids[:MIN_MEMBERS])
+    repeat_next_transaction(store.table)
+    counted = store.incidents.count([cause], ids[-failing:])
+    assert counted.incident is not None
+    assert counted.incident.members == MIN_MEMBERS + (failing == 1)
+    assert counted.is_new == (failing == MIN_MEMBERS)

@@ -1,14 +1,13 @@
 """Intake, where storage carries an opening out, answers with an error, and the SDK repeats what it has sent."""
 
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from shared.healing.intake import Coalesced, Opened
 from shared.storage.queues import SyncJob
 from tests.support.memory_azure import MemoryApp
+from tests.support.memory_table import repeat_next_transaction
 
 
 @pytest.fixture
@@ -16,22 +15,8 @@ def app() -> MemoryApp:
     return MemoryApp(has_topic=False)
 
 
-def repeat_next_opening(app: MemoryApp) -> None:
-    """Have the next transaction that is carried out be repeated, as the SDK does after a 500, 503 or 504."""
-    table = app.store.table
-    once = table.submit_transaction
-
-    def repeated(operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
-        operations = list(operations)
-        once(operations)
-        del table.submit_transaction  # the instance's own, which hides the class's
-        return once(operations)
-
-    table.submit_transaction = repeated  # type: ignore[method-assign] # once
-
-
 def test_an_opening_that_meets_its_own_rows_has_opened(app: MemoryApp) -> None:
-    repeat_next_opening(app)
+    repeat_next_transaction(app.store.table)
     result = app.accept("bi")
     assert isinstance(result, Opened)
     assert (result.job, app.now(result.remediation).signals) == (SyncJob(result.remediation.id, 1), 1)
@@ -40,7 +25,7 @@ def test_an_opening_that_meets_its_own_rows_has_opened(app: MemoryApp) -> None:
 def test_so_does_the_opening_of_an_instance_that_has_failed_before(app: MemoryApp) -> None:
     app.follow("bi")
     app.clock.advance(days=2)
-    repeat_next_opening(app)
+    repeat_next_transaction(app.store.table)
     result = app.accept("bi")
     assert isinstance(result, Opened)
     assert (result.job, app.now(result.remediation).signals) == (SyncJob(result.remediation.id, 1), 1)
@@ -48,7 +33,7 @@ def test_so_does_the_opening_of_an_instance_that_has_failed_before(app: MemoryAp
 
 def test_it_is_in_the_log_as_opened_once(app: MemoryApp, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    repeat_next_opening(app)
+    repeat_next_transaction(app.store.table)
     app.accept("bi")
     assert sum('"from": null' in record.message for record in caplog.records) == 1
     assert "signal.coalesced" not in caplog.text
@@ -64,7 +49,7 @@ def test_another_hosts_opening_of_the_same_millisecond_is_its_own(app: MemoryApp
 
 
 def test_a_later_signal_does_not_count_as_the_one_that_opened(app: MemoryApp) -> None:
-    repeat_next_opening(app)
+    repeat_next_transaction(app.store.table)
     app.accept("bi")
     app.clock.advance(seconds=1)
     assert isinstance(app.accept("bi"), Coalesced)
