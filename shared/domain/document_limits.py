@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from shared.domain.arm_results import ArmError
 from shared.domain.attention import Attention
+from shared.domain.recovery import BackupRun, Recovery
 from shared.domain.remediation import Attempt, Remediation, Transition
 from shared.domain.remediation_json import to_json
 
@@ -46,14 +47,15 @@ class _Limits:
 _STEPS = (
     _Limits(error=32_000, text=2_000, url=8_000, attempts=20, history=100, keeps_unknown=True),
     _Limits(error=8_000, text=1_000, url=8_000, attempts=10, history=50, keeps_unknown=True),
-    # At most 18 + 48 + 37 thousand characters beside the id: whatever came in, it fits.
+    # At most 19 + 48 + 37 + 17 thousand characters beside the id: whatever came in, it fits.
     _Limits(error=3_000, text=500, url=4_000, attempts=5, history=50, keeps_unknown=False),
 )
 
 
 def limit(remediation: Remediation) -> Remediation:
     """The same remediation if its document is short enough; else with its longest parts cut."""
-    errors = [remediation.error, *(attempt.error for attempt in remediation.attempts)]
+    backup = remediation.recovery.backup if remediation.recovery else None
+    errors = [remediation.error, backup.error if backup else None, *(each.error for each in remediation.attempts)]
     if not any(_is_deeper(error, _MAX_DEPTH) for error in errors) and _fits(remediation):
         return remediation
     for limits in _STEPS:
@@ -79,6 +81,7 @@ def _cut(remediation: Remediation, limits: _Limits) -> Remediation:
         datasource_id=text(remediation.datasource_id),
         snapshot_group_id=text(remediation.snapshot_group_id),
         error=_cut_error(remediation.error, limits.error),
+        recovery=_cut_recovery(remediation.recovery, limits),
         attention=_cut_attention(remediation.attention, limits),
         # The first attempt says which sync was asked for.
         attempts=tuple(_cut_attempt(each, limits) for each in _first_and_newest(remediation.attempts, limits.attempts)),
@@ -90,8 +93,38 @@ def _cut(remediation: Remediation, limits: _Limits) -> Remediation:
 def _cut_attention(attention: Attention | None, limits: _Limits) -> Attention | None:
     if attention is None:
         return None
+    text, note = _texts(limits.text), attention.acknowledgement
+    if note is not None:
+        unknown = note.unknown if limits.keeps_unknown else {}
+        note = replace(note, by=text(note.by), reason=text(note.reason), unknown=unknown)
     unknown = attention.unknown if limits.keeps_unknown else {}
-    return replace(attention, reason=_texts(limits.text)(attention.reason), unknown=unknown)
+    return replace(attention, reason=text(attention.reason), acknowledgement=note, unknown=unknown)
+
+
+def _cut_recovery(recovery: Recovery | None, limits: _Limits) -> Recovery | None:
+    """What is called by these names would be another thing if they were cut; without them, the points tell."""
+    if recovery is None:
+        return None
+    return replace(
+        recovery,
+        rule=_short(recovery.rule, limits.text),
+        retention_tag=_short(recovery.retention_tag, limits.text),
+        point_id=_short(recovery.point_id, limits.url),
+        backup=_cut_backup(recovery.backup, limits) if recovery.backup else None,
+        unknown=recovery.unknown if limits.keeps_unknown else {},
+    )
+
+
+def _cut_backup(run: BackupRun, limits: _Limits) -> BackupRun:
+    return replace(
+        run,
+        status=_texts(limits.text)(run.status),
+        operation_status_url=_short(run.operation_status_url, limits.url),
+        operation_result_url=_short(run.operation_result_url, limits.url),
+        job_id=_short(run.job_id, limits.text),
+        error=_cut_error(run.error, limits.error),
+        unknown=run.unknown if limits.keeps_unknown else {},
+    )
 
 
 def _cut_attempt(attempt: Attempt, limits: _Limits) -> Attempt:
@@ -125,8 +158,8 @@ def _texts(room: int) -> Callable[[Any], Any]:
     return lambda text: text if text is None else _cut_text(text, room)
 
 
-def _short(url: str | None, room: int) -> str | None:
-    return url if url is None or _size(url) <= room else None
+def _short(name: str | None, room: int) -> str | None:
+    return name if name is None or _size(name) <= room else None
 
 
 def _is_deeper(value: Any, depth: int) -> bool:

@@ -72,7 +72,9 @@ def count_signal(remediation: Remediation) -> Remediation:
 def start_next_attempt(remediation: Remediation, sync_type: SyncType, now: datetime) -> Remediation:
     """The next attempt begins; its sync job is to be queued."""
     made = () if remediation.awaits_first_attempt else remediation.attempts
-    attempt = Attempt(number=len(made) + 1, sync_type=sync_type, queued_at=now)
+    # Not by their count: of very many, some are not kept (`document_limits`).
+    number = remediation.attempt.number + 1 if made else 1
+    attempt = Attempt(number=number, sync_type=sync_type, queued_at=now)
     ladder_at = remediation.ladder_at if remediation.ladder_at and remediation.ladder_at > now else None
     begun = replace(remediation, attempts=(*made, attempt), ladder_at=ladder_at)
     return await_job(move(begun, Status.QUEUED, now, f"attempt {attempt.number}", due_at=now), now)

@@ -8,10 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from shared.domain import lifecycle
+from shared.domain.arm_results import OperationUrls
+from shared.domain.attention import Acknowledgement, Attention
 from shared.domain.document_limits import CUT_MARK, MAX_DOCUMENT_CHARS, limit
+from shared.domain.recovery import BackupRun
 from shared.domain.remediation import Remediation, Transition
 from shared.domain.remediation_json import from_json, to_document, to_json
-from tests.support.remediations import NOW, healed, queued, rejected, running
+from shared.domain.signal import SyncType
+from tests.support.remediations import NOW, healed, queued, recovering, rejected, running
 
 ADVICE = ["Grant the vault's identity the role Disk Backup Reader."]
 
@@ -94,6 +99,65 @@ def test_of_a_long_history_the_opening_and_the_newest_are_kept() -> None:
 def test_a_url_is_left_out_rather_than_cut() -> None:
     attempt = replace(running().attempt, operation_status_url="https://management.azure.com/" + "x" * 250_000)
     assert limit(replace(running(), attempts=(attempt,))).attempt.operation_status_url is None
+
+
+def with_backup(**facts: Any) -> Remediation:
+    """Being recovered, by a backup of which Azure has told this."""
+    base = recovering()
+    assert base.recovery is not None
+    return replace(base, recovery=replace(base.recovery, backup=BackupRun(requested_at=NOW, status="Failed", **facts)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"code": "Long", "message": "x" * 900_000}, {"code": "Deep", "message": "deep", "innerError": nested(20_000)}],
+    ids=["long", "deep"],
+)
+def test_an_error_of_a_backup_is_cut_as_others_are(error: Any) -> None:
+    kept = limit(with_backup(error=error))
+    assert kept.recovery is not None
+    assert kept.recovery.backup is not None
+    assert kept.recovery.backup.error is not None
+    assert kept.recovery.backup.error["code"] == error["code"]
+    assert from_json(to_json(kept)) == kept
+    assert len(to_json(kept)) <= MAX_DOCUMENT_CHARS
+
+
+def test_names_that_a_recovery_calls_by_are_left_out_rather_than_cut() -> None:
+    endless = "x" * 250_000
+    base = with_backup(job_id=endless, operation_status_url=endless, operation_result_url=endless)
+    assert base.recovery is not None
+    named = replace(base.recovery, rule=endless, retention_tag=endless, point_id=endless, unknown={"later": endless})
+    recovery = limit(replace(base, recovery=named)).recovery
+    assert recovery is not None
+    assert recovery.backup is not None
+    assert (recovery.rule, recovery.retention_tag, recovery.point_id) == (None, None, None)
+    assert (recovery.backup.job_id, recovery.backup.operation_urls) == (None, OperationUrls(None, None))
+
+
+def test_a_recovery_has_all_that_it_goes_on_by_though_attempts_and_history_are_cut() -> None:
+    error = {"code": "x", "message": "y" * 3_000}
+    base = with_backup(job_id="job", error={"code": "BackupFailed", "message": "short"})
+    attempts = tuple(replace(base.attempt, number=number, error=error) for number in range(1, 200))
+    kept = limit(replace(base, attempts=attempts))
+    assert len(kept.attempts) < len(attempts)
+    assert (kept.recovery, kept.status, kept.attempt.number) == (base.recovery, base.status, 199)
+
+
+def test_the_next_attempt_has_a_number_of_its_own_though_some_before_it_were_cut() -> None:
+    kept = limit(with_attempts(5_000, {"code": "x", "message": "y" * 100}))
+    assert len(kept.attempts) < 5_000
+    assert lifecycle.start_next_attempt(kept, SyncType.DEFAULT, NOW).attempt.number == 5_001
+
+
+def test_a_note_on_what_needs_a_person_is_cut() -> None:
+    endless = "x" * 250_000
+    note = Acknowledgement(at=NOW, by=endless, reason=endless, until=NOW, unknown={"later": endless})
+    attention = Attention(since=NOW, remediation_id=rejected().id, reason="reason", acknowledgement=note)
+    kept = limit(replace(rejected(), attention=attention))
+    assert len(to_json(kept)) <= MAX_DOCUMENT_CHARS
+    assert kept.attention is not None
+    assert kept.attention.acknowledgement is not None
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=50)
