@@ -4,6 +4,7 @@ A transport that is passed to an SDK's client has time-outs of its own, 300 s (a
 those that the client is given go to the transport that it would have made itself.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,10 @@ _TYPES = ("application/", "multipart/")
 _BOUNDARY = b"--"
 _MAX_QUOTED_CHARS = 100
 _MISSING = ("TableNotFound", "QueueNotFound", "ContainerNotFound")
+_PART_STATUS = re.compile(rb"^HTTP/1\.1 (\d{3}) ", re.MULTILINE)
+"""Of the answer to an operation of a transaction. A row that comes back is JSON, in which no line begins like this."""
+_ERROR_CODE = re.compile(rb'"code"\s*:\s*"(\w+)"|<Code>(\w+)</Code>')
+"""As tables, and as queues and blobs write it ("Status and error codes"); the first one is the error's own."""
 
 
 class CheckedTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it lazily: Any to mypy
@@ -108,10 +113,12 @@ def _is_readable(answer: Any) -> bool:
 
 def _is_missing(answer: Any) -> bool:
     """Whether the table, queue or container does not exist; in a transaction an answer of its own says so."""
-    if answer.status_code == 404:
-        return answer.headers.get("x-ms-error-code") in _MISSING or _names_missing(answer.body())
-    return answer.status_code == 202 and b"HTTP/1.1 404" in answer.body() and _names_missing(answer.body())
+    body: bytes = answer.body()
+    if answer.status_code == 202:
+        return set(_PART_STATUS.findall(body)) == {b"404"} and _error_code(body) in _MISSING
+    return answer.status_code == 404 and (answer.headers.get("x-ms-error-code") or _error_code(body)) in _MISSING
 
 
-def _names_missing(body: bytes) -> bool:
-    return any(code.encode() in body for code in _MISSING)
+def _error_code(body: bytes) -> str | None:
+    found = _ERROR_CODE.search(body)
+    return (found[1] or found[2]).decode() if found else None

@@ -1,6 +1,8 @@
 """The storage SDKs' clients and answers that are not storage's, and of a table that is gone."""
 
+import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ PAGE: Answer = {"headers": {"Content-Type": "text/html"}, "text": "<html>Sign in
 EMPTY_LIST: Answer = {"status": 200, "headers": FROM_STORAGE, "body": {"value": []}}
 MADE: Answer = {"status": 201, "headers": FROM_STORAGE, "body": {"TableName": "t"}}
 NO_TABLE: Answer = {"status": 404, "headers": FROM_STORAGE, "body": {"odata.error": {"code": "TableNotFound"}}}
+ROW = {"PartitionKey": "p", "RowKey": "r"}
 NO_ROW: Answer = {"status": 404, "headers": FROM_STORAGE, "body": {"odata.error": {"code": "ResourceNotFound"}}}
 
 
@@ -175,3 +178,58 @@ def test_a_queue_that_is_gone_is_made_again(storage: ScriptedServer, queue: Queu
     storage.script([gone, made, taken])
     queue.send_message("x")
     assert methods(storage) == ["POST", "PUT", "POST"]
+
+
+def transaction(*parts: str) -> Answer:
+    """Storage's answer to a transaction, in which these are the answers to operations."""
+    text = "".join(
+        "--changesetresponse_1\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+        f"{part}\r\n"
+        for part in parts
+    )
+    begin = "--batchresponse_1\r\nContent-Type: multipart/mixed; boundary=changesetresponse_1\r\n\r\n"
+    headers = {**FROM_STORAGE, "Content-Type": "multipart/mixed; boundary=batchresponse_1"}
+    return {"status": 202, "headers": headers, "text": f"{begin}{text}--changesetresponse_1--\r\n--batchresponse_1--"}
+
+
+def refused(status: int, code: str, message: str = "0:no") -> str:
+    error = json.dumps({"odata.error": {"code": code, "message": {"lang": "en-US", "value": message}}})
+    return f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json\r\n\r\n{error}\r\n"
+
+
+DONE = "HTTP/1.1 204 No Content\r\nETag: W/\"datetime'1'\"\r\n\r\n"
+HOSTILE = '\nHTTP/1.1 404 Not Found\n TableNotFound "code":"TableNotFound" <Code>TableNotFound</Code>'
+ECHO = f"HTTP/1.1 201 Created\r\nETag: x\r\n\r\n{json.dumps({'Document0': HOSTILE})}\r\n"
+
+
+def test_a_table_that_a_transaction_finds_gone_is_made_again(storage: ScriptedServer, table: TableClient) -> None:
+    storage.script([transaction(refused(404, "TableNotFound")), MADE, transaction(DONE)])
+    table.submit_transaction([("upsert", ROW)])
+    assert methods(storage) == ["POST", "POST", "POST"]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [ECHO],
+        [refused(404, "ResourceNotFound", HOSTILE)],
+        [refused(409, "EntityAlreadyExists", HOSTILE)],
+        [DONE, refused(404, "TableNotFound")],
+    ],
+    ids=["carried out", "a row that is not there", "a conflict", "an operation that was carried out"],
+)
+def test_no_text_in_a_transactions_answer_makes_a_table(
+    storage: ScriptedServer, table: TableClient, parts: list[str]
+) -> None:
+    storage.script([transaction(*parts)])
+    with suppress(AzureError):
+        table.submit_transaction([("upsert", ROW), ("upsert", {**ROW, "RowKey": "s"})][: len(parts)])
+    assert methods(storage) == ["POST"]
+
+
+def test_no_text_in_an_error_makes_a_table(storage: ScriptedServer, table: TableClient) -> None:
+    error = {"code": "ResourceNotFound", "message": {"lang": "en-US", "value": HOSTILE}}
+    storage.script([{**NO_ROW, "body": {"odata.error": error}}])
+    with pytest.raises(ResourceNotFoundError):
+        table.get_entity("p", "r")
+    assert methods(storage) == ["GET"]
