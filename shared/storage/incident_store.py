@@ -82,10 +82,16 @@ class IncidentStore:
         marks = f"PartitionKey eq '{_PARTITION}' and RowKey ge 'open:' and RowKey lt 'open;'"
         rows = islice(self._table.query_entities(marks, select=["RowKey"]), _MAX_ATTENDED)
         ids = [row["RowKey"].removeprefix("open:") for row in rows]
-        found = self._load(ids) if ids else {}
-        attended = [found[each] for each in ids if each in found and not found[each].incident.is_over]
-        for over in set(ids) - {each.incident.id for each in attended}:
-            self._table.delete_entity(_PARTITION, f"open:{over}")
+        known = self._rows(f"i:{each}" for each in ids if is_remediation_id(each)) if ids else {}
+        attended = []
+        for each in ids:
+            row = known.get(f"i:{each}")
+            stored = self._read(row) if row else None
+            if stored and not stored.incident.is_over:
+                attended.append(stored)
+            elif stored or not row:
+                # One that cannot be read keeps its mark: another version of the app may read it, or a person mend it.
+                self._table.delete_entity(_PARTITION, f"open:{each}")
         return attended
 
     def page(self, top: int, after: str | None = None, status: IncidentStatus | None = None) -> list[Incident]:

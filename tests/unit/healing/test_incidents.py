@@ -18,7 +18,7 @@ from shared.storage.queues import SyncJob
 from shared.storage.remediation_list import Filters, RemediationReader
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_store import MemoryStore
-from tests.support.memory_table import repeat_next_transaction
+from tests.support.memory_table import damage, repeat_next_transaction
 from tests.support.remediations import NOW, instance_named
 from tests.support.storm import KEY_VAULT, MANY, MISSING_ROLE, NO_ACCESS, Storm
 
@@ -306,3 +306,27 @@ def test_a_count_that_the_sdk_repeats_after_it_was_carried_out_counts_once(faili
     assert counted.incident is not None
     assert counted.incident.members == MIN_MEMBERS + (failing == 1)
     assert counted.is_new == (failing == MIN_MEMBERS)
+
+
+def test_an_incident_that_cannot_be_read_now_is_attended_to_once_it_can_be() -> None:
+    storm = Storm()
+    storm.topic.is_down = True
+    storm.go_on(minutes=4)
+    [key] = [key for key in incident_rows(storm) if key[1].startswith("i:")]
+    row = dict(storm.store.table.row(*key) or {})
+    damage(storm.store.table, *key, Document="{}")
+    storm.topic.is_down = False
+    storm.go_on(minutes=2)
+    assert storm.topic.incidents == []
+    damage(storm.store.table, *key, Document=row["Document"])
+    storm.go_on(minutes=2)
+    assert len(storm.topic.incidents) == 1
+
+
+def test_the_mark_of_an_incident_that_is_gone_is_removed() -> None:
+    storm = Storm()
+    storm.go_on(minutes=4)
+    [key] = [key for key in incident_rows(storm) if key[1].startswith("i:")]
+    storm.store.table._put(key, None, "")
+    storm.go_on(minutes=1)
+    assert not [key for key in incident_rows(storm) if key[1].startswith("open:")]
