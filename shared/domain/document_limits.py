@@ -102,7 +102,7 @@ def _cut_attention(attention: Attention | None, limits: _Limits) -> Attention | 
 
 
 def _cut_recovery(recovery: Recovery | None, limits: _Limits) -> Recovery | None:
-    """What is called by these names would be another thing if they were cut; without them, the points tell."""
+    """Cut names would name other things, so those are left out; without them, the recovery points tell."""
     if recovery is None:
         return None
     return replace(
