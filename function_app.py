@@ -7,6 +7,7 @@ import azure.functions as func
 from shared import composition
 from shared.api.event_binding import RawEvent, event_text, hand_over_text
 from shared.domain.repair import Repair
+from shared.domain.sign_in import SignIn
 from shared.settings import STORAGE_CONNECTION
 from shared.sources.event_grid import read_event
 
@@ -194,6 +195,15 @@ def get_openapi(req: func.HttpRequest) -> func.HttpResponse:
 def get_dashboard(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpResponse:
     """`GET /api/dashboard`: the page. Its forms come here too: a function's own key opens no other function."""
     return composition.dashboard.page().answer(req, jobs)
+
+
+if SETTINGS.sign_in is SignIn.ENTRA:
+
+    @app.route("signed-in/{*path}", auth_level=func.AuthLevel.ANONYMOUS)
+    @app.queue_output(arg_name="jobs", queue_name="sync-jobs", connection=STORAGE_CONNECTION)
+    def signed_in_request(req: func.HttpRequest, jobs: func.Out[Jobs]) -> func.HttpResponse:
+        """Page and API for people who have signed in; `shared/api/signed_in.py` checks that they have."""
+        return composition.signed_in.door().answer(req, jobs)
 
 
 # Its name is the last by the alphabet: in that order the host tries the routes (azure-functions-host issue 9876).

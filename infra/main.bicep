@@ -119,6 +119,9 @@ param endpointSubnetPrefix string = '10.81.0.128/26'
 @description('CIDR ranges that may call the app besides Event Grid and Azure Monitor. Empty: everybody who has a key.')
 param allowedIpRanges array = []
 
+@description('Client id of the app registration for sign-in, which infra/sign-in.sh makes. Empty: everybody uses keys.')
+param signInClientId string = ''
+
 @description('Who gets the mail when an alert fires. Empty: alerts are seen in the portal only.')
 param alertEmail string = ''
 
@@ -249,6 +252,7 @@ module functionApp 'modules/function-app.bicep' = {
     instanceMemoryMB: instanceMemoryMB
     subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
     allowedIpRanges: allowedIpRanges
+    signInClientId: signInClientId
   }
 }
 

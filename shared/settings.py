@@ -16,6 +16,7 @@ from shared.domain.mode import Mode
 from shared.domain.notify_settings import HOSTS, UNRESOLVED, NoticeFormat
 from shared.domain.recovery_mode import RecoveryMode
 from shared.domain.resource_ids import INSTANCE_OPERATIONS
+from shared.domain.sign_in import SignIn
 from shared.domain.signal import SyncType
 
 if TYPE_CHECKING:
@@ -258,6 +259,14 @@ class Settings:
         setting_values.schedule_or_off,
         "When NOTIFY_WEBHOOK_URL gets a digest of what was healed and recovered since the last one and of what needs "
         "attention, such as 0 0 7 * * * for each morning (NCRONTAB with six fields, in UTC); never if not set, or off.",
+    )
+
+    sign_in: SignIn = _setting(
+        "SIGN_IN",
+        SignIn.OFF,
+        setting_values.one_of(SignIn),
+        "Entra: people sign in with Microsoft Entra ID at /api/signed-in/dashboard, by the authentication of App "
+        "Service. Off: everybody uses keys, as machines do in either case.",
     )
 
     def policy(self) -> "Policy":

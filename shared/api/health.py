@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any
 
 from shared import logs
+from shared.api.principal import Platform
 from shared.clock import to_iso
 from shared.domain.arm_results import Reachable, TransientFailure
 from shared.domain.duration_text import duration_text
@@ -36,7 +37,7 @@ _REACHABLE_FOR = timedelta(seconds=60)
 _UNREACHABLE_FOR = timedelta(seconds=10)
 """How long the last result for Resource Manager is used again."""
 
-_MAX_CHECKS = 7
+_MAX_CHECKS = 8
 """As many threads: where storage keeps silent, the checks that do without it must not wait behind those."""
 
 Part = dict[str, Any]
@@ -62,6 +63,8 @@ class Health:
     runs: Callable[[], RunStore]
     findings: Callable[[], FindingStore] | None = None
     """None if `STALE_AFTER` is off."""
+    sign_in: Platform | None = None
+    """None if `SIGN_IN` is off."""
     _arm: tuple[datetime, Part] | None = None
     """The last result for Resource Manager, after the time until which it is used again."""
     _checks: dict[str, Future[Part]] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class Health:
         }
         if self.findings:
             checks["findings"] = partial(_findings, self.findings)
+        if self.sign_in:
+            checks["signIn"] = partial(_sign_in, self.sign_in)
         with self._lock:
             for name, check in checks.items():
                 if name not in self._checks or self._checks[name].done():
@@ -187,6 +192,11 @@ def _findings(store: Callable[[], FindingStore]) -> Part:
     searched_at = to_iso(summary.searched_at)
     counts = {"count": summary.count, "byKind": summary.by_kind, "complete": summary.is_complete}
     return {"status": _OK, "searchedAt": searched_at, **counts}
+
+
+def _sign_in(platform: Platform) -> Part:
+    """Healing does without it: no reason to take a host out of service."""
+    return {"status": _DEGRADED, "reason": platform.problem} if platform.problem else {"status": _OK}
 
 
 def _result(check: Future[Part], timeout: float) -> Part:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,14 +39,8 @@ class MetaApi:
         The Functions host itself would answer 404 with nothing in it to all of them.
         """
         path = request.route_params.get("path") or ""
-        allowed = _allowed(path)
-        if not allowed:
-            return error_response(ApiError(404, "NotFound", f"there is nothing at /api/{ascii(path)[1:-1][:200]}"))
-        headers = {"Allow": ", ".join(allowed)}
-        if request.method.upper() == "OPTIONS":
-            return func.HttpResponse(status_code=204, headers=headers)
-        message = f"this path does not take {ascii(request.method)[1:-1][:20]}, only {headers['Allow']}"
-        return json_response(405, ApiError(405, "MethodNotAllowed", message).body(), headers)
+        found = find_path(path)
+        return not_taken(request.method, f"/api/{path}", _methods(openapi()["paths"][found[0]]) if found else ())
 
 
 @cache
@@ -55,12 +50,26 @@ def openapi() -> dict[str, Any]:
     return document
 
 
-def _allowed(path: str) -> list[str]:
-    """The methods that a path takes; none if it is no path of the API."""
-    methods: set[str] = set()
-    for template, item in openapi()["paths"].items():
-        if re.fullmatch(re.escape(template).replace(r"\{id\}", "[^/]+"), f"/{path.strip('/').lower()}"):
-            methods |= {method.upper() for method in item if method != "parameters"}
-    if "GET" in methods:
-        methods.add("HEAD")
-    return sorted(methods | {"OPTIONS"}) if methods else []
+def find_path(path: str) -> tuple[str, dict[str, str]] | None:
+    """The path of the description that a request's path, after `/api/`, is one of, and the parameters in it."""
+    for template in openapi()["paths"]:
+        pattern = re.escape(template).replace(r"\{id\}", "(?P<id>[^/]+)")
+        if found := re.fullmatch(pattern, f"/{path.strip('/')}", re.IGNORECASE):
+            return template, found.groupdict()
+    return None
+
+
+def not_taken(method: str, path: str, methods: Collection[str]) -> func.HttpResponse:
+    """404 if the path takes no method, 204 to `OPTIONS`, else 405."""
+    if not methods:
+        return error_response(ApiError(404, "NotFound", f"there is nothing at {ascii(path)[1:-1][:200]}"))
+    allowed = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    headers = {"Allow": ", ".join(sorted(allowed))}
+    if method.upper() == "OPTIONS":
+        return func.HttpResponse(status_code=204, headers=headers)
+    message = f"this path does not take {ascii(method)[1:-1][:20]}, only {headers['Allow']}"
+    return json_response(405, ApiError(405, "MethodNotAllowed", message).body(), headers)
+
+
+def _methods(item: Mapping[str, Any]) -> set[str]:
+    return {method.upper() for method in item if method != "parameters"}

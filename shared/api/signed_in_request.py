@@ -12,8 +12,13 @@ import azure.functions as func
 
 from shared.api.requests import KEY_PARAMETERS
 
+PREFIX = "/api/signed-in"
+START = f"{PREFIX}/dashboard"
 AN_OPERATOR = "an operator"
 """Who asks for something with a key, which does not say who uses it."""
+
+
+_CREDENTIALS = frozenset({"authorization", "cookie", "x-functions-key", "x-zumo-auth"})
 
 
 class Role(StrEnum):
@@ -38,11 +43,11 @@ class SignedInRequest(func.HttpRequest):
     """A request of this principal, for one of the use cases behind the routes with keys."""
 
     def __init__(self, request: func.HttpRequest, principal: Principal, route_params: Mapping[str, str]) -> None:
-        """The same request, without keys: links that are made of its query are not to carry any."""
+        """The same request, without keys, cookies and tokens: no link or log line can come to carry any."""
         super().__init__(
             request.method,
             request.url,
-            headers=request.headers,
+            headers={name: value for name, value in request.headers.items() if not _is_credential(name)},
             params={name: value for name, value in request.params.items() if name.lower() not in KEY_PARAMETERS},
             route_params=route_params,
             body=request.get_body(),
@@ -50,9 +55,18 @@ class SignedInRequest(func.HttpRequest):
         self.principal = principal
 
 
+def _is_credential(header: str) -> bool:
+    return header.lower() in _CREDENTIALS or header.lower().startswith(("x-ms-token-", "x-ms-client-principal"))
+
+
 def principal_of(request: func.HttpRequest) -> Principal | None:
     """Who makes the request, if they signed in."""
     return request.principal if isinstance(request, SignedInRequest) else None
+
+
+def path_prefix(request: func.HttpRequest) -> str:
+    """Under which all routes stand that whoever makes the request can call."""
+    return PREFIX if isinstance(request, SignedInRequest) else "/api"
 
 
 def signed_in_name(request: func.HttpRequest) -> str | None:

@@ -22,7 +22,7 @@ from shared.api.requests import (
     validated,
 )
 from shared.api.responses import api_errors, json_response, log_error
-from shared.api.signed_in_request import signed_in_name
+from shared.api.signed_in_request import path_prefix, signed_in_name
 from shared.domain.instance_view import InstanceView
 from shared.domain.policy import Coalesce, Drop, Open
 from shared.domain.remediation_json import Document, shown_document
@@ -91,7 +91,7 @@ class SyncApi:
                 jobs.set(opened)
         if is_dry_run:
             return json_response(status, result)
-        path = f"/api/remediations/{result['remediation']['id']}"
+        path = f"{path_prefix(request)}/remediations/{result['remediation']['id']}"
         headers = {"Location": path, "Retry-After": str(int(DEFAULT_POLL_INTERVAL.total_seconds()))}
         return json_response(status, result["remediation"], headers)
 

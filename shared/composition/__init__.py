@@ -1,6 +1,6 @@
 """How the parts are put together, each when a trigger first asks for it. May import everything below.
 
-Five modules, each imported when it is first used: storage, identity, HTTP and validation libraries cost a cold start
+Six modules, each imported when it is first used: storage, identity, HTTP and validation libraries cost a cold start
 several times what `azure.functions` does, and most starts need only some of them.
 """
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.composition import api, dashboard, healing, reports, stores
+    from shared.composition import api, dashboard, healing, reports, signed_in, stores
 
-__all__ = ["api", "dashboard", "healing", "reports", "settings", "stores"]
+__all__ = ["api", "dashboard", "healing", "reports", "settings", "signed_in", "stores"]
 
 
 @cache

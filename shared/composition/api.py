@@ -10,6 +10,7 @@ from shared.api.incidents import IncidentsApi
 from shared.api.instances import InstancesApi
 from shared.api.meta import MetaApi
 from shared.api.pauses import PausesApi
+from shared.api.principal import Platform
 from shared.api.remediations import RemediationsApi
 from shared.api.status import Status
 from shared.api.sweep import SweepApi
@@ -17,6 +18,7 @@ from shared.api.sync import SyncApi
 from shared.clients.vault_cache import VaultCache
 from shared.composition import healing, settings, stores
 from shared.composition.once import once
+from shared.domain.sign_in import SignIn
 from shared.healing.remediation_search import RemediationSearch
 from shared.storage import connection
 from shared.storage.finding_store import FindingStore
@@ -109,6 +111,7 @@ def health() -> Health:
         settings().mode,
         stores.run_store,
         findings(),
+        Platform.from_environment() if settings().sign_in is SignIn.ENTRA else None,
     )
 
 

@@ -43,6 +43,10 @@ HEADERS: Mapping[str, str] = {
 }
 """Of every response of the page."""
 
+_SIGNED_IN = {"Referrer-Policy": "same-origin"}
+"""Of pages without a key in their address: to forms that name neither `Origin` nor `Referer`, as under `no-referrer`,
+App Service answers 403 ("Authentication and authorization", "Cross-site request forgery mitigation")."""
+
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
@@ -75,7 +79,8 @@ def render(status: int, template: str, values: Mapping[str, Any]) -> func.HttpRe
     html = _ENVIRONMENT.get_template(template).render(values)
     # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
     body = html.encode(errors="replace")
-    return func.HttpResponse(body, status_code=status, headers=dict(HEADERS), mimetype="text/html", charset="utf-8")
+    headers = {**HEADERS, **_SIGNED_IN} if values.get("principal") else dict(HEADERS)
+    return func.HttpResponse(body, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
 
 
 def redirect(url: str) -> func.HttpResponse:

@@ -33,6 +33,7 @@ from shared.dashboard.forms import (
     read_scope,
     read_sync_form,
 )
+from shared.dashboard.frame import Frame
 from shared.dashboard.html import HEADERS, redirect, render
 from shared.dashboard.incidents import MAX_READ, incident_rows
 from shared.dashboard.known_reads import Known, KnownReads, Reads
@@ -50,11 +51,10 @@ from shared.dashboard.list_filter import (
 )
 from shared.dashboard.notes import note_text
 from shared.dashboard.report import TEMPLATE as REPORT_TEMPLATE
-from shared.dashboard.report import ReportPage, read_month, report_months
+from shared.dashboard.report import ReportPage, read_month
 from shared.dashboard.several import MAX_SEVERAL, Several, picked
 from shared.dashboard.statistics import DAYS, OUTCOMES, count_statistics
 from shared.dashboard.status_strip import Strip, strip_of
-from shared.domain.mode import Mode
 from shared.domain.pause import Pause
 from shared.domain.remediation import Remediation, Status, is_remediation_id
 from shared.domain.remediation_json import CorruptDocument
@@ -99,11 +99,19 @@ _TEMPLATE_CONSTANTS = {
 class RequestContext:
     """The parts of a request that every response needs."""
 
-    links: Links
-    mode: Mode
+    frame: Frame
     query: Mapping[str, str]
     """Names in lower case."""
-    now: datetime
+
+    @property
+    def links(self) -> Links:
+        """Makes its URLs."""
+        return self.frame.links
+
+    @property
+    def now(self) -> datetime:
+        """When it came."""
+        return self.frame.now
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +137,7 @@ class Dashboard:
         """`GET` and `POST /api/dashboard`; `jobs` takes the sync job of a posted form."""
         # Names in any casing, as the host takes the key's.
         query = {name.lower(): value for name, value in request.params.items()}
-        links = Links(query.get("code", ""), is_live=query.get("live") != LIVE_OFF)
-        context = RequestContext(links, self.settings.mode, query, self.now())
+        context = RequestContext(Frame.of(request, self.settings.mode, self.now()), query)
         try:
             if request.method == "POST":
                 return self._submit_form(context, request, jobs)
@@ -371,15 +378,4 @@ def _error_page(context: RequestContext, error: ApiError) -> func.HttpResponse:
 
 
 def _render(context: RequestContext, status: int, template: str, values: Mapping[str, Any]) -> func.HttpResponse:
-    links = context.links
-    common = {
-        "link": links.url,
-        "key": links.key,
-        "is_live": links.is_live,
-        "here": None,
-        "refresh_seconds": 0,
-        "now": context.now,
-        "mode": context.mode,
-        "report_months": report_months(context.now),
-    }
-    return render(status, template, {**_TEMPLATE_CONSTANTS, **common, **values})
+    return render(status, template, {**_TEMPLATE_CONSTANTS, **context.frame.values(), **values})

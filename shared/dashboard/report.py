@@ -15,8 +15,8 @@ from shared.api.csv_export import MEDIA_TYPE, accepts_csv, csv_text
 from shared.api.requests import read_query
 from shared.api.responses import api_errors
 from shared.dashboard.forms import invalid_request
+from shared.dashboard.frame import Frame
 from shared.dashboard.html import HEADERS, render
-from shared.dashboard.links import Links
 from shared.domain.mode import Mode
 from shared.domain.outcome_chain import COLUMNS, Chain, cells_of, checked
 from shared.domain.report import MONTH_PATTERN, Month, Report, Totals
@@ -52,15 +52,11 @@ class ReportPage:
         month = Month.parse(query.month) if query.month else Month.of(self.now())
         if query.format == "csv" or (query.format is None and accepts_csv(request.headers)):
             return self.csv(month)
-        links = Links(request.params.get("code", ""))
+        frame = Frame.of(request, self.mode, self.now())
         values = {
-            "link": lambda **of: f"dashboard{links.url(**of)}",
-            "csv_link": links.url(month=str(month), format="csv"),
-            "key": links.key,
-            "mode": self.mode,
-            "now": self.now(),
-            "refresh_seconds": 0,
-            "report_months": report_months(self.now()),
+            **frame.values(),
+            "link": lambda **of: f"dashboard{frame.links.url(**of)}",
+            "csv_link": frame.links.url(month=str(month), format="csv"),
         }
         return render(200, TEMPLATE, {**values, **self.values(month)})
 
@@ -104,12 +100,6 @@ def read_month(text: str) -> Month:
         return Month.parse(text)
     except ValueError as invalid:
         raise invalid_request(f"report: {ascii(text)[:100]} is not a month such as 2026-01") from invalid
-
-
-def report_months(now: datetime) -> tuple[str, str]:
-    """The months that each page leads to: this one, and the last one."""
-    month = Month.of(now)
-    return str(month), str(Month.of(month.start - timedelta(days=1)))
 
 
 def _by_subscription(report: Report) -> Sequence[tuple[str, Sequence[tuple[BackupVaultId, Totals]]]]:

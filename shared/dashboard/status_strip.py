@@ -19,6 +19,7 @@ _PARTS = {
     "poller": "Poll runs",
     "sweep": "Sweep",
     "findings": "Findings",
+    "signIn": "Sign-in",
 }
 _UNKNOWN = "not known"
 

@@ -15,7 +15,8 @@ Environment variables: app settings in Azure, `local.settings.json` on a develop
 An empty one counts as absent, unless its row says otherwise.
 A value that cannot be used stops the app at start, with one message that names every such value.
 With azd each has the prefix `AUTOHEAL_`: `azd env set AUTOHEAL_COOLDOWN PT30M`, then `azd provision`. An empty value is
-the default there too. The template itself sets `AZURE_CLIENT_ID`, `ARM_ENDPOINT` and `OUTCOME_TOPIC_ENDPOINT`.
+the default there too. The template itself sets `AZURE_CLIENT_ID`, `ARM_ENDPOINT` and `OUTCOME_TOPIC_ENDPOINT`,
+and `SIGN_IN` where `AUTOHEAL_SIGN_IN_CLIENT_ID` is given.
 `AUTOHEAL_NOTIFY_WEBHOOK_URL` is a secure parameter of its own, so that no deployment shows it.
 
 Durations are ISO 8601 (`PT6H`, `P1DT30M`) or `HH:MM:SS`.

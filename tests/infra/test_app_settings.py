@@ -8,7 +8,7 @@ import pytest
 
 from shared.settings import STORAGE_CONNECTION, Settings
 from tests.infra import azd
-from tests.infra.bicep import PROJECT, resource
+from tests.infra.bicep import PROJECT, resources
 
 SETTINGS = {setting.metadata["variable"] for setting in fields(Settings)}
 REFUSED = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE", "AzureWebJobsStorage"}
@@ -17,10 +17,18 @@ REFUSED = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_R
 
 def of_the_template() -> dict[str, Any]:
     """The app settings that the template sets itself, besides the operator's."""
-    properties = resource("Microsoft.Web/sites/config")["properties"]
-    assert properties["function"]["type"] == "union"
-    own: dict[str, Any] = properties["function"]["parameters"]["arg_2"]
+    own: dict[str, Any] = union_of_settings()["arg_2"]
     return own
+
+
+def union_of_settings() -> dict[str, Any]:
+    """The operator's, the template's, and those that the platform's sign-in needs."""
+    (properties,) = [
+        each["properties"] for each in resources("Microsoft.Web/sites/config") if each["name"] == "appsettings"
+    ]
+    assert properties["function"]["type"] == "union"
+    parts: dict[str, Any] = properties["function"]["parameters"]
+    return parts
 
 
 def of_the_operator(**environment: str) -> dict[str, str]:
@@ -74,7 +82,7 @@ def test_what_json_would_have_to_escape_stops_azd(value: str) -> None:
 
 def test_the_template_sets_what_it_alone_can_know() -> None:
     own = set(of_the_template()) & SETTINGS
-    assert own == {"AZURE_CLIENT_ID", "ARM_ENDPOINT", "OUTCOME_TOPIC_ENDPOINT", "NOTIFY_WEBHOOK_URL"}
+    assert own == {"AZURE_CLIENT_ID", "ARM_ENDPOINT", "OUTCOME_TOPIC_ENDPOINT", "NOTIFY_WEBHOOK_URL", "SIGN_IN"}
 
 
 def test_resource_manager_as_the_template_names_it_is_what_the_app_expects() -> None:

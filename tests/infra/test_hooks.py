@@ -35,7 +35,7 @@ DEPLOYED = {
 STAND_IN = f"""#!{sys.executable} -S
 import json, os, sys
 name, arguments = os.path.basename(sys.argv[0]), sys.argv[1:]
-typed = sys.stdin.read() if name == "curl" else ""
+typed = sys.stdin.read() if name == "curl" or "@-" in arguments else ""
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps([name, arguments, typed]) + "\\n")
 said = " ".join([name, *arguments])

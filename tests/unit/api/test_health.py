@@ -12,6 +12,7 @@ from azure.data.tables import TableClient
 
 from shared.api.health import Health
 from shared.api.meta import MetaApi
+from shared.api.principal import Platform
 from shared.clock import to_iso
 from shared.domain.arm_results import Reachable, TransientFailure, new_error
 from shared.domain.coverage import Coverage
@@ -117,6 +118,20 @@ def test_all_is_well() -> None:
     response = get(Parts().health())
     assert (response.status_code, document(response)["status"]) == (200, "ok")
     assert document(response)["version"] == VERSION
+
+
+def test_without_the_setting_health_says_nothing_about_sign_in() -> None:
+    assert "signIn" not in checks(Parts().health())
+
+
+@pytest.mark.parametrize(("is_on", "status"), [(True, "ok"), (False, "degraded")])
+def test_a_sign_in_that_the_platform_does_not_serve_is_said_and_is_no_reason_to_be_ill(
+    is_on: bool, status: str
+) -> None:
+    health = Parts().health()
+    health.sign_in = Platform(is_on, frozenset())
+    assert (get(health).status_code, checks(health)["signIn"]["status"]) == (200, status)
+    assert ("reason" in checks(health)["signIn"]) is not is_on
 
 
 def test_the_mode_is_said() -> None:
