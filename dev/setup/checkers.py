@@ -1,6 +1,6 @@
 """Checkers that only the tests need and whose packages fit with no others, each in a folder of its own. Stdlib only.
 
-checkov pins versions that the rest of the development cannot live with; Kusto's parser is an npm package.
+checkov pins versions that the rest of the development cannot live with; Kusto's parser and Spectral are npm packages.
 """
 
 import asyncio
@@ -10,12 +10,14 @@ from dev.processes.service import PROJECT
 from dev.setup import node
 from dev.setup.node import LOGS, PIP_OPTIONS, STATE, Node
 from dev.setup.pinned import PinnedFolder
-from dev.setup.steps import Progress, Step, one_at_a_time, run_step, stderr_progress
+from dev.setup.steps import Progress, Step, one_at_a_time, run_installation, run_step, stderr_progress
 
 CHECKOV = STATE / "checkov" / "bin" / "checkov"
 """The executable: checks infrastructure as code."""
 KUSTO_LANGUAGE = STATE / "kusto" / "node_modules" / "@kusto" / "language-service-next"
 """The package: Kusto's own parser, in JavaScript."""
+SPECTRAL = STATE / "spectral" / "node_modules" / "@stoplight"
+"""The packages: Spectral, which checks OpenAPI, without its command line and what that needs."""
 
 _PINS = PROJECT / "dev" / "setup"
 _CHECKOV = PinnedFolder(
@@ -26,8 +28,10 @@ _CHECKOV = PinnedFolder(
     f"{sys.version} {sys.base_prefix}",
 )
 _KUSTO = PinnedFolder(STATE / "kusto", _PINS / "kusto" / "package-lock.json", KUSTO_LANGUAGE)
+_SPECTRAL = PinnedFolder(STATE / "spectral", _PINS / "spectral" / "package-lock.json", SPECTRAL / "spectral-rulesets")
 checkov_is_installed = _CHECKOV.is_installed
 kusto_is_installed = _KUSTO.is_installed
+spectral_is_installed = _SPECTRAL.is_installed
 
 
 def prepare(node_js: Node) -> None:
@@ -36,19 +40,26 @@ def prepare(node_js: Node) -> None:
     Raises:
         Failure: something cannot be installed; the message holds the installer's whole output.
     """
-    if checkov_is_installed() and kusto_is_installed():
+    if checkov_is_installed() and kusto_is_installed() and spectral_is_installed():
         return
     progress = stderr_progress()
     with one_at_a_time(STATE / "install.lock", progress):
-        asyncio.run(_install(node_js, progress))
+        run_installation(_install(node_js, progress))
 
 
 async def _install(node_js: Node, progress: Progress) -> None:
-    async with progress.shown():
+    # pip and npm side by side.
+    async with progress.shown(), asyncio.TaskGroup() as group:
         if not checkov_is_installed():
-            await _install_checkov(progress)
-        if not kusto_is_installed():
-            await node.npm_ci("Kusto's parser", _KUSTO, LOGS / "install-kusto.log", node_js, progress)
+            group.create_task(_install_checkov(progress))
+        group.create_task(_install_npm_packages(node_js, progress))
+
+
+async def _install_npm_packages(node_js: Node, progress: Progress) -> None:
+    if not kusto_is_installed():
+        await node.npm_ci("Kusto's parser", _KUSTO, LOGS / "install-kusto.log", node_js, progress)
+    if not spectral_is_installed():
+        await node.npm_ci("Spectral", _SPECTRAL, LOGS / "install-spectral.log", node_js, progress)
 
 
 async def _install_checkov(progress: Progress) -> None:

@@ -11,14 +11,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from dev.processes.errors import Failure
 from dev.processes.service import PROJECT
 from dev.setup import node
 from dev.setup.node import LOGS, PIP_OPTIONS, STATE, Node, Unusable
-from dev.setup.steps import Progress, Step, one_at_a_time, run_step, stderr_progress
+from dev.setup.steps import Progress, Step, one_at_a_time, run_installation, run_step, stderr_progress
 
 VENV = PROJECT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -45,7 +44,7 @@ def prepare() -> Node:
         packages, azurite = _packages_are_installed(), node.azurite_is_installed()
         wheel = isinstance(found, Node) or node.wheel_is_installed()
         if not (packages and azurite and wheel):
-            _run(_install(found, packages, azurite, wheel, progress))
+            run_installation(_install(found, packages, azurite, wheel, progress))
     return found if isinstance(found, Node) else node.wheel_node()
 
 
@@ -100,20 +99,6 @@ async def _install_azurite(
         await node.install_wheel(PYTHON, found, progress)
     if not azurite:
         await node.install_azurite(found if isinstance(found, Node) else node.wheel_node(), progress)
-
-
-def _run(installation: Coroutine[object, object, None]) -> None:
-    try:
-        asyncio.run(installation)
-    except* Failure as failures:
-        raise Failure("\n\n".join(str(failure) for failure in _leaves(failures))) from None
-
-
-def _leaves(group: BaseExceptionGroup[Failure]) -> list[Failure]:
-    leaves: list[Failure] = []
-    for entry in group.exceptions:
-        leaves += _leaves(entry) if isinstance(entry, BaseExceptionGroup) else [entry]
-    return leaves
 
 
 def _packages_are_installed() -> bool:

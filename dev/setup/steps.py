@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -192,3 +192,22 @@ def one_at_a_time(lock: Path, progress: Progress) -> Iterator[None]:
 def stderr_progress() -> Progress:
     """Progress on stderr: stdout belongs to results."""
     return Progress(sys.stderr)
+
+
+def run_installation(installation: Coroutine[object, object, None]) -> None:
+    """Run steps, also several side by side.
+
+    Raises:
+        Failure: one of them failed, or several; the message has each.
+    """
+    try:
+        asyncio.run(installation)
+    except* Failure as failures:
+        raise Failure("\n\n".join(str(failure) for failure in _leaves(failures))) from None
+
+
+def _leaves(group: BaseExceptionGroup[Failure]) -> list[Failure]:
+    leaves: list[Failure] = []
+    for entry in group.exceptions:
+        leaves += _leaves(entry) if isinstance(entry, BaseExceptionGroup) else [entry]
+    return leaves

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.infra.bicep import INFRA, TEMPLATES
-from tests.infra.checkers import checkov
+from tests.support.checkers import checkov
 
 pytestmark = pytest.mark.once
 

@@ -17,7 +17,7 @@ from shared.domain.resource_ids import BackupInstanceId
 from shared.domain.signal import Signal, SyncType
 from shared.healing.transition_log import log_transitions
 from tests.infra.bicep import INFRA, PROJECT, variable
-from tests.infra.checkers import kusto_parser
+from tests.support.checkers import kusto_parser
 from tests.support.remediations import recovered
 
 KQL = PROJECT / "docs" / "kql"

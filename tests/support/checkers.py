@@ -21,10 +21,22 @@ def checkov() -> Path:
 
 def kusto_parser() -> tuple[Path, Path]:
     """Node.js and Kusto's parser; the variable KUSTO_LANGUAGE names another folder of the package."""
-    found = node.machine_node()
-    executable = (found if isinstance(found, node.Node) else node.wheel_node()).executable
     if named := os.environ.get("KUSTO_LANGUAGE"):
-        return executable, Path(named)
+        return _node(), Path(named)
     if not checkers.kusto_is_installed():
         pytest.fail(f"Kusto's parser is not installed: {_ADVICE.format('KUSTO_LANGUAGE')}")
-    return executable, checkers.KUSTO_LANGUAGE
+    return _node(), checkers.KUSTO_LANGUAGE
+
+
+def spectral() -> tuple[Path, Path]:
+    """Node.js and Spectral's packages; the variable SPECTRAL names another folder of them."""
+    if named := os.environ.get("SPECTRAL"):
+        return _node(), Path(named)
+    if not checkers.spectral_is_installed():
+        pytest.fail(f"Spectral is not installed: {_ADVICE.format('SPECTRAL')}")
+    return _node(), checkers.SPECTRAL
+
+
+def _node() -> Path:
+    found = node.machine_node()
+    return (found if isinstance(found, node.Node) else node.wheel_node()).executable
