@@ -1,13 +1,17 @@
 """Writes changes of remediations: several rows of one at once, and large transactions of many.
 
 Table service, "Performing entity group transactions": 100 operations on rows of one partition, all of them or none.
+
+The SDK repeats what was answered by a server error, or not at all, also if it was carried out; the repeat meets the
+rows of the first as a conflict. So each write has a random name in the row, by which it is known again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import Any
+from uuid import uuid4
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.data.tables import RequestTooLargeError, TableClient, UpdateMode
 
 from shared.domain import document_limits
@@ -19,6 +23,7 @@ from shared.storage.table_rows import (
     Stored,
     Unsaved,
     entry_row,
+    etag_of,
     only_if,
     remediation_row,
     shard_of,
@@ -58,9 +63,11 @@ class ChangeWriter:
             [(_, row, condition)] = operations
             return str(self._table.update_entity(row, **condition)["etag"])
         except HttpResponseError as failure:
-            if failure.status_code in _CONFLICTS:
-                raise WriteConflict(str(failure)) from failure
-            raise
+            if failure.status_code not in _CONFLICTS:
+                raise
+            if etag := self._etag_if_written(operations[0][1]):
+                return etag
+            raise WriteConflict(str(failure)) from failure
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved | Unsaved]:
         """Store changes in large transactions, each with its due entry moved.
@@ -74,13 +81,15 @@ class ChangeWriter:
             by_shard.setdefault(shard_of(change.after.id), []).append(change)
         for of_shard in by_shard.values():
             for start in range(0, len(of_shard), MAX_CHANGES_PER_TRANSACTION):
-                yield from self._save_together(of_shard[start : start + MAX_CHANGES_PER_TRANSACTION])
+                yield from self._save_together(of_shard[start : start + MAX_CHANGES_PER_TRANSACTION], new_write())
 
-    def _save_together(self, changes: Sequence[Change]) -> list[Saved | Unsaved]:
+    def _save_together(self, changes: Sequence[Change], write: str) -> list[Saved | Unsaved]:
         try:
-            return self._commit_together(changes)
+            return self._commit_together(changes, write)
         except HttpResponseError as failure:
             is_lost = failure.status_code in _CONFLICTS
+            if is_lost and (saved := self._saved_before(changes, write)):
+                return saved
             # The SDK's exception for a 413 has the status of the whole transaction.
             is_refused = failure.status_code in _REFUSED or isinstance(failure, RequestTooLargeError)
             if not is_lost and not is_refused:
@@ -94,11 +103,11 @@ class ChangeWriter:
             if len(changes) == 1:
                 return [Unsaved(changes[0], describe_exception(failure))]
         middle = len(changes) // 2
-        return self._save_together(changes[:middle]) + self._save_together(changes[middle:])
+        return self._save_together(changes[:middle], write) + self._save_together(changes[middle:], write)
 
-    def _commit_together(self, changes: Sequence[Change]) -> list[Saved | Unsaved]:
+    def _commit_together(self, changes: Sequence[Change], write: str) -> list[Saved | Unsaved]:
         changes = [Change(change.stored, document_limits.limit(change.after)) for change in changes]
-        replacements = [replacement(change) for change in changes]
+        replacements = [replacement(change, write) for change in changes]
         answers = self._table.submit_transaction(chain.from_iterable(replacements))
         firsts = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
         return [
@@ -106,11 +115,38 @@ class ChangeWriter:
             for change, first in zip(changes, firsts, strict=True)
         ]
 
+    def _saved_before(self, changes: Sequence[Change], write: str) -> list[Saved | Unsaved]:
+        """These changes, if this write has carried them out; but those that others have changed since."""
+        saved: list[Saved | Unsaved] = []
+        for change in changes:
+            after = document_limits.limit(change.after)
+            if etag := self._etag_if_written(remediation_row(after, change.due_entry, write)):
+                saved.append(Saved(change.stored.remediation, Stored(after, etag, change.due_entry)))
+            elif not saved:
+                break  # they were carried out together, or not at all
+        return saved
 
-def replacement(change: Change, keep_old: bool = False) -> list[Operation]:
+    def _etag_if_written(self, row: Mapping[str, Any]) -> str | None:
+        """The ETag of the row that stands there, if it is this one, put there by this write."""
+        if "Write" not in row:
+            return None
+        try:
+            found = self._table.get_entity(row["PartitionKey"], row["RowKey"])
+        except ResourceNotFoundError:
+            return None
+        is_own = all(found.get(name) == row[name] for name in ("Write", "EntryAt"))
+        return etag_of(found) if is_own else None
+
+
+def new_write() -> str:
+    """A name for a write."""
+    return uuid4().hex
+
+
+def replacement(change: Change, write: str, keep_old: bool = False) -> list[Operation]:
     """The operations that store a change, its own row first: the row, and its due entry moved to the due time."""
     old, new = change.stored.due_entry, change.due_entry
-    operations = [update(change.stored, remediation_row(change.after, new))]
+    operations = [update(change.stored, remediation_row(change.after, new, write))]
     if new != old:
         # A stale entry with the same key is removed when it is met, and the change made then. To look for one first
         # costs Azurite a quarter of its time for the whole change.

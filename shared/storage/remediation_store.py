@@ -35,7 +35,7 @@ from shared.domain.remediation import (
 )
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
-from shared.storage.change_writer import ChangeWriter, Operation, replacement, update
+from shared.storage.change_writer import ChangeWriter, Operation, new_write, replacement, update
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.incident_store import IncidentStore
 from shared.storage.table_rows import (
@@ -206,11 +206,12 @@ class RemediationStore:
         Raises:
             WriteConflict: somebody has.
         """
-        entry, after = stored.due_entry, document_limits.limit(after)
+        entry, after, write = stored.due_entry, document_limits.limit(after), new_write()
         if after.due_at is not None and after.due_at < entry.at:
-            entry, operations = due_entry(after.id, after.due_at), replacement(Change(stored, after), keep_old=True)
+            entry = due_entry(after.id, after.due_at)
+            operations = replacement(Change(stored, after), write, keep_old=True)
         else:
-            operations = [update(stored, remediation_row(after, entry))]
+            operations = [update(stored, remediation_row(after, entry, write))]
         return Stored(after, self._writer.commit(operations), entry)
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved | Unsaved]:

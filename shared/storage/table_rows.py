@@ -138,8 +138,8 @@ def _shard(hex_digit: str) -> str:
     return SHARDS[int(hex_digit, 16) % len(SHARDS)]
 
 
-def remediation_row(remediation: Remediation, entry: DueEntry) -> dict[str, Any]:
-    """A remediation's row, which names the due entry by which it is polled."""
+def remediation_row(remediation: Remediation, entry: DueEntry, write: str | None = None) -> dict[str, Any]:
+    """A remediation's row, which names the due entry by which it is polled, and the write that has put it there."""
     over = {"OverAt": f"{to_millis(remediation.over_at):013d}"} if remediation.over_at else {}
     return {
         "PartitionKey": shard_of(remediation.id),
@@ -149,6 +149,7 @@ def remediation_row(remediation: Remediation, entry: DueEntry) -> dict[str, Any]
         "Subscription": remediation.instance.subscription_id.lower(),
         "InstanceKey": remediation.instance.key,
         "Summary": summary_to_text(remediation),
+        **({"Write": write} if write else {}),
         **({"Incident": remediation.incident_id} if remediation.incident_id else {}),
         **({"Resolution": remediation.resolution.value} if remediation.resolution else {}),
         **over,
