@@ -1,7 +1,6 @@
 """An opener that dies half-way, or does not learn that it has opened: what it has claimed is finished, once."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -9,10 +8,10 @@ from shared.domain import lifecycle
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import SyncType
 from shared.healing.intake import Opened
-from shared.storage import connection
 from shared.storage.remediation_store import RemediationStore
 from shared.storage.table_rows import DueEntry, entry_row, pointer_row, shard_of
 from tests.integration.conftest import FAST, INSTANCE, App
+from tests.support.repeating_table import open_repeating_table
 
 
 @pytest.fixture
@@ -103,18 +102,7 @@ def test_a_dry_run_finishes_nothing(app: App, claimed: Remediation) -> None:
 
 
 def test_an_opening_that_the_sdk_repeats_after_it_was_carried_out_has_opened(app: App, connection_string: str) -> None:
-    table = connection.open_table(app.table.table_name, {"AzureWebJobsStorage": connection_string})
-    transport: Any = table._client._client._pipeline._transport  # no public way leads there
-    really_send, statuses = transport.session.send, list[int]()
-
-    def send(*arguments: Any, **options: Any) -> Any:
-        answer = really_send(*arguments, **options)
-        if answer.url.endswith("$batch"):
-            answer.status_code = answer.status_code if statuses else 500
-            statuses.append(answer.status_code)
-        return answer
-
-    transport.session.send = send
+    table, statuses = open_repeating_table(app.table.table_name, connection_string)
     host = replace(app.host, store=RemediationStore(table, app.clock))
     result = host.intake.accept(app.signal())
     assert statuses[:2] == [500, 202], "the SDK repeats it"

@@ -28,6 +28,7 @@ from shared.storage.table_rows import (
 )
 from tests.support.memory_store import MemoryStore
 from tests.support.remediations import ACCEPTED, NOW, after, instance_named, queued
+from tests.support.repeating_table import open_repeating_table
 
 HOUR = timedelta(hours=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -395,3 +396,22 @@ def test_of_many_threads_only_those_lose_whose_row_has_changed(azure_store: Reme
     with ThreadPoolExecutor(12) as threads:
         won = threads.map(lambda stored: wins(lambda: azure_store.save(stored, counted(stored))), opened)
         assert list(won) == [False, True] * 12
+
+
+@pytest.mark.parametrize("with_entry", [False, True], ids=["row", "transaction"])
+def test_what_the_sdk_repeats_after_it_was_carried_out_is_stored(
+    azure_store: RemediationStore, table: TableClient, connection_string: str, with_entry: bool
+) -> None:
+    stored = open_one(azure_store)
+    repeating, statuses = open_repeating_table(table.table_name, connection_string)
+    store, sooner = RemediationStore(repeating), NOW + MILLISECOND
+    counted = replace(stored.remediation, signals=2, due_at=sooner if with_entry else stored.remediation.due_at)
+    if with_entry:
+        [saved] = store.save_all([Change(stored, counted)])
+        assert isinstance(saved, Saved)
+        now = saved.stored
+    else:
+        now = store.save(stored, counted)
+    assert statuses[0] == 500
+    assert len(statuses) == 2, "the SDK repeats it"
+    assert now == loaded(azure_store, counted)
