@@ -118,7 +118,9 @@ def pytest_keyboard_interrupt() -> None:
 @pytest.fixture(scope="session")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack, not started."""
-    stack = Stack(tmp_path_factory.mktemp("stack"), azurite_command(), sys.executable, os.environ)
+    # People may sign in, as if App Service's authentication were on: what it adds to requests, the tests add.
+    sign_in = {"SIGN_IN": "Entra", "WEBSITE_AUTH_ENABLED": "True"}
+    stack = Stack(tmp_path_factory.mktemp("stack"), azurite_command(), sys.executable, os.environ, **sign_in)
     yield stack
     stack.stop()
 

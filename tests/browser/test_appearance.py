@@ -35,6 +35,9 @@ def serious_violations(seen: Seen) -> list[tuple[str, list[str]]]:
         *[(view, screen) for view in ("groups", "refined") for screen in ("light", "dark", "phone, dark")],
         ("no match", "light"),
         ("not found", "light"),
+        ("only to look at", "light"),
+        ("only to look at", "phone"),
+        ("one only to look at", "dark"),
     ],
 )
 def test_axe_finds_nothing_serious(open_tab: OpenTab, view: str, screen: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shared.api.signed_in_request import Principal, Role
 from shared.dashboard.statistics import OUTCOMES
 from shared.domain import arm_results, lifecycle, state_machine
 from shared.domain.remediation import Remediation, Status
@@ -137,6 +138,14 @@ def _detail_page(remediation: Remediation) -> Page:
     return page
 
 
+def looked_at() -> Page:
+    """As those see it who may only look."""
+    page = role_missing()
+    page.summaries = small().summaries
+    page.principal = Principal("ada.lovelace.of.operations@department.contoso.example.com", Role.READER)
+    return page
+
+
 VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
     "empty": (empty, {}),
     "small": (small, {}),
@@ -147,6 +156,8 @@ VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
     "failed": (failed, {"id": _opened().id}),
     "role missing": (role_missing, {"id": _opened().id}),
     "running": (running, {"id": _opened().id, "note": "opened"}),
+    "only to look at": (looked_at, {}),
+    "one only to look at": (looked_at, {"id": _opened().id}),
     "not found": (small, {"id": "nothing"}),
 }
 """Each with its query."""

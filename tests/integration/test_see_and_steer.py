@@ -122,7 +122,7 @@ def test_all_is_well(stack: Stack, instance: str) -> None:
     response = get(stack, "health")
     checks = response.json()["checks"]
     assert (response.status_code, {check["status"] for check in checks.values()}) == (200, {"ok"})
-    assert set(checks) == {"storage", "queue", "token", "resourceManager", "poller", "sweep"}
+    assert set(checks) == {"storage", "queue", "token", "resourceManager", "poller", "sweep", "signIn"}
 
 
 @pytest.mark.parametrize(

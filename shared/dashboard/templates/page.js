@@ -23,7 +23,8 @@ if (live) {
     live.textContent = live.dataset.used;
   };
   document.addEventListener("input", use);
-  document.addEventListener("focusin", use);
+  // A link under the mouse is not to move away before the click is done, as it would with the text above it.
+  document.addEventListener("focusin", (event) => event.target.matches(":focus-visible") && use());
   document.addEventListener("click", (event) => event.target.closest("summary, label") && use());
   setInterval(() => {
     if (!isUsed && !document.hidden && getSelection().isCollapsed) location.reload();
