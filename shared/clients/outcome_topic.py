@@ -1,6 +1,7 @@
 """Client of the Event Grid topic: CloudEvents for ends, instances that need a person, incidents, findings."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from azure.core.credentials import TokenCredential
@@ -9,10 +10,11 @@ from azure.core.messaging import CloudEvent
 from azure.core.pipeline import PipelineResponse
 from azure.eventgrid import EventGridPublisherClient
 
-from shared.clock import from_iso
+from shared.clock import from_iso, from_millis, to_millis
+from shared.domain import announcements
 from shared.domain.attention import is_unannounced
 from shared.domain.error_codes import BUILT_IN, ErrorCodes
-from shared.domain.incident import Incident, IncidentEvent, event_id, shown_incident
+from shared.domain.incident import Incident, IncidentEvent, as_told, event_id, shown_incident
 from shared.domain.remediation import Remediation
 from shared.domain.remediation_json import Document, shown_document
 from shared.logs import describe_exception
@@ -91,7 +93,7 @@ def attention_event(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN
         type=ATTENTION_NEEDED,
         id=f"{remediation.id}-attention",
         subject=str(remediation.instance),
-        time=attention.since if attention else None,
+        time=_as_stored(attention.since if attention else None),
         data=shown_document(remediation, error_codes),
         datacontenttype="application/json",
     )
@@ -108,8 +110,8 @@ def outcome_event(remediation: Remediation, error_codes: ErrorCodes = BUILT_IN) 
         type=f"BackupAutoheal.Remediation.{remediation.status}",
         id=f"{remediation.id}-recovery" if recovery else remediation.id,
         subject=str(remediation.instance),
-        time=recovery.ended_at if recovery else remediation.ended_at,
-        data=shown_document(remediation, error_codes),
+        time=_as_stored(recovery.ended_at if recovery else remediation.ended_at),
+        data=shown_document(announcements.as_told(remediation), error_codes),
         datacontenttype="application/json",
     )
 
@@ -123,10 +125,15 @@ def incident_event(
         type=f"BackupAutoheal.Incident.{event}",
         id=event_id(incident, event),
         subject=incident.scope,
-        time=incident.opened_at if event is IncidentEvent.OPENED else incident.closed_at,
-        data=shown_incident(incident, error_codes),
+        time=_as_stored(incident.opened_at if event is IncidentEvent.OPENED else incident.closed_at),
+        data=shown_incident(as_told(incident, event), error_codes),
         datacontenttype="application/json",
     )
+
+
+def _as_stored(time: datetime | None) -> datetime | None:
+    """To the millisecond: so a repeat, made of what storage has, tells the same time."""
+    return from_millis(to_millis(time)) if time else None
 
 
 def finding_event(document: Mapping[str, Any]) -> CloudEvent[Mapping[str, Any]]:

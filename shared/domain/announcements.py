@@ -35,6 +35,11 @@ def on_publish_failed(remediation: Remediation, now: datetime, jitter: float) ->
     return replace(remediation, due_at=due_at, deferrals=remediation.deferrals + 1)
 
 
+def as_told(ended: Remediation) -> Remediation:
+    """The remediation as the event of its end has it: without the tries to announce it, so that each tells the same."""
+    return replace(ended, due_at=None, deferrals=0)
+
+
 def skip_announcement(remediation: Remediation) -> Remediation:
     """Without a topic nothing is left to do once it has ended, or the recovery begins; no news is waited for."""
     if not remediation.status.is_terminal:

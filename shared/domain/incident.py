@@ -67,6 +67,8 @@ class Incident(Struct, frozen=True, kw_only=True, rename="camel"):
     """Ids of the remediations whose failures opened it, until they are members on their own record."""
     members: Annotated[int, Meta(ge=1)]
     """How often a remediation failed into it."""
+    opened_with: Annotated[int, Meta(ge=1)] | None = None
+    """How many failures opened it; None where an earlier version of the app did."""
     earliest_at: Time
     """When the earliest remediation among its members was opened."""
     joined_at: Time
@@ -198,6 +200,7 @@ def _opened(cause: Cause, founders: tuple[str, ...], now: datetime) -> Incident:
         canaries=tuple(map(instance_key_of, founders[:MAX_CANARIES])),
         founders=founders,
         members=len(founders),
+        opened_with=len(founders),
         earliest_at=min(map(opened_at_of, founders)),
         joined_at=now,
     )
@@ -292,8 +295,8 @@ def proves_repair(healed: Remediation) -> bool:
 
 
 def release(incident: Incident, now: datetime) -> Incident | None:
-    """A member is healed; None if it is not the first."""
-    return None if incident.released_at else replace(incident, released_at=now)
+    """A member is healed; None if it is not the first, or the incident is over: how that was is told already."""
+    return None if incident.released_at or incident.closed_at else replace(incident, released_at=now)
 
 
 def may_be_over(incident: Incident, now: datetime) -> bool:
@@ -329,6 +332,13 @@ def canaries_first(members: Iterable[Remediation]) -> set[str]:
 def event_id(incident: Incident, event: IncidentEvent) -> str:
     """The id of the event, and of the notice that tells the same."""
     return f"{incident.id}-{event.lower()}"
+
+
+def as_told(incident: Incident, event: IncidentEvent) -> Incident:
+    """The incident as its event has it: as it was then, however late the event is, and as often as it is repeated."""
+    if event is IncidentEvent.CLOSED:
+        return incident
+    return replace(incident, members=incident.opened_with or incident.members, released_at=None, closed_at=None)
 
 
 def shown_incident(incident: Incident, error_codes: ErrorCodes) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from dev.azure_simulator.throttling import Throttling
-from shared.clients.outcome_topic import PublishFailed, attention_event, incident_event
+from shared.clients.outcome_topic import PublishFailed, attention_event, incident_event, outcome_event
 from shared.domain import arm_results
 from shared.domain.arm_results import ArmError, OperationUrls, new_error
 from shared.domain.attention import is_unannounced
@@ -213,13 +213,18 @@ class ResourceManager:
 class Topic:
     """The topic of outcomes."""
 
+    random: Random
     is_down: bool = False
+    lost_answers: float = 0.0
+    """Probability that it takes what it is told, and nobody hears of that."""
     announced: list[tuple[str, str]] = field(default_factory=list)
     """Ids of remediations, and the status that was told."""
 
     attention: list[tuple[str, str]] = field(default_factory=list)
     """Instances that were said to need a person, and the ids of those events."""
 
+    outcomes: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    """Events about ends, by id, as often as they were told."""
     incidents: dict[str, list[Mapping[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     """Events about incidents, by id, as often as they were told."""
 
@@ -229,6 +234,9 @@ class Topic:
             raise PublishFailed("down")
         self.announced += [(each.id, each.status.value) for each in news if each.status.is_terminal]
         self.attention += [(each.instance.key, attention_event(each).id) for each in news if is_unannounced(each)]
+        for told in (outcome_event(each) for each in news if each.status.is_terminal):
+            self.outcomes[told.id].append({"type": told.type, "time": told.time, **(told.data or {})})
+        self._answer()
 
     def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
         """Take this event, or not."""
@@ -236,6 +244,11 @@ class Topic:
             raise PublishFailed("down")
         told = incident_event(incident, event)
         self.incidents[told.id].append({"type": told.type, "time": told.time, **(told.data or {})})
+        self._answer()
+
+    def _answer(self) -> None:
+        if self.lost_answers > 0 and self.random.random() < self.lost_answers:
+            raise PublishFailed("no answer")
 
 
 class HostArm:

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 from azure.data.tables import TableEntity
 
@@ -193,6 +194,9 @@ class Record:
         self._check_backups()
         self._check_observers()
         self._incidents.check_all_over(known)
+        for repeats in self._topic.outcomes.values():
+            if differences := _differences(repeats):
+                self.violate("an outcome that is repeated says the same", differences)
         if self.is_swept:
             self._check_swept(known)
 
@@ -293,6 +297,15 @@ def _may_repeat(earlier: SyncCall, later: SyncCall) -> bool:
     if first is None or second is None:
         return False
     return first.is_disturbed or first.ended is None or second.began <= first.ended
+
+
+def _differences(repeats: Sequence[Mapping[str, Any]]) -> str:
+    """In what later events differ from the first; a version of the app may tell more than another."""
+    first = repeats[0]
+    names = first.keys() - {_LATER_FIELD.strip('"')}
+    differing = sorted({name for later in repeats for name in names if later.get(name) != first[name]})
+    values = ", ".join(f"{name} {[each.get(name) for each in repeats]}" for name in differing)
+    return f"{first['id']}: {values}" if values else ""
 
 
 def _document(row: Row) -> str:

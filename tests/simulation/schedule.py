@@ -328,5 +328,6 @@ _FAULTS: dict[str, Fault] = {
     "operations take hours": _setting(lambda world: world.azure, "duration", (3_600.0, 20_000.0), (1.0, 300.0)),
     "operations run on instances": _busy_instances,
     "the topic is down": _setting(lambda world: world.topic, "is_down", True, False),
+    "the topic's answers get lost": _setting(lambda world: world.topic, "lost_answers", 0.5),
     "an operator cancels": _operator,
 }

@@ -30,7 +30,7 @@ class Step:
         self.began = began
         self.ended: float | None = None
         self.is_disturbed = False
-        """Whether it was killed, a call of it failed, or it took very long: what it did may not be on record."""
+        """Whether it was killed, it or a call of it failed, or it took long: what it did may not be on record."""
         self.greenlet: greenlet
         self.killed: Callable[[], Any] = lambda: None
         """Hears that it was killed."""

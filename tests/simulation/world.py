@@ -74,7 +74,7 @@ class World:
         self.scheduler = Scheduler()
         self.table = MemoryTable(self._storage_turn)
         self.azure = ResourceManager(self.scheduler, random)
-        self.topic = Topic()
+        self.topic = Topic(random)
         self.queue = SimulatedQueue(self.scheduler, random)
         self.queue.consumer = self
         self.events = EventGrid(self.scheduler, random, self)
@@ -245,6 +245,7 @@ class World:
 
         def ended(failure: BaseException | None) -> None:
             host.steps.discard(step)
+            step.is_disturbed = step.is_disturbed or failure is not None
             if failure is not None and not isinstance(failure, AzureError | WriteConflict | announced):
                 self.record.violate("a step raises what it says", f"{name}: {failure!r}")
             if host.is_alive:
