@@ -1,9 +1,14 @@
-"""Rows that all hosts change by compare-and-swap, each for itself, in a partition of their own."""
+"""Rows that all hosts change by compare-and-swap, each for itself, in a partition of their own.
+
+A row has a random name of its last swap (`Write`): the SDK repeats one that a server error answered, or nothing, also
+if it was carried out, and the repeat meets that as a conflict.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
@@ -42,7 +47,8 @@ class SharedRows:
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        retry_on_conflict(lambda: self._swap(key, change))
+        write = uuid4().hex
+        retry_on_conflict(lambda: self._swap(key, change, write))
 
     def purge(self, condition: str) -> int:
         """Remove the rows that fulfil a condition of a filter, unless another host changes them; returns how many."""
@@ -58,12 +64,14 @@ class SharedRows:
         """Report a row that cannot be read; the caller goes on without it."""
         self._corrupt_rows.report(self._partition, row["RowKey"], f"{type(corrupt).__name__}: {corrupt}")
 
-    def _swap(self, key: str, change: Callable[[Row | None], Row | None]) -> None:
+    def _swap(self, key: str, change: Callable[[Row | None], Row | None], write: str) -> None:
         row = self.read(key)
+        if row is not None and row.get("Write") == write:
+            return  # the conflict before was with itself
         properties = change(row)
         if properties is None:
             return
-        after = {"PartitionKey": self._partition, "RowKey": key, **properties}
+        after = {"PartitionKey": self._partition, "RowKey": key, **properties, "Write": write}
         try:
             if row is None:
                 self._table.create_entity(after)

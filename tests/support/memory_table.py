@@ -259,6 +259,21 @@ def repeat_steps(table: MemoryTable) -> None:
     table.submit_transaction, table.update_entity = transact_twice, update_twice  # type: ignore[method-assign] # its own
 
 
+def repeat_next_write(table: MemoryTable) -> None:
+    """Have the next row that is created or updated by itself be written twice, likewise."""
+    create, update = table.create_entity, table.update_entity
+
+    def twice(once: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
+        def repeated(*arguments: Any, **options: Any) -> dict[str, str]:
+            del table.create_entity, table.update_entity  # the instance's own, which hide the class's
+            once(*arguments, **options)
+            return once(*arguments, **options)
+
+        return repeated
+
+    table.create_entity, table.update_entity = twice(create), twice(update)  # type: ignore[method-assign] # once
+
+
 def failed(kind: type[Exception], status: int) -> Any:
     error: Any = kind(f"status {status}")
     error.status_code = status

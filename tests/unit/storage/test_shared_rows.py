@@ -1,0 +1,71 @@
+"""Rows that all hosts swap, where the SDK repeats a swap that storage has carried out: it is made once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared.rate_limits.rate_limiter import Gcra
+from shared.rate_limits.sweep_quota import SweepQuota
+from shared.storage.backup_slots import BackupSlots
+from shared.storage.notice_outbox import NoticeOutbox
+from shared.storage.shared_rows import Row, SharedRows
+from tests.support.clock import Clock
+from tests.support.memory_store import MemoryStore
+from tests.support.memory_table import repeat_next_write
+from tests.support.remediations import INSTANCE
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> MemoryStore:
+    return MemoryStore(now=clock)
+
+
+def counted(row: Row | None) -> Row:
+    return {"Count": int(row["Count"]) + 1 if row else 1}
+
+
+def test_a_row_that_is_changed_again_and_again_changes_once_each_time(store: MemoryStore, clock: Clock) -> None:
+    rows = SharedRows(store._table, "counts", clock)
+    for number in range(1, 4):
+        repeat_next_write(store.table)
+        rows.change("all", counted)
+        row: Any = rows.read("all")
+        assert row["Count"] == number
+
+
+def test_what_another_host_changes_meanwhile_is_not_lost(store: MemoryStore, clock: Clock) -> None:
+    rows = SharedRows(store._table, "counts", clock)
+    others = [counted, counted]
+
+    def after_others(row: Row | None) -> Row:
+        if others:
+            rows.change("all", others.pop())
+        return counted(row)
+
+    rows.change("all", after_others)
+    row: Any = rows.read("all")
+    assert row["Count"] == 3
+
+
+def test_the_slot_of_a_backup_is_taken_by_who_took_it(store: MemoryStore, clock: Clock) -> None:
+    repeat_next_write(store.table)
+    assert BackupSlots(store._table, 1, clock).take(INSTANCE, "remediation") == clock()
+
+
+def test_the_turn_to_send_notices_is_taken_by_who_took_it(store: MemoryStore, clock: Clock) -> None:
+    repeat_next_write(store.table)
+    assert NoticeOutbox(store._table, clock).take_turn(timedelta(minutes=2)) == 0
+
+
+def test_no_slot_of_a_sweep_is_taken_twice(store: MemoryStore, clock: Clock) -> None:
+    quota = SweepQuota(Gcra(burst=200, rate=10), store.buckets, clock)
+    free = quota.peek(INSTANCE.subscription_id, 10)
+    repeat_next_write(store.table)
+    assert quota.take(INSTANCE.subscription_id, 5) == free[:5]
+    assert quota.take(INSTANCE.subscription_id, 5) == free[5:]
