@@ -1,11 +1,12 @@
 """Brings the next attempts of remediations forward, by compare-and-swap, wherever they wait."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from shared.domain.remediation import Remediation, Status
 from shared.healing.transition_log import log_transitions
 from shared.storage.remediation_store import BATCH_SIZE, RemediationStore
-from shared.storage.table_rows import SHARDS, Change, Saved, Stored
+from shared.storage.table_rows import SHARDS, Change, Saved, Stored, shard_of
 
 _MAX_DUE_PER_SHARD = 4_000
 """Due entries that are looked through, soonest first; who waits behind them is left to the retry delays."""
@@ -38,14 +39,15 @@ def bring_forward(
     left, stored = list(found), 0
     for _ in range(_MAX_TRIES):
         changes = [Change(each, after) for each in left if (after := earlier(each.remediation)) is not None]
-        by_shard = {change.after.id: change for change in changes}
-        if not by_shard:
+        lost = {change.after.id for change in changes}
+        if not lost:
             break
         for saved in store.save_all(changes):
             if isinstance(saved, Saved):
                 log_transitions(saved.before, saved.stored.remediation)
                 stored += 1
-            by_shard.pop(saved.stored.remediation.id if isinstance(saved, Saved) else saved.change.after.id, None)
-        # Who lost against another writer is read again.
-        left = [again for lost in by_shard if isinstance(again := store.load(lost), Stored)]
+            lost.discard(saved.stored.remediation.id if isinstance(saved, Saved) else saved.change.after.id)
+        # Who lost against another writer is read again; one that cannot be read is reported by whoever polls it.
+        again = (store.load_all(each for each in lost if shard_of(each) == shard).values() for shard in SHARDS)
+        left = [each for each in chain.from_iterable(again) if isinstance(each, Stored)]
     return stored
