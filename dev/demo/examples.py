@@ -39,8 +39,12 @@ def _alert(stack: Stack, instance: str) -> None:
     stack.host.call("POST", "/api/alerts", failure_alert(instance, _disk(instance)))
 
 
-def _missing_role(code: str = "UserErrorDiskOrMSIPermissionsNotPresent") -> dict[str, Any]:
-    return {**_QUICK, "finalStatus": "Failed", "finalError": {"code": code, "message": "The vault lacks a role."}}
+def _failing(code: str, message: str) -> dict[str, Any]:
+    return {**_QUICK, "finalStatus": "Failed", "finalError": {"code": code, "message": message}}
+
+
+def _missing_role() -> dict[str, Any]:
+    return _failing("UserErrorDiskOrMSIPermissionsNotPresent", "The vault lacks a role.")
 
 
 def _disk(instance: str) -> str:
@@ -130,8 +134,9 @@ def _acknowledge_and_cancel(stack: Stack) -> None:
     stack.host.call("POST", "/api/instances/acknowledge", known)
 
 
+_INTERNAL = ("CloudInternalError", "An internal error occurred.")
 _OBSERVED = [Example("disk-observed", "WouldHeal", BEHAVIOUR)]
-_ACKNOWLEDGED = Example("disk-archive", "Failed", _missing_role("CloudInternalError"))
+_ACKNOWLEDGED = Example("disk-archive", "Failed", _failing(*_INTERNAL))
 
 
 def _ended() -> list[Example]:
@@ -143,7 +148,7 @@ def _ended() -> list[Example]:
     well = "ProtectionConfigured"
     refused = {"backupRefusal": {"code": "UserErrorBackupRequestThrottled", "message": "Too many backups today."}}
     return [
-        Example("disk-reports", "Failed", _missing_role("CloudInternalError")),
+        Example("disk-reports", "Failed", _failing(*_INTERNAL)),
         _ACKNOWLEDGED,
         Example("disk-slow", "TimedOut", {**_LONG, "retryAfter": 1}),
         Example("disk-stubborn", "Unhealthy", {**_QUICK, "stateAfterSuccess": "ProtectionError"}),
@@ -160,7 +165,7 @@ _USUAL = [
     Example("disk-busy", "Queued", {"syncFaults": [{"status": 503, "headers": {"Retry-After": "3600"}}]}),
     Example("disk-new", "Verifying", {**_QUICK, "stateAfterSuccess": "UpdatingProtection"}),
     Example("disk-locked", "WaitingToRetry", _missing_role()),
-    Example("disk-gone", "Rejected", _missing_role("UserErrorManagedDiskNotFound")),
+    Example("disk-gone", "Rejected", _failing("UserErrorManagedDiskNotFound", "The disk does not exist.")),
     Example("disk-mistyped", "Rejected", {}, is_missing=True),
     Example("disk-stopped", "Unhealthy", {}, "ProtectionStopped"),
 ]

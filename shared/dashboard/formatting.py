@@ -4,7 +4,8 @@ import re
 from datetime import date, datetime
 
 from shared.domain.error_codes import ErrorClass
-from shared.domain.remediation import Resolution, Status
+from shared.domain.protection_state import INTENDED
+from shared.domain.remediation import Remediation, Resolution, Status
 from shared.domain.signal import SyncType
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -21,9 +22,9 @@ _STATUS_MEANINGS = {
     Status.TIMED_OUT: "The operation did not end in time (OPERATION_TIMEOUT), or Azure gave no answer for days.",
     Status.CANCELLED: "An operator cancelled this remediation.",
     Status.WOULD_HEAL: "The app observes (MODE): it would have called sync, and made no call that changes anything.",
-    Status.RECOVERING: "The instance is protected again; a recovery point newer than the failure is awaited.",
-    Status.RECOVERED: "The instance is protected again, and has a recovery point newer than the failure.",
-    Status.NOT_RECOVERED: "The instance is protected again, but no recovery point newer than the failure came in time.",
+    Status.RECOVERING: "The instance is protected; a recovery point newer than the failure is awaited.",
+    Status.RECOVERED: "The instance is protected, and has a recovery point newer than the failure.",
+    Status.NOT_RECOVERED: "The instance is protected, but no recovery point newer than the failure came in time.",
 }
 _RESOLUTION_MEANINGS = {
     Resolution.REPAIRED: "The instance was in error, and is protected again.",
@@ -52,14 +53,13 @@ def status_label(status: Status | Resolution) -> str:
     return re.sub("(?<=[a-z])[A-Z]", lambda initial: f" {initial[0].lower()}", status)
 
 
-def status_meaning(status: Status) -> str:
-    """One sentence that explains the status."""
-    return _STATUS_MEANINGS[status]
-
-
-def resolution_meaning(resolution: Resolution) -> str:
-    """One sentence that explains what a heal was."""
-    return _RESOLUTION_MEANINGS[resolution]
+def status_meaning(remediation: Remediation) -> str:
+    """One sentence that explains how it stands, or how it ended."""
+    if remediation.status is Status.HEALED and remediation.resolution:
+        return _RESOLUTION_MEANINGS[remediation.resolution]
+    if remediation.status is Status.UNHEALTHY and remediation.protection_state in INTENDED:
+        return "Somebody has stopped or suspended the protection of this instance; no sync is to change that."
+    return _STATUS_MEANINGS[remediation.status]
 
 
 def error_class_meaning(error_class: ErrorClass) -> str:

@@ -63,7 +63,6 @@ _ENVIRONMENT.filters |= {
     "error_class_meaning": formatting.error_class_meaning,
     "iso": to_iso,
     "percent": formatting.format_percent,
-    "resolution_meaning": formatting.resolution_meaning,
     "relative": formatting.format_relative,
     "short_duration": short_duration_text,
     "short_job_id": short_job_id,

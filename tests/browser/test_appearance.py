@@ -38,6 +38,7 @@ def serious_violations(seen: Seen) -> list[tuple[str, list[str]]]:
         ("only to look at", "light"),
         ("only to look at", "phone"),
         ("one only to look at", "dark"),
+        ("report", "light"),
     ],
 )
 def test_axe_finds_nothing_serious(open_tab: OpenTab, view: str, screen: str) -> None:

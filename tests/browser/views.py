@@ -155,6 +155,7 @@ VIEWS: dict[str, tuple[Callable[[], Page], dict[str, str]]] = {
     "no match": (small, {"text": "nowhere"}),
     "failed": (failed, {"id": _opened().id}),
     "role missing": (role_missing, {"id": _opened().id}),
+    "report": (failed, {"report": "2026-01"}),
     "running": (running, {"id": _opened().id, "note": "opened"}),
     "only to look at": (looked_at, {}),
     "one only to look at": (looked_at, {"id": _opened().id}),

@@ -8,9 +8,11 @@ from unittest.mock import Mock
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
+from msgspec import structs
 
 from shared.api.meta import openapi
 from shared.domain import lifecycle
+from shared.domain.attention import Acknowledgement
 from shared.domain.finding import Finding, FindingKind
 from shared.domain.mode import Mode
 from shared.domain.remediation import Remediation, Status
@@ -274,3 +276,32 @@ def test_a_finding_with_markup_stays_text() -> None:
     page = page_with_findings(stale(episodes.INSTANCE, MARKUP))
     assert "img" not in page.tags
     assert "<script>" in page.text
+
+
+@pytest.mark.parametrize(
+    ("remediation", "meaning"),
+    [
+        (episodes.healed(), "The instance is protected again."),
+        (episodes.recovering(), "a recovery point newer than the failure is awaited."),
+        (episodes.recovered(), "and has a recovery point newer than the failure."),
+        (episodes.after(episodes.verifying(), episodes.read("ProtectionStopped")), "Somebody has stopped or suspended"),
+    ],
+)
+def test_the_first_sentence_says_how_it_stands(remediation: Remediation, meaning: str) -> None:
+    assert meaning in detail_page(remediation).text
+
+
+def test_a_recovery_says_after_what_time_the_instance_was_healed() -> None:
+    text = detail_page(episodes.recovered()).text
+    assert ("Healed after 1 minute" in text, "Ended after" in text) == (True, False)
+
+
+def test_what_was_acknowledged_says_so_first_and_until_when() -> None:
+    until = LATER + timedelta(days=6)
+    known = Acknowledgement(at=LATER, by="an operator", reason="the owner is told", until=until)
+    needing = episodes.rejected()
+    assert needing.attention
+    acknowledged = structs.replace(needing, attention=structs.replace(needing.attention, acknowledgement=known))
+    text = " ".join(detail_page(acknowledged).text.split())
+    assert "Acknowledged by an operator until 2026-01-08 03:05:05 (in 5 days): the owner is told" in text
+    assert "This instance needs attention, and somebody knows, since" in text

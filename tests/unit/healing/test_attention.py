@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import pytest
 from azure.data.tables import TableClient
 
+from shared.clients.notice_webhook import NoticeWebhook
 from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
 from shared.domain.arm_results import (
     ArmError,
@@ -24,7 +25,9 @@ from shared.domain.arm_results import (
     SyncResult,
 )
 from shared.domain.backup_slot import FreeSlot, NoSlot
+from shared.domain.error_codes import BUILT_IN
 from shared.domain.mode import Mode
+from shared.domain.notice import Message
 from shared.domain.pause import Pause
 from shared.domain.protection_state import BROKEN, VALID
 from shared.domain.remediation import Remediation, Status
@@ -33,10 +36,12 @@ from shared.domain.signal import SyncType
 from shared.domain.summary import Summary, needs_attention, summarize
 from shared.healing.intake import Dropped, Opened
 from shared.healing.needing_person import NeedingPerson
+from shared.healing.notices import NoticeTopic, Notifier
 from shared.healing.pausing import Pausing, SlotsOutsidePauses, never_paused
 from shared.healing.sweep import Sweep
 from shared.rate_limits.rate_limiter import Gcra
 from shared.rate_limits.sweep_quota import SweepQuota
+from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.pause_store import PauseStore
 from shared.storage.remediation_list import RemediationReader
 from shared.storage.table_rows import SHARDS, DueEntry, LatestPointer, Stored, shard_of
@@ -58,6 +63,7 @@ class FaultyInstances:
         self.states: dict[str, str] = {}
         self.errors: dict[str, ArmError] = {}
         """With which an instance's syncs fail."""
+        self.healed_by_sync: set[str] = set()
         self.syncs: list[str] = []
 
     def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> SyncResult:
@@ -68,6 +74,8 @@ class FaultyInstances:
 
     def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> OperationResult:
         error = self.errors.get(instance.name)
+        if instance.name in self.healed_by_sync:
+            self.states[instance.name] = VALID
         return OperationFailed("Failed", error, "job") if error else OperationSucceeded("job")
 
     def read(self, instance: BackupInstanceId) -> InstanceResult:
@@ -81,6 +89,17 @@ class FaultyInstances:
         return QuerySucceeded(broken, unreadable=0)
 
 
+class Notices:
+    """A receiver of notices."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        """Their ids."""
+
+    def send(self, message: Message) -> None:
+        self.told += [each.id for section in message.sections for each in section.notices]
+
+
 class Week:
     """An app whose timers run as in Azure, in virtual time."""
 
@@ -90,6 +109,10 @@ class Week:
         self.app.host.arm = self.azure
         self.pauses = PauseStore(cast(TableClient, self.app.store.table), self.app.clock)
         self.app.host.pause_of = Pausing(Mode.HEAL, self.pauses, self.app.clock)
+        self.notices = Notices()
+        outbox = NoticeOutbox(cast(TableClient, self.app.store.table), self.app.clock)
+        self.notifier = Notifier(outbox, cast(NoticeWebhook, self.notices), self.app.clock, lambda: 1.0)
+        self.app.host.topic = NoticeTopic(outbox, BUILT_IN, self.app.topic if has_topic else None)
         self.app.host.__post_init__()
         quota = SweepQuota(Gcra(burst=200, rate=10), self.app.store.buckets, self.app.clock)
         graph = cast(ResourceGraph, self.azure)
@@ -97,7 +120,7 @@ class Week:
         self.sweep = Sweep(
             graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5, needing_person=self.needing
         )
-        self._began = self.app.clock()
+        self.began = self.app.clock()
         self._jobs: list[tuple[datetime, str]] = []
         """When each sync job becomes visible."""
 
@@ -116,11 +139,12 @@ class Week:
 
     def run_to(self, hour: float) -> None:
         """Go on until so many hours have passed; each hour is swept."""
-        end = self._began + hour * HOUR
+        end = self.began + hour * HOUR
         while self.app.clock() < end:
             self._run_until(min(self.app.clock() + HOUR, end))
             self.sweep.run()
             self.needing.log()
+            self.notifier.run()
 
     def summaries(self, opened_since: datetime) -> list[Summary]:
         """All remediations in short, newest first."""
@@ -133,7 +157,7 @@ class Week:
 
     def needing_a_person(self) -> set[str]:
         """By name, as the page counts them."""
-        needing = needs_attention(self.summaries(self._began), self.app.clock())
+        needing = needs_attention(self.summaries(self.began), self.app.clock())
         return {each.instance.rpartition("/")[2] for each in needing}
 
     def rounds(self, name: str) -> list[Remediation]:
@@ -158,21 +182,39 @@ class Week:
                 host.submit.run(self._jobs.pop(0)[1])
             else:
                 host.poller.run()
+            self.notifier.run()
 
 
 def attention_of(week: Week) -> list[str]:
     return [event.removesuffix("-attention") for event in week.app.topic.attention]
 
 
-def test_attention_is_right_at_every_hour_of_a_week_and_told_once() -> None:
-    week = Week()
+def test_whatever_happens_in_a_week_attention_is_right_at_every_hour_and_each_trouble_is_told_once() -> None:
+    week, storm, paused = Week(), [f"storm-{number}" for number in range(8)], ["maintained-1", "maintained-2"]
+    week.pause("*/backupInstances/maintained-*", hours=48)
+    week.azure.healed_by_sync.update(paused)
+    for name in paused:
+        week.fail(name)
     week.fail("role", error=MISSING_ROLE)
     week.fail("stopped", "ProtectionStopped")
     week.fail("mistyped", state=None)
     for hour in range(1, 7 * 24):
+        if hour == 24:
+            for name in storm:
+                week.fail(name, error=PASSES)
+        if hour == 27:
+            week.azure.states |= dict.fromkeys(storm, VALID)
+            for name in storm:
+                del week.azure.errors[name]
         week.run_to(hour)
         assert (hour, week.needing_a_person()) == (hour, {"role"})
+    for name in (*storm, *paused):
+        assert [each.status for each in week.rounds(name)] == [Status.HEALED]
+    assert all(each.opened_at - week.began >= 48 * HOUR for name in paused for each in week.rounds(name))
+    [cause] = {each.incident_id for name in storm for each in week.rounds(name)}
     assert attention_of(week) == [week.rounds("role")[-1].id]
+    assert week.notices.told == [*week.app.topic.attention, *week.app.topic.incidents]
+    assert week.app.topic.incidents == [f"{cause}-opened", f"{cause}-closed"]
 
 
 def alerts(caplog: pytest.LogCaptureFixture) -> set[str]:
