@@ -133,18 +133,19 @@ def _check_origin(request: func.HttpRequest) -> None:
         is_own = site == "same-origin"
     elif origin is not None:
         # Not the scheme: behind App Service's front end the app may see http for https.
-        is_own = _host(origin) == _host(request.url)
+        is_own = bool(_host(origin)) and _host(origin) == _host(request.url)
     else:
         is_own = not request.headers.get("Cookie")
     if not is_own:
         raise ApiError(403, "CrossSiteRequest", "another site has sent this: act on the app's own page")
 
 
-def _host(url: str) -> str | None:
+def _host(url: str) -> str:
+    """Host and port; empty where there are none."""
     try:
-        return urlsplit(url).netloc.lower() or None
+        return urlsplit(url).netloc.lower()
     except ValueError:
-        return None
+        return ""
 
 
 def _wants_html(request: func.HttpRequest) -> bool:

@@ -247,6 +247,11 @@ def test_what_the_own_page_or_a_program_sends_is_served(headers: Mapping[str, st
     assert World().request("POST", headers={**principal, **headers}).status_code == 200
 
 
+def test_a_request_without_an_address_of_its_own_is_of_no_site() -> None:
+    headers = {"X-MS-CLIENT-PRINCIPAL": principal_header(), "Origin": "null"}
+    assert World().request("POST", headers=headers, url="/api/signed-in/dashboard").status_code == 403
+
+
 # Paths and methods.
 
 
