@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -12,6 +13,9 @@ from tests.support.memory_table import MemoryTable
 
 INCIDENTS = "incidents"
 """Their partition."""
+_MAX_OPEN = timedelta(minutes=30)
+"""After nothing of its members is left to do: a quarter of an hour between two looks at an old one
+(`healing.incident_watch`), the poll run that looks, and a clock that is behind."""
 
 
 class IncidentRecord:
@@ -22,6 +26,8 @@ class IncidentRecord:
         self._topic = topic
         self._violate = violate
         self._known: dict[str, Incident] = {}
+        self.calm_from: datetime | None = None
+        """From when on nothing goes wrong; None if that is not known."""
 
     @property
     def has_attended(self) -> bool:
@@ -50,11 +56,20 @@ class IncidentRecord:
 
     def check_all_over(self, known: Iterable[Remediation]) -> None:
         """Each that was opened is announced, and closed once none of its members needs anything."""
-        needing = _needing(known)
+        known = list(known)
+        needing, over_at = _needing(known), _over_at(known)
         for incident in self._known.values():
             if not incident.closed_at and not needing[incident.id]:
                 self._violate("an incident without members that need anything is closed", incident)
+            elif incident.closed_at:
+                self._check_closed_soon(incident, over_at.get(incident.id))
             self._check_told(incident)
+
+    def _check_closed_soon(self, closed: Incident, over_at: datetime | None) -> None:
+        if over_at is None or self.calm_from is None or closed.closed_at is None:
+            return
+        if closed.closed_at - max(over_at, self.calm_from) > _MAX_OPEN:
+            self._violate("an incident is closed soon", f"over at {over_at}: {closed}")
 
     def _check_told(self, incident: Incident) -> None:
         for event, is_wanted in (("opened", True), ("closed", incident.closed_at is not None)):
@@ -63,6 +78,18 @@ class IncidentRecord:
                 self._violate("an incident is announced as it is", f"{event} {len(told)} times: {incident}")
             elif any(each != told[0] for each in told):
                 self._violate("an event that is repeated says the same", told)
+
+
+def _over_at(known: Iterable[Remediation]) -> dict[str, datetime]:
+    """By incident: when the last remediation of its members' instances ended."""
+    ends: dict[str, datetime] = {}
+    members: dict[str, set[str]] = defaultdict(set)
+    for each in known:
+        ended_at = each.ended_at or each.opened_at
+        ends[each.instance.key] = max(ends.get(each.instance.key, ended_at), ended_at)
+        if each.incident_id:
+            members[each.incident_id].add(each.instance.key)
+    return {incident_id: max(ends[key] for key in keys) for incident_id, keys in members.items()}
 
 
 def _needing(known: Iterable[Remediation]) -> dict[str, list[str]]:

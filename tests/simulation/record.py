@@ -56,7 +56,7 @@ class Record:
         self._azure = azure
         self._topic = topic
         self._settings = settings
-        self._incidents = IncidentRecord(table, topic, self.violate)
+        self.incidents = IncidentRecord(table, topic, self.violate)
         self.accepted: set[str] = set()
         """Remediations of signals whose delivery was acknowledged."""
         self.opened: dict[str, float] = {}
@@ -75,7 +75,7 @@ class Record:
     @property
     def has_incidents(self) -> bool:
         """Whether there is one that poll runs attend to."""
-        return self._incidents.has_attended
+        return self.incidents.has_attended
 
     def violate(self, invariant: str, detail: object) -> None:
         """Remember that an invariant is broken, and stop."""
@@ -94,7 +94,7 @@ class Record:
         for (partition, row_key), row_before in before.items():
             row = self._table.row(partition, row_key)
             if partition == INCIDENTS:
-                self._incidents.changed(row_key)
+                self.incidents.changed(row_key)
             elif row_key.startswith("r:"):
                 self._check_row(row_key.removeprefix("r:"), row_before, row)
             elif row_key.startswith("d:") and row is None and row_key.count(":") == 2:
@@ -193,7 +193,7 @@ class Record:
         self._check_calls()
         self._check_backups()
         self._check_observers()
-        self._incidents.check_all_over(known)
+        self.incidents.check_all_over(known)
         for repeats in self._topic.outcomes.values():
             if differences := _differences(repeats):
                 self.violate("an outcome that is repeated says the same", differences)

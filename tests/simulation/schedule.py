@@ -49,6 +49,7 @@ class Schedule:
         reads = random.choice((Gcra(burst=250, rate=25), Gcra(burst=2, rate=1)))
         self.world = World(random, settings, Limits(writes, reads))
         self.world.azure.code = random.choice(_CODES)
+        self.world.record.incidents.calm_from = self.world.scheduler.now + timedelta(seconds=_FAULTS_END)
         self.world.max_due_per_host = random.choice((2, 10_000))
         for number in range(random.randint(1, 3)):
             skew = random.choice((0.0, random.uniform(-10, 10), random.uniform(-300, 300)))

@@ -42,6 +42,8 @@ from tests.support.memory_table import MemoryTable
 
 MAX_RUNNING_JOBS = 24
 """Of a host: `batchSize` and `newBatchThreshold` of host.json."""
+_LAST_LOOK = 1_500.0
+"""Seconds after which whoever looks whether something is over has looked."""
 _INCIDENT_INTERVAL = 300.0
 """Seconds from one poll run to the next where only an incident is left to be attended to."""
 _LONG = 30.0
@@ -207,7 +209,7 @@ class World:
         deadline = self.scheduler.time + seconds
         while not self.is_over and self.scheduler.time < deadline:
             self.run(60.0)
-        self.run(900.0)
+        self.run(_LAST_LOOK)
         self.record.check_all_over()
         self._raise_violations()
 
