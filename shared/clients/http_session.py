@@ -6,6 +6,7 @@ None of that changes while the app runs.
 """
 
 import os
+import re
 import time
 from datetime import timedelta
 from ssl import CERT_REQUIRED, SSLContext
@@ -17,6 +18,12 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, default_user_agent
 from urllib3.util import create_urllib3_context
 
 from shared.version import VERSION
+
+_AS_IT_IS = re.compile(
+    r"https?://[a-z0-9][a-z0-9.-]*(:[0-9]+)?(?!.*/\.)/[\w/.~%!$&'()*+,;=:@-]*(\?[\w/.~%!$&'()*+,;=:@?-]*)?", re.ASCII
+)
+"""A URL that is sent as it is: quoted, without a user, a fragment, or a path to be resolved. To take it apart and quote
+it again takes `requests` 0.15 ms for an operation's, whose signature has thousands of characters."""
 
 
 def pooled_session(url: str, connections: int) -> Session:
@@ -60,16 +67,14 @@ class _PlainSession(Session):
     def prepare_request(self, request: Request) -> PreparedRequest:
         """The request, with those of this session's headers that it has not itself."""
         prepared = PreparedRequest()
-        prepared.prepare(
-            method=request.method,
-            url=request.url,
-            files=request.files,
-            data=request.data,
-            json=request.json,
-            headers={**self.headers, **request.headers},
-            params=request.params or "",
-            auth=request.auth,
-        )
+        prepared.prepare_method(request.method)
+        if _AS_IT_IS.fullmatch(request.url) and not request.params:
+            prepared.url = request.url
+        else:
+            prepared.prepare_url(request.url, request.params or "")
+        prepared.prepare_headers({**self.headers, **request.headers})
+        prepared.prepare_body(request.data, request.files, request.json)
+        prepared.prepare_auth(request.auth, str(prepared.url))
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:

@@ -1,7 +1,11 @@
 """HTTP sessions: the variables for proxies and certificates that they read, and those that they ignore."""
 
+from urllib.parse import unquote, urlsplit
+
 import pytest
 import requests
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.clients.http_session import pooled_session
 from tests.support.scripted_server import ScriptedServer
@@ -83,3 +87,40 @@ def test_hooks_hear_of_each_answer_and_how_long_it_took(https: ScriptedServer) -
     answer = session.get(url)
     assert heard == [answer]
     assert answer.elapsed.total_seconds() > 0
+
+
+def prepared(url: str) -> str:
+    return str(pooled_session("http://localhost", 1).prepare_request(requests.Request("GET", url)).url)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://a.b/x/../y", "https://a.b/y"),
+        ("https://a.b/x y", "https://a.b/x%20y"),
+        ("https://a.b?q", "https://a.b/?q"),
+        ("https://a.b/x#y", "https://a.b/x#y"),
+        ("HTTPS://A.B/X", "https://a.b/X"),
+        ("https://a.b/%7e?s=a%2Fb+c", "https://a.b/%7e?s=a%2Fb+c"),
+    ],
+)
+def test_a_url_is_quoted_and_resolved_where_that_changes_it(url: str, sent: str) -> None:
+    assert prepared(url) == sent
+
+
+@given(
+    st.from_regex(r"\Ahttps?://[a-z0-9.:@%-]{1,12}(/[\w/.~%!$&'()*+,;=:@\\ -]{0,12}){0,3}(\?[\w/%&=#?. -]{0,12})?\Z")
+)
+def test_what_is_sent_as_it_is_would_be_the_same_after_quoting(url: str) -> None:
+    try:
+        quoted = requests.Request("GET", url).prepare().url
+    except requests.RequestException:
+        return
+    assert urlsplit(prepared(url)).netloc == urlsplit(quoted).netloc
+    assert fully_unquoted(prepared(url)) == fully_unquoted(str(quoted))
+
+
+def fully_unquoted(url: str) -> str:
+    while (shorter := unquote(url)) != url:
+        url = shorter
+    return url
