@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dev.processes.errors import Failure
+from dev.stack.services import IN_MEMORY
 from dev.stack.stack import Stack
 
 Json = dict[str, Any]
@@ -68,7 +69,9 @@ class Context:
         """A fresh stack whose app has these settings besides its own; its logs stay only after a failure."""
         directory = self.directory / f"stack-{next(self._numbers)}"
         directory.mkdir(mode=0o700)
-        stack = Stack(directory, self.azurite, self.python, self.environment, **settings)
+        # In Azure nobody writes the whole table to the disk again and again beside the app.
+        azurite = [*self.azurite, IN_MEMORY]
+        stack = Stack(directory, azurite, self.python, self.environment, **settings)
         try:
             with stack:
                 stack.simulator.control("PUT", "settings", {"latencySeconds": LATENCY_SECONDS})

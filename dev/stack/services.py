@@ -17,6 +17,8 @@ Json = dict[str, Any]
 _ACCOUNT = "devstoreaccount1"
 # Azurite's documented account, the same for everybody: no secret.
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+IN_MEMORY = "--inMemoryPersistence"
+"""An option of Azurite: data that is gone with the process. On the disk it writes all of it anew every five seconds."""
 _REQUEST_TIMEOUT = 20
 _IDLE_CONNECTION_TIMEOUT = 120
 _LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at http://127\.0\.0\.1:(\d+)")
@@ -26,7 +28,7 @@ class Azurite:
     """The storage emulator, with its data in a directory; a second start takes the same ports and data."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path) -> None:
-        """`command` is Azurite without options; below `directory` are its data and its log."""
+        """`command` is Azurite, without options or `IN_MEMORY`; below `directory` are its data and its log."""
         self.service = Service("Azurite", directory / "logs" / "azurite.log")
         self._command = command
         self._environment = environment
@@ -47,7 +49,8 @@ class Azurite:
         # Azure keeps idle connections for minutes; after Azurite's 5 s, now and then a request meets one that closes.
         idle = [f"--{name}KeepAliveTimeout={_IDLE_CONNECTION_TIMEOUT}" for name in ("blob", "queue", "table")]
         options = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry"]
-        command = [*self._command, "--location", str(self._data), *ports, *idle, *options]
+        place = [] if IN_MEMORY in self._command else ["--location", str(self._data)]
+        command = [*self._command, *place, *ports, *idle, *options]
         self._data.mkdir(parents=True, exist_ok=True)
         self.service.start(command, self._environment, log_stdout=True)
 

@@ -26,7 +26,7 @@ class Stack:
         func: str | None = None,
         **settings: str,
     ) -> None:
-        """Data, keys and logs go below `directory`; `azurite` is its command without options.
+        """Data, keys and logs go below `directory`; `azurite` is its command, without options or `services.IN_MEMORY`.
 
         `func` is the executable of Core Tools, None for the local host; `settings` go to the app besides its addresses.
         """
