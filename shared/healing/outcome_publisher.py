@@ -48,7 +48,7 @@ class OutcomePublisher:
                 self.topic.publish([stored.remediation for stored in batch])
             except PublishFailed as failure:
                 if failure.in_parts and len(batch) > 1:
-                    batches.extendleft([batch[len(batch) // 2 :], batch[: len(batch) // 2]])
+                    batches.extendleft(_halves(batch))
                     continue
                 # Where the topic takes nothing now, the others need not find that out one by one.
                 late = batch if failure.in_parts else list(chain(batch, *batches))
@@ -56,6 +56,14 @@ class OutcomePublisher:
                 self.put_off(late, failures)
                 if not failure.in_parts:
                     return False
+            except Exception as failure:  # what cannot be told of one, can be of the others
+                if len(batch) > 1:
+                    batches.extendleft(_halves(batch))
+                    continue
+                [alone] = batch
+                reason = logs.describe_exception(failure)
+                logs.error("outcome.not_published", count=1, remediationId=alone.remediation.id, reason=reason)
+                self.put_off([alone], failures)
             else:
                 for stored in batch:
                     logs.info("outcome.published", remediationId=stored.remediation.id)
@@ -86,3 +94,9 @@ class OutcomePublisher:
                         set_aside(self.store, saved, self.now())
             except AzureError as failure:
                 failures.add("shard.not_stored", shard, failure)
+
+
+def _halves(batch: Sequence[Stored]) -> tuple[Sequence[Stored], Sequence[Stored]]:
+    """The second one first, as `deque.extendleft` takes them."""
+    middle = len(batch) // 2
+    return batch[middle:], batch[:middle]
