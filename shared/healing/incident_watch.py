@@ -14,7 +14,6 @@ from shared.domain.remediation import Status
 from shared.domain.remediation_json import CorruptDocument
 from shared.healing.incidents import Incidents
 from shared.healing.ports import Topic
-from shared.storage.conflicts import WriteConflict
 from shared.storage.incident_store import StoredIncident
 from shared.storage.remediation_list import Filters, RemediationReader
 from shared.storage.remediation_store import RemediationStore
@@ -60,7 +59,7 @@ class IncidentWatch:
                 return
             try:
                 topic_is_down = self._attend(stored, topic_is_down) or topic_is_down
-            except (AzureError, WriteConflict) as failure:
+            except Exception as failure:  # also what nobody foresaw is about this one alone
                 reason = logs.describe_exception(failure)
                 logs.warning("incident.not_attended", incidentId=stored.incident.id, reason=reason)
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.incident import MAX_CANARIES, MIN_MEMBERS
+from shared.domain.incident import MAX_CANARIES, MIN_MEMBERS, Incident, IncidentEvent
 from shared.domain.incident_cause import Cause, ScopeKind, causes_of
 from shared.domain.notice import NoticeKind
 from shared.domain.remediation import Status, new_id
@@ -330,3 +330,17 @@ def test_the_mark_of_an_incident_that_is_gone_is_removed() -> None:
     storm.store.table._put(key, None, "")
     storm.go_on(minutes=1)
     assert not [key for key in incident_rows(storm) if key[1].startswith("open:")]
+
+
+def test_an_incident_that_cannot_be_attended_to_keeps_no_other_and_no_poll_run_from_it() -> None:
+    storm = Storm(names=[f"vault-{vault}/bi-{number}" for vault in "ab" for number in range(MIN_MEMBERS)])
+    publish = storm.topic.publish_incident
+
+    def unforeseen(incident: Incident, event: IncidentEvent) -> None:
+        if incident.scope.endswith("vault-b"):
+            raise UnicodeError("no text of this world")
+        publish(incident, event)
+
+    storm.topic.publish_incident = unforeseen  # type: ignore[method-assign] # for one of two
+    storm.go_on(minutes=3)
+    assert len(storm.topic.incidents) == 1
