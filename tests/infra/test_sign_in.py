@@ -121,7 +121,6 @@ def test_what_is_there_already_is_mended_and_not_made_again(run: Any) -> None:
     ("refused", "words"),
     [
         ("ad app create", "Application Developer"),
-        ("ad sp update", "enterprise application cannot be changed"),
         ("federated-credential update", "federated credential cannot be changed"),
     ],
 )
@@ -150,9 +149,8 @@ def test_a_role_is_given_to_a_user_or_to_an_object_by_its_id(run: Any, account: 
     assert json.loads(typed) == {"principalId": found, "resourceId": "enterprise-id", "appRoleId": "role-id"}
 
 
-@pytest.mark.parametrize("role", ["operator", "Owner", ""])
-def test_there_are_no_other_roles(run: Any, role: str) -> None:
-    ran = assigned(run, "ada@example.com", role)
+def test_there_are_no_other_roles(run: Any) -> None:
+    ran = assigned(run, "ada@example.com", "operator")
     assert (ran.status, "is no role: Reader or Operator" in ran.said, ran.az) == (1, True, [])
 
 
@@ -161,9 +159,8 @@ def test_without_a_registration_nobody_can_be_assigned(run: Any) -> None:
     assert (ran.status, "There is no app registration yet" in ran.said) == (1, True)
 
 
-@pytest.mark.parametrize("arguments", [["assign"], ["remove", "x", "y"], ["assign", "x"]])
-def test_anything_else_is_explained(run: Any, arguments: list[str]) -> None:
-    ran = run("sign-in.sh", *arguments, answers=MAKES)
+def test_anything_else_is_explained(run: Any) -> None:
+    ran = run("sign-in.sh", "assign", "ada@example.com", answers=MAKES)
     assert (ran.status, "sign-in.sh assign <account>" in ran.said, ran.az) == (1, True, [])
 
 
