@@ -37,3 +37,16 @@ def test_a_shard_whose_host_died_goes_on_with_another() -> None:
     world.kill(world.hosts[0], restart_after=1_000)
     world.run(600)
     assert ends(world) == {"Healed": 400}
+
+
+def test_what_nobody_takes_over_is_polled_by_the_host_that_offered_it() -> None:
+    seconds = {}
+    for most in (10_000, 50):
+        world = much_due(1, most)
+        # Those that are woken start cold: none of them comes in time.
+        world.shards.wake = lambda message: None
+        world.run_until_over(3_600)
+        assert ends(world) == {"Healed": 400}
+        seconds[most] = max(world.record.ended_at.values())
+    # No further run is needed for what the first one has offered.
+    assert seconds[50] < seconds[10_000] + world.poll_interval / 2
