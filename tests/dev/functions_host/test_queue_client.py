@@ -8,7 +8,7 @@ import pytest
 from dev.functions_host.queue_client import Account, QueueError, Queues
 from tests.support.scripted_server import ScriptedServer, scripted_server
 
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+KEY = "eA=="
 
 
 @pytest.fixture(scope="module")
