@@ -8,6 +8,7 @@ None of that changes while the app runs.
 import os
 import re
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from ssl import CERT_REQUIRED, SSLContext
 from typing import Any
@@ -61,30 +62,40 @@ class _PlainSession(Session):
     """A session that keeps no cookies, follows no redirection, and has one setting of everything for all its calls.
 
     To merge its own settings with those of a call, and to look for cookies and redirections where there are none,
-    takes `requests` a third of a call's processor time.
+    takes `requests` a third of a call's processor time. A call that asks for what is not done raises a TypeError: an
+    update of an SDK that comes to rely on it fails at its first call.
     """
 
     def prepare_request(self, request: Request) -> PreparedRequest:
-        """The request, with those of this session's headers that it has not itself."""
+        """The request, with those of this session's headers that it has not itself; None leaves one out."""
+        _refuse(cookies=request.cookies, hooks=any(request.hooks.values()))
         prepared = PreparedRequest()
         prepared.prepare_method(request.method)
         if _AS_IT_IS.fullmatch(request.url) and not request.params:
             prepared.url = request.url
         else:
             prepared.prepare_url(request.url, request.params or "")
-        prepared.prepare_headers({**self.headers, **request.headers})
+        prepared.prepare_headers(_merged(self.headers, request.headers))
         prepared.prepare_body(request.data, request.files, request.json)
         prepared.prepare_auth(request.auth, str(prepared.url))
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Only whether the body is to be read later: proxies and certificates are the session's own."""
+        _refuse(proxies=proxies, verify=verify not in (None, True), cert=cert)
         return {"stream": stream}
 
     def send(
-        self, request: PreparedRequest, *, stream: bool | None = None, timeout: Any = None, **unused: Any
+        self,
+        request: PreparedRequest,
+        *,
+        stream: bool | None = None,
+        timeout: Any = None,
+        allow_redirects: bool = False,
+        **others: Any,
     ) -> Response:
-        """The answer, whatever it is; its body is read, unless it is asked for as a stream."""
+        """The answer, whatever it is: also a redirection; its body is read, unless it is asked for as a stream."""
+        _refuse(**others)
         adapter, began = self.get_adapter(str(request.url)), time.monotonic()
         answer = adapter.send(request, bool(stream), timeout, self.verify or True, None, self.proxies)
         answer.elapsed = timedelta(seconds=time.monotonic() - began)
@@ -93,6 +104,18 @@ class _PlainSession(Session):
         if not stream:
             _ = answer.content
         return answer
+
+
+def _refuse(**settings: object) -> None:
+    if refused := [name for name, value in settings.items() if value]:
+        raise TypeError(f"no call of this session sets its own {', '.join(refused)}")
+
+
+def _merged(of_session: Mapping[str, Any], of_call: Mapping[str, Any]) -> dict[str, Any]:
+    """The headers of both, those of the call last, which win in any casing."""
+    merged = {**of_session, **of_call}
+    left_out = {name.lower() for name, value in of_call.items() if value is None}
+    return {name: value for name, value in merged.items() if name.lower() not in left_out} if left_out else merged
 
 
 class _SharedContextAdapter(HTTPAdapter):

@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-"""As JSON writes one, alone or in a pair."""
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""As JSON escapes one, alone or in a pair."""
 
 
 def as_utf8(text: str) -> str:
@@ -19,8 +19,7 @@ def read_json(body: bytes) -> Any:
     Raises:
         ValueError, RecursionError: it is none, or one that nests too deeply.
     """
-    value = json.loads(body)
-    # In UTF-16 and UTF-32, in which Azure never answers, it is not seen.
-    return (
-        json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace")) if _SURROGATE.search(body) else value
-    )
+    # As `json.loads` decodes bytes: surrogates that were encoded themselves get through.
+    text = as_utf8(body.decode(json.detect_encoding(body), errors="surrogatepass"))
+    value = json.loads(text)
+    return json.loads(as_utf8(json.dumps(value, ensure_ascii=False))) if _SURROGATE.search(text) else value

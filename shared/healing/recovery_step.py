@@ -99,7 +99,9 @@ class RecoveryStep:
         recovery = recovery_of(current)
         request_id = str(uuid5(NAMESPACE_URL, f"{current.id}/backup"))
         result = self.backups.back_up(current.instance, recovery.rule or "", recovery.retention_tag, request_id)
-        return self._without_unused_slot(recovery_steps.on_backup(current, result, self._moment()), taken_at)
+        # Storage's clock steps back by less than a second when it is known better: the slot is still of this call.
+        answered = RecoveryMoment(max(self.now(), taken_at), self.random())
+        return self._without_unused_slot(recovery_steps.on_backup(current, result, answered), taken_at)
 
     def _resume_call(self, current: Remediation, called_at: datetime) -> Remediation:
         """A host was about to call: it has died since, or is still at it and will have its record."""

@@ -1,7 +1,7 @@
 """The findings that were reported, one row for each instance, so that each failure is told once by all hosts together.
 
-Row `{instance key}` of the partition `findings`: the finding's id and document, and whether the topic has taken it. The
-row `~summary` has the counts of the last search, which are one point read.
+Row `{instance key}` of the partition `findings`: the finding's id and document, a random name of its last write, and
+whether the topic has taken it. The row `~summary` has the counts of the last search, which are one point read.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import uuid4
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
@@ -69,15 +70,27 @@ class FindingStore:
     def report(self, finding: Finding, before: ReportedFinding | None) -> ReportedFinding | None:
         """Keep a finding in place of the instance's earlier one; None if another host was faster."""
         key, document = finding.instance.key, finding_document(finding)
-        row = {"PartitionKey": _PARTITION, "RowKey": key, "Id": finding.id, "Document": json.dumps(document)}
+        texts = {"Id": finding.id, "Document": json.dumps(document), "Write": uuid4().hex}
+        row = {"PartitionKey": _PARTITION, "RowKey": key, **texts}
         try:
             if before is None:
                 written = self._table.create_entity(row)
             else:
                 written = self._table.update_entity(row, UpdateMode.REPLACE, **only_if(before.etag))
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
-            return None
+            return self._own(row)
         return ReportedFinding(key, finding.id, document, is_announced=False, etag=str(written["etag"]))
+
+    def _own(self, row: Mapping[str, Any]) -> ReportedFinding | None:
+        """The finding of a row that met a conflict, if the conflict was with itself.
+
+        The SDK repeats a write that a server error answered, or nothing, also if it was carried out.
+        """
+        try:
+            found = self._table.get_entity(_PARTITION, row["RowKey"])
+        except ResourceNotFoundError:
+            return None
+        return _read(found) if found.get("Write") == row["Write"] else None
 
     def mark_announced(self, reported: ReportedFinding) -> None:
         """The topic has taken it; unless another finding took its place meanwhile."""

@@ -44,8 +44,8 @@ def test_an_endpoint_that_no_public_authority_vouches_for_is_not_called(
         answered(session, in_azure)
 
 
-@pytest.mark.parametrize("verify", [None, True, False])
-def test_an_endpoint_of_another_authority_is_not_called_whatever_the_call_asks_for(
+@pytest.mark.parametrize("verify", [None, True])
+def test_an_endpoint_of_another_authority_is_not_called(
     in_azure: Simulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verify: bool | None
 ) -> None:
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")

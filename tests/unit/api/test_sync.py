@@ -184,8 +184,10 @@ def test_many_keys_of_which_the_last_two_are_one_are_read_in_one_go() -> None:
 
 
 @pytest.mark.parametrize("field", ["backupInstanceId", "reason"])
-def test_a_lone_surrogate_is_refused_with_the_field(field: str) -> None:
-    status, refusal = refused({**BY_ID, field: "\ud800"})
+@pytest.mark.parametrize("is_ascii", [True, False], ids=["escaped", "raw"])
+def test_a_lone_surrogate_is_refused_with_the_field(field: str, is_ascii: bool) -> None:
+    body = json.dumps({**BY_ID, field: "\ud800"}, ensure_ascii=is_ascii)
+    status, refusal = refused(body.encode(errors="surrogatepass"))
     assert (status, refusal["target"]) == (400, field)
 
 

@@ -1,5 +1,6 @@
 """HTTP sessions: the variables for proxies and certificates that they read, and those that they ignore."""
 
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -61,14 +62,33 @@ def test_no_cookie_is_sent_back(https: ScriptedServer) -> None:
     assert ["cookie" in headers for _, _, headers in https.requests] == [False, False]
 
 
-def test_a_call_cannot_turn_off_that_certificates_are_verified(
-    https: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"verify": False},
+        {"verify": "/etc/ssl/other.pem"},
+        {"cert": "/etc/ssl/client.pem"},
+        {"cookies": {"a": "b"}},
+        {"proxies": {"https": PROXY}},
+        {"hooks": {"response": print}},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_what_a_call_sets_that_the_session_does_not_do_is_an_error(
+    https: ScriptedServer, setting: dict[str, Any]
 ) -> None:
     url = f"https://localhost:{https.port}"
     https.script([{"status": 200}])
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    with pytest.raises(requests.exceptions.SSLError):
-        pooled_session(url, 1).get(url, verify=False)
+    with pytest.raises(TypeError, match=next(iter(setting))):
+        pooled_session(url, 1).get(url, **setting)
+    assert https.requests == []
+
+
+def test_a_header_of_a_call_without_a_value_is_left_out_with_that_of_the_session(https: ScriptedServer) -> None:
+    url = f"https://localhost:{https.port}"
+    https.script([{"status": 200}])
+    pooled_session(url, 1).get(url, headers={"ACCEPT": None, "x-none": None})
+    assert {"accept", "x-none"}.isdisjoint(https.requests[0][2])
 
 
 def test_headers_of_a_call_win_over_those_of_the_session(https: ScriptedServer) -> None:

@@ -13,9 +13,9 @@ texts = st.text(st.characters(exclude_categories=()), max_size=20)
 values = st.recursive(st.none() | st.integers() | texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner))
 
 
-@given(values, st.booleans())
-def test_whatever_json_brings_can_be_written(value: Any, is_ascii: bool) -> None:
-    body = json.dumps(value, ensure_ascii=is_ascii).encode(errors="replace")
+@given(values, st.booleans(), st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32-be"]))
+def test_whatever_json_brings_can_be_written(value: Any, is_ascii: bool, encoding: str) -> None:
+    body = json.dumps(value, ensure_ascii=is_ascii).encode(encoding, errors="surrogatepass")
     json.dumps(read_json(body), ensure_ascii=False).encode()
 
 

@@ -34,6 +34,7 @@ from shared.storage.first_points import FirstPoints
 from tests.support.clock import Clock
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
+from tests.support.memory_table import repeat_next_write
 from tests.support.remediations import ERROR, INSTANCE, NOW, instance_named
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -321,6 +322,16 @@ def test_two_hosts_that_find_the_same_tell_it_once(off: World, caplog: pytest.Lo
     assert search is not None
     news = [search.run(NOW + HOUR, report.take).new for report in reports]
     assert (news, len(stale_lines(caplog))) == ([1, 0], 1)
+
+
+def test_a_finding_whose_row_the_sdk_writes_again_is_told(off: World, caplog: pytest.LogCaptureFixture) -> None:
+    repeat_next_write(off.store.table)
+    off.sweep.run()
+    off.inventory.failed[normalize(str(INSTANCE))] = replace(JOB, id="job-2")
+    repeat_next_write(off.store.table)
+    off.sweep.run()
+    assert [event["jobId"] for event in off.topic.events] == ["job-1", "job-2"]
+    assert len(stale_lines(caplog)) == 2
 
 
 def test_a_host_that_is_late_forgets_no_failure_that_another_one_found(off: World) -> None:

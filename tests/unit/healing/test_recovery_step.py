@@ -178,6 +178,13 @@ def test_given_an_answer_that_nothing_was_begun_then_the_slot_is_free_again(answ
     assert isinstance(hosts.slots.look(hosts.current.instance, hosts.current.id), HeldSlot)
 
 
+def test_given_a_clock_that_is_set_back_during_a_call_without_an_answer_then_its_slot_is_free_in_half_an_hour() -> None:
+    hosts = Hosts(NO_ANSWER, ACCEPTED)
+    hosts.azure.meanwhile = lambda: hosts.clock.advance(seconds=-0.5)
+    hosts.take_steps(minutes=35)
+    assert hosts.azure.calls == 2
+
+
 def test_given_two_hosts_with_the_same_step_then_one_calls() -> None:
     hosts = Hosts(ACCEPTED, ACCEPTED)
     both = [hosts.step.take(replace(hosts.current)) for _ in range(2)]
