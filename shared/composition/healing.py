@@ -380,13 +380,13 @@ def _cache() -> PollCache:
 
 @once
 def _write_limiter() -> RateLimiter:
-    return RateLimiter("writes", _write_limit(), buckets(), STORAGE_CLOCK)
+    return RateLimiter("writes", _write_limit(), buckets(), STORAGE_CLOCK, random.random)
 
 
 @once
 def _read_limiter() -> RateLimiter:
     limit = Gcra(settings().arm_read_burst, settings().arm_reads_per_second)
-    return RateLimiter("reads", limit, buckets(), STORAGE_CLOCK)
+    return RateLimiter("reads", limit, buckets(), STORAGE_CLOCK, random.random)
 
 
 def _write_limit() -> Gcra:

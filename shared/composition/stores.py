@@ -1,5 +1,7 @@
 """Storage: the table, the queues and the container, and the rows in them."""
 
+import random
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from shared.domain.mode import Mode
 from shared.storage import connection
 from shared.storage.backup_slots import BackupSlots
 from shared.storage.bucket_store import BucketStore
+from shared.storage.conflicts import RandomPause
 from shared.storage.finding_store import FindingStore
 from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.queues import SYNC_JOBS, SyncJobQueue
@@ -45,7 +48,7 @@ def reader() -> RemediationReader:
 @once
 def buckets() -> BucketStore:
     """The buckets of the rate limits."""
-    return BucketStore(table(), STORAGE_CLOCK)
+    return BucketStore(table(), STORAGE_CLOCK, RandomPause(time.sleep, random.random))
 
 
 @once

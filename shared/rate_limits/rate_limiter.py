@@ -12,7 +12,8 @@ turn behind all others. Nor do turns keep a newcomer waiting whose calls do not 
 bucket has filled up to a quarter, it takes a slot at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import floor
@@ -38,6 +39,14 @@ have put them. One that is ahead still is found to be so again. Meanwhile the sh
 """
 
 
+_MIN_BUSY_WAIT = 1.0
+"""Seconds, and up to twice as many at random: until a call asks again that did not get at its bucket for others."""
+
+
+class BucketBusy(Exception):
+    """Other hosts kept moving a bucket first."""
+
+
 class Buckets(Protocol):
     """Where the buckets are kept, shared by all hosts (`storage.bucket_store`)."""
 
@@ -45,7 +54,11 @@ class Buckets(Protocol):
         """The bucket's TAT; None for a bucket that was never used."""
 
     def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        """Move the bucket's TAT by compare-and-swap, unless `move` leaves it; returns what it was before."""
+        """Move the bucket's TAT by compare-and-swap, unless `move` leaves it; returns what it was before.
+
+        Raises:
+            BucketBusy: other hosts kept moving it first.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ class Gcra:
 
     @property
     def max_turns(self) -> int:
-        """Turns that a host takes at once, at most, those of half a second: what it does not give out is lost."""
+        """Turns that a host takes ahead, at most, those of half a second: what it does not give out is lost."""
         return max(1, round(self.rate / 2))
 
     def next(self, tat: datetime | None, now: datetime) -> datetime:
@@ -118,6 +131,10 @@ class _Limit:
     """The limit of one subscription, as this host knows it."""
 
     lock: Lock = field(default_factory=Lock)
+    counter: Lock = field(default_factory=Lock)
+    """For `asking` alone, held for no longer than that takes."""
+    asking: int = 0
+    """Callers of this host that have the lock or wait for it: one goes to storage, for all of them."""
     slots: _Block = field(default_factory=_Block)
     turns: _Block = field(default_factory=_Block)
     empty_until: datetime | None = None
@@ -134,16 +151,36 @@ class _Limit:
         elapsed = max(now - self.found_at, timedelta(0)) if self.found_at else timedelta(0)
         return max(self.ahead - elapsed / _FORGETTING, timedelta(0))
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """One caller at a time, while the others are counted."""
+        with self.counter:
+            self.asking += 1
+        try:
+            with self.lock:
+                yield
+        finally:
+            with self.counter:
+                self.asking -= 1
+
 
 class RateLimiter:
     """Gives out slots for one kind of call, and turns to those who find none."""
 
-    def __init__(self, kind: str, gcra: Gcra, buckets: Buckets, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        gcra: Gcra,
+        buckets: Buckets,
+        now: Callable[[], datetime],
+        random: Callable[[], float] = lambda: 0.5,
+    ) -> None:
         """Share the rate limit of this kind, `writes` or `reads`, with every host that uses the same buckets."""
         self._kind = kind
         self._gcra = Gcra(gcra.burst - gcra.burst // _MARGIN, gcra.rate)
         self._buckets = buckets
         self._now = now
+        self._random = random
         self._limits: dict[str, _Limit] = {}
 
     def admit(self, subscription_id: str, has_turn: bool = False) -> datetime | None:
@@ -156,11 +193,15 @@ class RateLimiter:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
         limit = self._limit(subscription_id)
-        with limit.lock:
-            now = self._shared_time(limit)
-            if (has_turn or not self._is_queue_ahead(limit, now)) and self._take_slot(subscription_id, limit, now):
-                return None
-            return self._by_own_clock(limit, self._take_turn(subscription_id, limit, self._shared_time(limit)))
+        with limit.held():
+            try:
+                now = self._shared_time(limit)
+                if (has_turn or not self._is_queue_ahead(limit, now)) and self._take_slot(subscription_id, limit, now):
+                    return None
+                return self._by_own_clock(limit, self._take_turn(subscription_id, limit, self._shared_time(limit)))
+            except BucketBusy:
+                # Very many hosts ask for the same bucket: to ask again soon costs less than to fail.
+                return self._now() + timedelta(seconds=_MIN_BUSY_WAIT * (1 + self._random()))
 
     def take(self, subscription_id: str) -> bool:
         """Whether a call may be made now, by one that would not wait for it.
@@ -169,8 +210,11 @@ class RateLimiter:
             azure.core.exceptions.AzureError: storage cannot be reached.
         """
         limit = self._limit(subscription_id)
-        with limit.lock:
-            return self._take_slot(subscription_id, limit, self._shared_time(limit))
+        with limit.held():
+            try:
+                return self._take_slot(subscription_id, limit, self._shared_time(limit))
+            except BucketBusy:
+                return False
 
     def learn(self, subscription_id: str, remaining: int | None, retry_after: float | None) -> None:
         """Take over what a response of Resource Manager says of the bucket.
@@ -226,7 +270,7 @@ class RateLimiter:
     def _take_slots(self, bucket: str, limit: _Limit, now: datetime) -> None:
         """Take slots that are there now, as many as this host has use for."""
         gcra, observed = self._gcra, limit.observed_tat
-        wanted = limit.slots.resize(gcra.max_block, now)
+        wanted = max(limit.slots.resize(gcra.max_block, now), min(limit.asking, gcra.max_block))
 
         def free(tat: datetime | None) -> tuple[datetime, int]:
             begin = gcra.next(tat, now)
@@ -250,7 +294,7 @@ class RateLimiter:
         if limit.empty_until is not None and limit.empty_until > now:
             soonest = limit.empty_until + gcra.fill_time / _RESERVE
         if not block.left or block.last is None or gcra.after(block.last, 1) < soonest:
-            size = block.resize(gcra.max_turns, now)
+            size = max(block.resize(gcra.max_turns, now), min(limit.asking, gcra.max_block))
 
             def begin(tat: datetime | None) -> datetime:
                 before_soonest = gcra.after(soonest, -1)

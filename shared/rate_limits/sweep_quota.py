@@ -35,7 +35,7 @@ class SweepQuota:
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
-            WriteConflict: other hosts kept taking slots first.
+            BucketBusy: other hosts kept taking slots first.
         """
         now = self.now()
 

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from azure.data.tables import TableClient
 
 from shared.clock import from_iso, utc_now
+from shared.rate_limits.rate_limiter import BucketBusy
+from shared.storage.conflicts import WriteConflict, no_pause
 from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
 _PARTITION = "pacing"
@@ -17,16 +19,23 @@ _MAX_AHEAD = timedelta(days=2)
 """How far ahead a TAT may be: at the default limit, the slots of 1.7 million writes of one subscription."""
 
 
+class BucketConflict(WriteConflict, BucketBusy):
+    """Other hosts kept changing a bucket first."""
+
+
 class BucketStore:
     """Reads and moves the TAT of named buckets. Raises `azure.core.exceptions.AzureError` without storage.
 
     A row that says nothing, or a time of no use, counts as a bucket that was never used, and is replaced.
     """
 
-    def __init__(self, table: TableClient, now: Callable[[], datetime] = utc_now) -> None:
-        """Keep the buckets in this table."""
+    def __init__(
+        self, table: TableClient, now: Callable[[], datetime] = utc_now, pause: Callable[[int], None] = no_pause
+    ) -> None:
+        """Keep the buckets in this table; `pause` as in `retry_on_conflict`."""
         self._table = table
         self._now = now
+        self._pause = pause
         self._rows = SharedRows(table, _PARTITION, now)
 
     def check(self) -> None:
@@ -44,7 +53,7 @@ class BucketStore:
             The TAT before; None for a bucket that was never used.
 
         Raises:
-            WriteConflict: other hosts kept changing the bucket first.
+            BucketConflict: other hosts kept changing the bucket first.
         """
         before: datetime | None = None
 
@@ -54,7 +63,10 @@ class BucketStore:
             after = move(before)
             return None if after == before else {"Horizon": after.isoformat()}
 
-        self._rows.change(bucket, moved)
+        try:
+            self._rows.change(bucket, moved, self._pause)
+        except WriteConflict as conflict:
+            raise BucketConflict(str(conflict)) from conflict
         return before
 
     def _tat_in(self, row: Row | None) -> datetime | None:

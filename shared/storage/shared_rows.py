@@ -13,7 +13,7 @@ from uuid import uuid4
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
-from shared.storage.conflicts import WriteConflict, retry_on_conflict
+from shared.storage.conflicts import WriteConflict, no_pause, retry_on_conflict
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.table_rows import etag_of, only_if
 
@@ -38,17 +38,20 @@ class SharedRows:
         except ResourceNotFoundError:
             return None
 
-    def change(self, key: str, change: Callable[[Row | None], Row | None]) -> None:
+    def change(
+        self, key: str, change: Callable[[Row | None], Row | None], pause: Callable[[int], None] = no_pause
+    ) -> None:
         """Set a row to the properties that `change` makes of it; None leaves it as it is.
 
         Args:
             change: called again with what another host has made of the row, if that was faster.
+            pause: as in `retry_on_conflict`.
 
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
         write = uuid4().hex
-        retry_on_conflict(lambda: self._swap(key, change, write))
+        retry_on_conflict(lambda: self._swap(key, change, write), pause)
 
     def purge(self, condition: str) -> int:
         """Remove the rows that fulfil a condition of a filter, unless another host changes them; returns how many."""
