@@ -38,9 +38,32 @@ _FIRST = (
     "tests/simulation/",
 )
 """Begins of paths, those of the longest tests first: what is begun last should be short."""
-_ON_ONE_PYTHON = ("clock_skew", "faults", "frozen_storage", "notices", "observe_mode", "outages", "poller", "sweep")
-_ONCE = ("tests/infra/", *(f"tests/integration/test_{name}.py" for name in _ON_ONE_PYTHON))
-"""Begins of paths, those of tests that are all to be marked `once`."""
+_ON_ONE_PYTHON = (
+    "bad_input",
+    "clock_skew",
+    "connection",
+    "faults",
+    "frozen_storage",
+    "notices",
+    "observe_mode",
+    "openings",
+    "outages",
+    "poller",
+    "recovery",
+    "remediation_list",
+    "see_and_steer",
+    "shard_leases",
+    "sign_in",
+    "sweep",
+    "trust",
+)
+_ONCE = (
+    "tests/dev/azure_simulator/",
+    "tests/dev/functions_host/",
+    "tests/infra/",
+    *(f"tests/integration/test_{name}.py" for name in _ON_ONE_PYTHON),
+)
+"""Begins of paths, those of tests that are all to be marked `once`. The rest leads through every room of the app."""
 FAULT_MATRIX = "fault matrix"
 """The property of a test that is a cell of the matrix: the call and the fault."""
 _workers: list[int] = []
