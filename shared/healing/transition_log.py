@@ -65,7 +65,8 @@ def _log_attention(before: Remediation | None, after: Remediation) -> None:
             code=(after.error or {}).get("code"),
             error=after.error,
         )
-    elif attention is not None and before is not None and after.incident_id != before.incident_id:
-        log_attention_stays(after, attention, after.incident_id)
     elif attention is None and known is not None:
         logs.info("attention.over", remediationId=after.id, backupInstanceId=str(after.instance))
+    elif attention and before and after.incident_id != before.incident_id and not attention.acknowledgement:
+        # An alert is to be about the incident now, but about nothing that was acknowledged; the sweep's lines go on.
+        log_attention_stays(after, attention, after.incident_id)

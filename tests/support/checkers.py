@@ -37,6 +37,15 @@ def spectral() -> tuple[Path, Path]:
     return _node(), checkers.SPECTRAL
 
 
+def kql_engine() -> Path:
+    """The folder of packages that run Kusto's queries; the variable KQL_ENGINE names another one."""
+    if named := os.environ.get("KQL_ENGINE"):
+        return Path(named)
+    if not checkers.kql_engine_is_installed():
+        pytest.fail(f"DuckDB for Kusto's queries is not installed: {_ADVICE.format('KQL_ENGINE')}")
+    return checkers.KQL_ENGINE
+
+
 def _node() -> Path:
     found = node.machine_node()
     return (found if isinstance(found, node.Node) else node.wheel_node()).executable

@@ -44,7 +44,7 @@ def test_an_installation_without_its_program_does_not_count(folder: PinnedFolder
     assert not folder.is_installed()
 
 
-@pytest.mark.parametrize("folder", [node._AZURITE, node._WHEEL, checkers._CHECKOV, checkers._KUSTO, checkers._SPECTRAL])
+@pytest.mark.parametrize("folder", [node._AZURITE, node._WHEEL, *checkers._ALL])
 def test_the_pins_of_each_folder_are_in_the_repository(folder: PinnedFolder) -> None:
     assert folder.pins.is_file()
     assert folder.proof.is_relative_to(folder.path)

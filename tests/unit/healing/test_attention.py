@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import cast
 from unittest.mock import Mock
@@ -10,179 +10,25 @@ from unittest.mock import Mock
 import pytest
 from azure.data.tables import TableClient
 
-from shared.clients.notice_webhook import NoticeWebhook
-from shared.clients.resource_graph import BrokenInstance, QueryResult, QuerySucceeded, ResourceGraph
-from shared.domain.arm_results import (
-    ArmError,
-    InstanceRead,
-    InstanceResult,
-    OperationFailed,
-    OperationResult,
-    OperationSucceeded,
-    OperationUrls,
-    Refused,
-    SyncAccepted,
-    SyncResult,
-)
 from shared.domain.backup_slot import FreeSlot, NoSlot
-from shared.domain.error_codes import BUILT_IN
 from shared.domain.mode import Mode
-from shared.domain.notice import Message
 from shared.domain.pause import Pause
-from shared.domain.protection_state import BROKEN, VALID
+from shared.domain.protection_state import VALID
 from shared.domain.remediation import Remediation, Status
-from shared.domain.resource_ids import BackupInstanceId
-from shared.domain.signal import SyncType
-from shared.domain.summary import Summary, needs_attention, summarize
 from shared.healing.intake import Dropped, Opened
-from shared.healing.needing_person import NeedingPerson
-from shared.healing.notices import NoticeTopic, Notifier
 from shared.healing.pausing import Pausing, SlotsOutsidePauses, never_paused
-from shared.healing.sweep import Sweep
-from shared.rate_limits.rate_limiter import Gcra
-from shared.rate_limits.sweep_quota import SweepQuota
-from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.pause_store import PauseStore
-from shared.storage.remediation_list import RemediationReader
-from shared.storage.table_rows import SHARDS, DueEntry, LatestPointer, Stored, shard_of
+from shared.storage.table_rows import LatestPointer, Stored, shard_of
+from tests.support.attention_week import (
+    HOUR,
+    MISSING_ROLE,
+    PASSES,
+    UNKNOWN_CODE,
+    Week,
+)
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_table import damage
 from tests.support.remediations import instance_named
-
-MISSING_ROLE: ArmError = {"code": "UserErrorMissingRequiredPermissions", "message": "the vault lacks a role"}
-PASSES: ArmError = {"code": "CloudInternalError", "message": "try again"}
-UNKNOWN_CODE: ArmError = {"code": "SomethingNew", "message": "?"}
-NOT_THERE: ArmError = {"code": "ResourceNotFound", "message": "no such instance"}
-HOUR = timedelta(hours=1)
-
-
-class FaultyInstances:
-    """Resource Manager and Resource Graph, in which each instance has its own trouble."""
-
-    def __init__(self) -> None:
-        self.states: dict[str, str] = {}
-        self.errors: dict[str, ArmError] = {}
-        """With which an instance's syncs fail."""
-        self.healed_by_sync: set[str] = set()
-        self.syncs: list[str] = []
-
-    def sync(self, instance: BackupInstanceId, sync_type: SyncType, request_id: str) -> SyncResult:
-        if instance.name not in self.states:
-            return Refused(404, NOT_THERE)
-        self.syncs.append(instance.name)
-        return SyncAccepted(OperationUrls(f"https://arm.example/{len(self.syncs)}", None), 1.0)
-
-    def operation(self, instance: BackupInstanceId, urls: OperationUrls) -> OperationResult:
-        error = self.errors.get(instance.name)
-        if instance.name in self.healed_by_sync:
-            self.states[instance.name] = VALID
-        return OperationFailed("Failed", error, "job") if error else OperationSucceeded("job")
-
-    def read(self, instance: BackupInstanceId) -> InstanceResult:
-        if instance.name not in self.states:
-            return Refused(404, NOT_THERE)
-        return InstanceRead(self.states[instance.name], self.errors.get(instance.name))
-
-    def broken_instances(self, deadline: datetime) -> QueryResult:
-        states = self.states.items()
-        broken = [BrokenInstance(instance_named(name), state) for name, state in states if state in BROKEN]
-        return QuerySucceeded(broken, unreadable=0)
-
-
-class Notices:
-    """A receiver of notices."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        """Their ids."""
-
-    def send(self, message: Message) -> None:
-        self.told += [each.id for section in message.sections for each in section.notices]
-
-
-class Week:
-    """An app whose timers run as in Azure, in virtual time."""
-
-    def __init__(self, has_topic: bool = True) -> None:
-        self.app = MemoryApp(has_topic=has_topic)
-        self.azure = FaultyInstances()
-        self.app.host.arm = self.azure
-        self.pauses = PauseStore(cast(TableClient, self.app.store.table), self.app.clock)
-        self.app.host.pause_of = Pausing(Mode.HEAL, self.pauses, self.app.clock)
-        self.notices = Notices()
-        outbox = NoticeOutbox(cast(TableClient, self.app.store.table), self.app.clock)
-        self.notifier = Notifier(outbox, cast(NoticeWebhook, self.notices), self.app.clock, lambda: 1.0)
-        self.app.host.topic = NoticeTopic(outbox, BUILT_IN, self.app.topic if has_topic else None)
-        self.app.host.__post_init__()
-        quota = SweepQuota(Gcra(burst=200, rate=10), self.app.store.buckets, self.app.clock)
-        graph = cast(ResourceGraph, self.azure)
-        self.needing = NeedingPerson(lambda: cast(RemediationReader, self), 90, (), self.app.clock)
-        self.sweep = Sweep(
-            graph, self.app.host.intake, quota, self.app.jobs, self.app.clock, lambda: 0.5, needing_person=self.needing
-        )
-        self.began = self.app.clock()
-        self._jobs: list[tuple[datetime, str]] = []
-        """When each sync job becomes visible."""
-
-    def fail(self, name: str, state: str | None = "ProtectionError", error: ArmError | None = None) -> None:
-        """An event says that the instance has failed; without a state, there is none, and syncs fail with the error."""
-        if state:
-            self.azure.states[name] = state
-        if error:
-            self.azure.errors[name] = error
-        if job := self.app.accept(name).job:
-            self.app.jobs.send(job)
-
-    def pause(self, scope: str, hours: float) -> None:
-        """An operator pauses a scope from now on."""
-        self.pauses.add(Pause(scope, "ada", "maintenance", self.app.clock() + hours * HOUR))
-
-    def run_to(self, hour: float) -> None:
-        """Go on until so many hours have passed; each hour is swept."""
-        end = self.began + hour * HOUR
-        while self.app.clock() < end:
-            self._run_until(min(self.app.clock() + HOUR, end))
-            self.sweep.run()
-            self.needing.log()
-            self.notifier.run()
-
-    def summaries(self, opened_since: datetime) -> list[Summary]:
-        """All remediations in short, newest first."""
-        return sorted(map(summarize, self.app.store.remediations()), key=lambda summary: summary.id)
-
-    def load(self, ids: list[str]) -> list[Stored]:
-        """These remediations; they are read only."""
-        found = {each.id: each for each in self.app.store.remediations()}
-        return [Stored(found[each], "", DueEntry(each, self.app.clock())) for each in ids if each in found]
-
-    def needing_a_person(self) -> set[str]:
-        """By name, as the page counts them."""
-        needing = needs_attention(self.summaries(self.began), self.app.clock())
-        return {each.instance.rpartition("/")[2] for each in needing}
-
-    def rounds(self, name: str) -> list[Remediation]:
-        """The instance's remediations, newest first."""
-        return [each for each in self.app.store.remediations() if each.instance.name == name]
-
-    def _run_until(self, end: datetime) -> None:
-        clock, host = self.app.clock, self.app.host
-        while True:
-            self._jobs += [(clock() + delay, job.to_message()) for job, delay in self.app.jobs.sent]
-            self.app.jobs.sent.clear()
-            self._jobs.sort()
-            entries = [entry.at for shard in SHARDS if (entry := self.app.store.soonest(shard))]
-            # Polls are no more often than each half minute, as POLL_SCHEDULE has it.
-            poll_at = max(min(entries, default=end), clock() + timedelta(seconds=30))
-            job_at = self._jobs[0][0] if self._jobs else end
-            if min(poll_at, job_at) >= end:
-                clock.now = end
-                return
-            clock.now = max(min(poll_at, job_at), clock())
-            if job_at <= poll_at:
-                host.submit.run(self._jobs.pop(0)[1])
-            else:
-                host.poller.run()
-            self.notifier.run()
 
 
 def attention_of(week: Week) -> list[str]:
@@ -203,9 +49,8 @@ def test_whatever_happens_in_a_week_attention_is_right_at_every_hour_and_each_tr
             for name in storm:
                 week.fail(name, error=PASSES)
         if hour == 27:
-            week.azure.states |= dict.fromkeys(storm, VALID)
             for name in storm:
-                del week.azure.errors[name]
+                week.mend(name)
         week.run_to(hour)
         assert (hour, week.needing_a_person()) == (hour, {"role"})
     for name in (*storm, *paused):
@@ -244,6 +89,21 @@ def test_an_alert_stays_the_same_until_all_is_mended(caplog: pytest.LogCaptureFi
     week.azure.errors.clear()
     week.run_to(62)
     assert alerts(caplog) == set()
+
+
+def test_what_was_acknowledged_is_in_no_alert_when_it_joins_an_incident(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "backup_autoheal")
+    week = Week()
+    week.fail("role", error=MISSING_ROLE)
+    week.run_to(1)
+    week.app.host.acknowledge.run(instance_named("role"), "ada", "known", week.app.clock() + 24 * HOUR)
+    for number in range(6):
+        week.fail(f"storm-{number}", error=MISSING_ROLE)
+    week.run_to(4)
+    assert week.rounds("role")[0].incident_id
+    lines = [json.loads(line) for line in caplog.messages]
+    of_role = [line["event"] for line in lines if line.get("backupInstanceId") == str(instance_named("role"))]
+    assert [event for event in of_role if event.startswith("attention.")][-1] == "attention.acknowledged"
 
 
 def test_an_instance_that_somebody_has_repaired_needs_nobody_from_the_next_sweep_on() -> None:
