@@ -9,7 +9,8 @@ host is. Who finds no slot gets a turn: a time, in the order of asking and as fa
 to ask again. Turns are counted beside the slots. One that is used late, or never, has taken nothing from the bucket:
 a host that is behind makes its calls as fast as it can while the bucket has slots, and whoever finds none gets a new
 turn behind all others. Nor do turns keep a newcomer waiting whose calls do not come, of what was cancelled: where the
-bucket has filled up to a quarter, it takes a slot at once.
+bucket has filled up to a quarter, it takes a slot at once; and turns that then lie further ahead than the bucket
+takes to fill up begin anew, for those who still find no slot.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ _RESERVE = 20
 """Turns begin when the bucket holds the burst divided by this, for slots that other hosts hold, and calls in pairs."""
 _UNUSED = 4
 """A bucket that holds the burst divided by this is not emptied by those who wait: they are late, or come no more."""
+_MIN_UNUSED = 16
+"""A bucket that holds fewer slots is only waited for by some who are late."""
 _DEMAND_TIME = timedelta(seconds=2)
 """A block that lasts for longer is followed by a smaller one, else by a larger one."""
 _BLOCK_TIMEOUT = timedelta(seconds=4)
@@ -261,13 +264,13 @@ class RateLimiter:
         if block.taken_at is not None and now - block.taken_at > _BLOCK_TIMEOUT:
             block.left = 0
         if not block.left and (limit.empty_until is None or limit.empty_until <= now):
-            self._take_slots(f"{self._kind}:{subscription_id.lower()}", limit, now)
+            self._take_slots(subscription_id, limit, now)
         if not block.left:
             return False
         block.left -= 1
         return True
 
-    def _take_slots(self, bucket: str, limit: _Limit, now: datetime) -> None:
+    def _take_slots(self, subscription_id: str, limit: _Limit, now: datetime) -> None:
         """Take slots that are there now, as many as this host has use for."""
         gcra, observed = self._gcra, limit.observed_tat
         wanted = max(limit.slots.resize(gcra.max_block, now), min(limit.asking, gcra.max_block))
@@ -277,6 +280,7 @@ class RateLimiter:
             begin = begin if observed is None else max(begin, observed)
             return begin, max(0, min(wanted, gcra.between(begin, now)))
 
+        bucket = f"{self._kind}:{subscription_id.lower()}"
         before = self._buckets.advance(bucket, lambda tat: gcra.after(*free(tat)))
         if before is not None:
             # Slots are taken up to now, and a refusal moves the TAT ahead by the time to fill up at most: what lies
@@ -287,6 +291,23 @@ class RateLimiter:
                 limit.ahead, limit.found_at = ahead, own
         begin, count = free(before)
         limit.slots.left, limit.empty_until = count, gcra.after(begin, count + 1)
+        if gcra.between(begin, now) >= max(gcra.burst / _UNUSED, _MIN_UNUSED):
+            self._begin_turns_anew(subscription_id, limit, now)
+
+    def _begin_turns_anew(self, subscription_id: str, limit: _Limit, now: datetime) -> None:
+        """Give the next turns from now on, where they lie further ahead than an empty bucket takes to fill up.
+
+        Those who have them do not come, or come late, as the bucket holds slots that they have left. Where they come
+        after all, each slot has two who ask for it, and one of them asks again: no more than twice as often in all.
+        """
+        turns, near = limit.turns, now + self._gcra.fill_time
+        if turns.last is not None and turns.last <= near:
+            return
+        bucket = _turns_bucket(self._kind, subscription_id)
+        before = self._buckets.tat(bucket)
+        if before is not None and before > near:
+            before = self._buckets.advance(bucket, lambda tat: now if tat is None or tat > near else tat)
+        turns.left, turns.last = 0, before if before is not None and before <= near else now
 
     def _take_turn(self, subscription_id: str, limit: _Limit, now: datetime) -> datetime:
         gcra, block = self._gcra, limit.turns
@@ -300,8 +321,12 @@ class RateLimiter:
                 before_soonest = gcra.after(soonest, -1)
                 return before_soonest if tat is None else max(tat, before_soonest)
 
-            bucket = f"{self._kind}-turns:{subscription_id.lower()}"
+            bucket = _turns_bucket(self._kind, subscription_id)
             block.last = begin(self._buckets.advance(bucket, lambda tat: gcra.after(begin(tat), size)))
             block.left = size
         block.last, block.left = gcra.after(block.last, 1), block.left - 1
         return block.last
+
+
+def _turns_bucket(kind: str, subscription_id: str) -> str:
+    return f"{kind}-turns:{subscription_id.lower()}"

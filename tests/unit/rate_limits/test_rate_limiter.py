@@ -222,6 +222,51 @@ def test_a_storm_after_one_whose_calls_were_all_cancelled_gets_most_of_what_the_
     assert admitted(hosts[:1], 300) > 0.6 * AT_ONCE
 
 
+@pytest.mark.parametrize("asks", [0, 1], ids=["the same host", "another host"])
+def test_a_storm_after_one_whose_calls_were_all_cancelled_gets_turns_of_its_own(
+    hosts: list[RateLimiter], clock: Clock, asks: int
+) -> None:
+    admitted(hosts[:1], AT_ONCE + 5000)
+    clock.advance(60)
+    turns = [turn for _ in range(300) if (turn := hosts[asks].admit(SUBSCRIPTION))]
+    assert max(turns) <= clock() + BUDGET.fill_time
+
+
+def test_those_who_come_steadily_after_a_storm_that_was_cancelled_wait_no_longer_than_the_bucket_takes_to_fill(
+    hosts: list[RateLimiter], clock: Clock
+) -> None:
+    admitted(hosts, AT_ONCE + 5000)
+    clock.advance(20)
+    waiting: list[tuple[datetime, datetime]] = []
+    waits = [timedelta(0)]
+    for second in range(240):
+        for number in range(110):
+            clock.advance(seconds=0.1 / 11)
+            due = [heapq.heappop(waiting)] if waiting and waiting[0][0] <= clock() else []
+            due += [(clock(), clock())] if number % 10 == 0 else []
+            for at, since in due:
+                turn = hosts[second % 2].admit(SUBSCRIPTION, has_turn=at != since)
+                if turn:
+                    heapq.heappush(waiting, (turn, since))
+                else:
+                    waits.append(clock() - since)
+    assert max([*waits, *(clock() - since for _, since in waiting)]) <= 2 * BUDGET.fill_time
+
+
+def test_a_long_queue_whose_hosts_pause_is_not_asked_for_much_more_often(
+    hosts: list[RateLimiter], clock: Clock
+) -> None:
+    azure, asked, began = ResourceManager(clock), list[datetime](), clock()
+
+    def after_the_pause(turn: datetime) -> datetime:
+        asked.append(turn)
+        return max(turn, began + timedelta(seconds=75)) if turn > began + timedelta(seconds=60) else turn
+
+    seconds = work_off(3000, hosts, clock, azure, late=after_the_pause)
+    assert len(asked) <= 2 * 3000
+    assert (azure.throttled, seconds <= 1.1 * (3000 - 190) / 10) == (0, True)
+
+
 def test_newcomers_do_not_overtake_those_who_come_at_their_turns(hosts: list[RateLimiter], clock: Clock) -> None:
     admitted(hosts[:1], AT_ONCE)
     turns = [turn_of(hosts[0]) for _ in range(600)]
