@@ -163,8 +163,9 @@ resource appSettings 'Microsoft.Web/sites/config@2025-03-01' = {
 }
 
 // Who comes without a session or token is let through to the app: it lets them in by their key or not at all. Else
-// Event Grid and Azure Monitor, which bring a key and no token, could no longer deliver.
-resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(signInClientId)) {
+// Event Grid and Azure Monitor, which bring a key and no token, could no longer deliver. Without a registration it is off,
+// and this is deployed all the same: a deployment takes away nothing that an earlier one has turned on.
+resource signIn 'Microsoft.Web/sites/config@2025-03-01' = {
   // checkov:skip=CKV_AZURE_13:It is what the check asks for, but checkov looks for the resource web
   // checkov:skip=CKV_AZURE_63:This is the sign-in; the check means the resource web
   // checkov:skip=CKV_AZURE_65:This is the sign-in; the check means the resource web
@@ -176,7 +177,7 @@ resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(signInClien
   name: 'authsettingsV2'
   properties: {
     platform: {
-      enabled: true
+      enabled: !empty(signInClientId)
     }
     globalValidation: {
       requireAuthentication: false
@@ -185,7 +186,7 @@ resource signIn 'Microsoft.Web/sites/config@2025-03-01' = if (!empty(signInClien
     httpSettings: {
       requireHttps: true
     }
-    identityProviders: {
+    identityProviders: empty(signInClientId) ? {} : {
       azureActiveDirectory: {
         enabled: true
         registration: {

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shared.api.signed_in_request import AN_OPERATOR, Principal, Role
+from shared.api.signed_in_request import Principal, Role
 from shared.domain.signal import one_line
 
 PRINCIPAL_HEADER = "X-MS-CLIENT-PRINCIPAL"
@@ -39,7 +39,10 @@ _NAME_CLAIMS = (
     "http://schemas.microsoft.com/identity/claims/objectidentifier",
     "oid",
 )
-"""The first that there is names who signed in: a person by an address that is theirs alone, an app by its id."""
+"""The first that there is names who signed in: a person by their address, an app by its id.
+
+An address can change and, as a guest's may, be another's in another tenant: it is for people to read, and decides
+nothing."""
 
 
 class NoPrincipal(ValueError):
@@ -81,7 +84,8 @@ def read_principal(header: str, tenants: frozenset[str] = frozenset()) -> Princi
         tenants: as in `Platform`.
 
     Raises:
-        NoPrincipal: it is not of that form, or the account is none of Entra's, or is in another tenant.
+        NoPrincipal: it is not of that form, or the account is none of Entra's, or not known to be in one of the
+            tenants, or has no name.
     """
     document = _document(header)
     provider, claims = document.get("auth_typ"), document.get("claims")
@@ -91,7 +95,7 @@ def read_principal(header: str, tenants: frozenset[str] = frozenset()) -> Princi
         raise NoPrincipal("its claims are no list")
     pairs = tuple(_pairs(claims))
     of_tenants = {value.lower() for kind, value in pairs if kind in _TENANT_CLAIMS}
-    if tenants and not of_tenants <= tenants:
+    if tenants and not (of_tenants and of_tenants <= tenants):
         raise NoPrincipal("the account is in another tenant")
     return Principal(_name(pairs), _role(pairs))
 
@@ -124,4 +128,7 @@ def _role(pairs: Sequence[tuple[str, str]]) -> Role | None:
 
 def _name(pairs: Sequence[tuple[str, str]]) -> str:
     values = {kind: one_line(value.strip())[:_MAX_NAME_CHARS] for kind, value in reversed(pairs)}
-    return next((values[kind] for kind in _NAME_CLAIMS if values.get(kind)), AN_OPERATOR)
+    name = next((values[kind] for kind in _NAME_CLAIMS if values.get(kind)), None)
+    if not name:
+        raise NoPrincipal("the account has no name")
+    return name

@@ -28,6 +28,9 @@ Routes = Mapping[tuple[str, str], Serve]
 """The use cases by method and path, as openapi.json has them."""
 
 
+_UNKNOWN_CALLER = frozenset({"NotSignedIn", "SignInNotConfigured"})
+"""Codes of errors that anybody can cause without having signed in."""
+
 RefusalPage = Callable[[ApiError, Principal | None, str], func.HttpResponse]
 """Shows a browser why its request is refused, to whom, and where to sign in, if that helps."""
 
@@ -98,7 +101,10 @@ class Door:
     def _refuse(
         self, request: func.HttpRequest, error: ApiError, principal: Principal | None, sign_in: str = ""
     ) -> func.HttpResponse:
-        log_error(error, request)
+        # Anybody could fill the log, with texts of their own: no line for whoever has not signed in. Where
+        # App Service's authentication is off, /api/health says so.
+        if error.code not in _UNKNOWN_CALLER:
+            log_error(error, request)
         if _wants_html(request):
             return self.refusal_page(error, principal, sign_in)
         return error_response(error)

@@ -37,15 +37,13 @@ HEADERS: Mapping[str, str] = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    # The page's address holds the function key: no other site is to learn it, no cache to keep it.
-    "Referrer-Policy": "no-referrer",
+    # The page's address may hold the function key: no other site is to learn it, no cache to keep it. Under no-referrer
+    # a form would name neither Origin nor Referer, and App Service would refuse it where its browser has a session of
+    # the sign-in ("Authentication and authorization", "Cross-site request forgery mitigation").
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 """Of every response of the page."""
-
-_SIGNED_IN = {"Referrer-Policy": "same-origin"}
-"""Of pages without a key in their address: to forms that name neither `Origin` nor `Referer`, as under `no-referrer`,
-App Service answers 403 ("Authentication and authorization", "Cross-site request forgery mitigation")."""
 
 _ENVIRONMENT = Environment(
     loader=FileSystemLoader(_TEMPLATES),
@@ -78,8 +76,7 @@ def render(status: int, template: str, values: Mapping[str, Any]) -> func.HttpRe
     html = _ENVIRONMENT.get_template(template).render(values)
     # A lone surrogate, which JSON can bring, is no character that UTF-8 could write.
     body = html.encode(errors="replace")
-    headers = {**HEADERS, **_SIGNED_IN} if values.get("principal") else dict(HEADERS)
-    return func.HttpResponse(body, status_code=status, headers=headers, mimetype="text/html", charset="utf-8")
+    return func.HttpResponse(body, status_code=status, headers=dict(HEADERS), mimetype="text/html", charset="utf-8")
 
 
 def redirect(url: str) -> func.HttpResponse:

@@ -67,7 +67,6 @@ def test_a_claim_of_another_type_gives_no_role(kind: str) -> None:
         ([claim("preferred_username", "  "), claim("oid", "1-2")], "1-2"),
         ([claim("name", "a\r\nb\x00")], "a\ufffd\ufffdb\ufffd"),
         ([claim("name", "x" * 1000)], "x" * 100),
-        ([], "an operator"),
     ],
 )
 def test_the_name_is_the_address_of_a_person_or_the_id_of_an_app(claims: list[object], name: str) -> None:
@@ -103,7 +102,7 @@ def test_junk_is_nobody(header: str) -> None:
 
 @pytest.mark.parametrize("odd", [None, 1, "roles", [], {}, claim("roles", ["Operator"]), claim(None, "Operator")])
 def test_an_odd_claim_gives_nothing(odd: object) -> None:
-    assert read_principal(with_claims(odd)).role is None
+    assert read_principal(with_claims(odd, claim("name", "Ada"))).role is None
 
 
 @pytest.mark.parametrize("provider", ["github", "google", "AAD", "", None, "aad2"])
@@ -115,6 +114,24 @@ def test_no_other_identity_provider_gives_a_role(provider: Any) -> None:
 def test_an_account_of_another_tenant_is_nobody() -> None:
     with pytest.raises(NoPrincipal, match="another tenant"):
         read_principal(principal_header(tenant="11111111-0000-0000-0000-000000000000"), frozenset({TENANT}))
+
+
+def test_an_account_that_names_no_tenant_is_nobody_where_the_tenant_counts() -> None:
+    header = with_claims(claim("roles", "Operator"), claim("name", "Ada"))
+    with pytest.raises(NoPrincipal, match="another tenant"):
+        read_principal(header, frozenset({TENANT}))
+
+
+def test_an_account_that_names_two_tenants_is_nobody() -> None:
+    header = with_claims(claim("roles", "Operator"), claim("name", "Ada"), claim("tid", TENANT), claim("tid", "x"))
+    with pytest.raises(NoPrincipal, match="another tenant"):
+        read_principal(header, frozenset({TENANT}))
+
+
+@pytest.mark.parametrize("claims", [[], [claim("name", " ")], [claim("given_name", "Ada")]])
+def test_an_account_without_a_name_is_nobody_as_the_history_could_not_say_who_it_was(claims: list[object]) -> None:
+    with pytest.raises(NoPrincipal, match="no name"):
+        read_principal(with_claims(claim("roles", "Operator"), *claims))
 
 
 def test_an_account_of_the_tenant_is_known() -> None:

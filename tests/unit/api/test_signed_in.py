@@ -320,6 +320,15 @@ def test_neither_name_nor_token_nor_cookie_gets_into_the_log(
     assert not [word for word in (ADA, "secret", principal_header()) if word in caplog.text]
 
 
+@pytest.mark.parametrize(("platform", "code"), [(ON, "NotSignedIn"), (OFF, "SignInNotConfigured")], ids=["on", "off"])
+def test_who_has_not_signed_in_writes_nothing_into_the_log(
+    platform: Platform, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    refused = World(platform).request(headers={"x-ms-client-request-id": "x" * 100})
+    assert (code_of(refused), caplog.records) == (code, [])
+
+
 def test_why_somebody_is_refused_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     World().request(headers=signed_in_headers(roles=[]))

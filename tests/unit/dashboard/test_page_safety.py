@@ -119,7 +119,7 @@ def test_a_redirect_leads_to_the_page_itself_with_the_key() -> None:
 
 
 def test_every_response_keeps_its_address_and_content_private() -> None:
-    expected = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    expected = {"Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     for page in [*every_kind_of_page(), Page().post(SYNC)]:
         assert {name: page.headers[name] for name in expected} == expected
 
