@@ -6,7 +6,7 @@ who that is, what their role allows, and whether a form comes from a page of the
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import azure.functions as func
 
@@ -89,11 +89,12 @@ class Door:
         return response
 
     def _return_path(self, request: func.HttpRequest) -> str:
-        """Where the browser returns to: the page that it asked for, if there is one, and never another site."""
-        found = find_path(request.route_params.get("path") or "")
-        if not found or request.method != "GET" or ("GET", found[0]) not in self.routes:
+        """Where the browser returns to: the page that it asked for or was on, and never another site."""
+        asked_path, params = _page(request)
+        found = find_path(asked_path)
+        if not found or ("GET", found[0]) not in self.routes:
             return START
-        query = {name: value for name, value in request.params.items() if name.lower() not in KEY_PARAMETERS}
+        query = {name: value for name, value in params.items() if name.lower() not in KEY_PARAMETERS}
         path = PREFIX + found[0].format(**{name: quote(value, safe="") for name, value in found[1].items()})
         asked = f"{path}?{urlencode(query, errors='replace')}" if query else path
         return next((each for each in (asked, path) if len(each) <= _MAX_RETURN_CHARS), START)
@@ -108,6 +109,18 @@ class Door:
         if _wants_html(request):
             return self.refusal_page(error, principal, sign_in)
         return error_response(error)
+
+
+def _page(request: func.HttpRequest) -> tuple[str, Mapping[str, str]]:
+    """Path behind the door, and query, of the page that is asked for, or that a form was on; empty if not known."""
+    if request.method == "GET":
+        return request.route_params.get("path") or "", request.params
+    referer = request.headers.get("Referer") or ""
+    if not _host(referer) or _host(referer) != _host(request.url):
+        return "", {}
+    _, _, path, query, _ = urlsplit(referer)
+    is_behind = path.startswith(f"{PREFIX}/")
+    return (unquote(path.removeprefix(PREFIX)), dict(parse_qsl(query))) if is_behind else ("", {})
 
 
 def _check_role(principal: Principal, method: str) -> None:

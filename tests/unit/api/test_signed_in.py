@@ -208,6 +208,48 @@ def test_a_form_that_is_sent_after_the_session_has_ended_is_answered_with_a_page
     assert b"/.auth/login/aad?post_login_redirect_uri=%2Fapi%2Fsigned-in%2Fdashboard" in answered.get_body()
 
 
+def link_to_sign_in(referer: str | None, method: str = "POST") -> str:
+    """Where the page leads back to that answers a form whose session has ended."""
+    headers = {"Accept": HTML, "Sec-Fetch-Site": "same-origin"} | ({} if referer is None else {"Referer": referer})
+    page = World().request(method, headers=headers).get_body().decode()
+    [address] = parse_qs(urlsplit(page.rsplit(" ", 1)[1]).query)["post_login_redirect_uri"]
+    return address
+
+
+@pytest.mark.parametrize(
+    ("referer", "back"),
+    [
+        ("https://app.example/api/signed-in/dashboard?id=a+b%26c&code=key", "/api/signed-in/dashboard?id=a+b%26c"),
+        ("https://APP.example/api/signed-in/report?month=2026-01", "/api/signed-in/report?month=2026-01"),
+        ("http://app.example/api/signed-in/remediations/a%20b", "/api/signed-in/remediations/a%20b"),
+        (None, "/api/signed-in/dashboard"),
+        ("", "/api/signed-in/dashboard"),
+        ("http://[", "/api/signed-in/dashboard"),
+        ("/api/signed-in/dashboard?id=1", "/api/signed-in/dashboard"),
+        ("https://evil.example/api/signed-in/dashboard?id=1", "/api/signed-in/dashboard"),
+        ("https://app.example:8443/api/signed-in/dashboard?id=1", "/api/signed-in/dashboard"),
+        ("https://app.example/api/dashboard?id=1", "/api/signed-in/dashboard"),
+        ("https://app.example/.auth/logout?id=1", "/api/signed-in/dashboard"),
+        ("https://app.example/api/signed-in//evil.example", "/api/signed-in/dashboard"),
+        ("https://app.example/api/signed-in/dashboard?id=" + "x" * 5000, "/api/signed-in/dashboard"),
+    ],
+)
+def test_a_form_whose_session_has_ended_leads_back_to_the_page_that_it_was_on(referer: str | None, back: str) -> None:
+    assert link_to_sign_in(referer) == back
+
+
+def test_what_is_read_leads_back_to_itself_and_not_to_where_it_was_asked_from() -> None:
+    assert link_to_sign_in("https://app.example/api/signed-in/dashboard?id=1", "GET") == "/api/signed-in/dashboard"
+
+
+@given(st.text(max_size=40), st.text(max_size=20))
+def test_no_page_that_a_form_was_on_leads_to_another_site(path: str, query: str) -> None:
+    for referer in (path, f"https://app.example/api/signed-in/{path}?{query}"):
+        back = link_to_sign_in(referer)
+        assert back.startswith("/api/signed-in/")
+        assert not set("\r\n\\ ") & set(back)
+
+
 # Other sites.
 
 
