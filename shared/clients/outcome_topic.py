@@ -1,6 +1,6 @@
 """Client of the Event Grid topic: CloudEvents for ends, instances that need a person, incidents, findings."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,19 +51,19 @@ class OutcomeTopic:
         Raises:
             PublishFailed: the topic did not take them.
         """
-        self._send(lambda: [event for remediation in news for event in events_of(remediation, self._error_codes)])
+        self._send([event for remediation in news for event in events_of(remediation, self._error_codes)])
 
     def publish_incident(self, incident: Incident, event: IncidentEvent) -> None:
         """Announce that an incident was opened or closed; raises as `publish` does."""
-        self._send(lambda: [incident_event(incident, event, self._error_codes)])
+        self._send([incident_event(incident, event, self._error_codes)])
 
     def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
         """Announce findings, given by their documents, in one call; raises as `publish` does."""
-        self._send(lambda: [finding_event(document) for document in documents])
+        self._send([finding_event(document) for document in documents])
 
-    def _send(self, make: Callable[[], Sequence[CloudEvent[Any]]]) -> None:
+    def _send(self, events: list[CloudEvent[Any]]) -> None:
+        # The events are made by now: one that cannot be made says nothing about the topic, and raises as it is.
         try:
-            events = list(make())
             self._client.send(events, **_CLIENT_OPTIONS, raw_response_hook=_refuse_page)
         except HttpResponseError as refusal:
             in_parts = refusal.status_code in _EVENT_STATUSES

@@ -122,10 +122,17 @@ class _Report(_Preview):
         try:
             topic.publish_findings([each.document for each in batch])
         except PublishFailed as failure:
-            if failure.in_parts and len(batch) > 1:
-                return all(self._publish(topic, [each]) for each in batch)
-            logs.warning("finding.not_published", count=len(batch), reason=str(failure))
-            return failure.in_parts
-        for each in batch:
-            self._store.mark_announced(each)
-        return True
+            if len(batch) == 1 or not failure.in_parts:
+                logs.warning("finding.not_published", count=len(batch), reason=str(failure))
+                return failure.in_parts
+        except Exception as failure:  # what cannot be told of one, can be of the others
+            if len(batch) == 1:
+                reason = logs.describe_exception(failure)
+                logs.error("finding.not_published", count=1, id=batch[0].id, reason=reason)
+                return True
+        else:
+            for each in batch:
+                self._store.mark_announced(each)
+            return True
+        middle = len(batch) // 2
+        return self._publish(topic, batch[:middle]) and self._publish(topic, batch[middle:])

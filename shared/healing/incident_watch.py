@@ -81,11 +81,21 @@ class IncidentWatch:
                 self.topic.publish_incident(known, event)
         except PublishFailed as failure:
             logs.warning("incident.not_published", incidentId=known.id, type=event, reason=str(failure))
-            self.store.incidents.save(stored, incident.on_announce_failed(known, self.now(), self.random()))
+            self._put_off(stored)
             return failure.in_parts
+        except Exception as failure:  # its event cannot be made, which says nothing about the topic
+            reason = logs.describe_exception(failure)
+            logs.error("incident.not_published", incidentId=known.id, type=event, reason=reason)
+            self._put_off(stored)
+            return True
         logs.info("incident.published", incidentId=known.id, type=event)
         self.store.incidents.change(known.id, lambda current: incident.on_announced(current, event))
         return True
+
+    def _put_off(self, stored: StoredIncident) -> None:
+        """Announce its next event later, after a back-off."""
+        later = incident.on_announce_failed(stored.incident, self.now(), self.random())
+        self.store.incidents.save(stored, later)
 
     def _admit_founders(self, incident_id: str) -> None:
         """Make those members whose failures opened it: they failed before it was known."""

@@ -60,6 +60,13 @@ def test_any_other_answer_leaves_the_outcomes_due(
     assert len(https.requests) == 1
 
 
+def test_an_event_that_cannot_be_made_says_nothing_about_the_topic(https: ScriptedServer, topic: OutcomeTopic) -> None:
+    https.script([])
+    with pytest.raises(ValueError, match="isoformat"):
+        topic.publish_findings([{"id": "f", "backupInstanceId": str(INSTANCE), "failedAt": "?"}])
+    assert https.requests == []
+
+
 def told(event: CloudEvent[Any]) -> tuple[object, ...]:
     return event.id, event.type, event.time, event.data
 

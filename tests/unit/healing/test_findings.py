@@ -1,5 +1,6 @@
 """Findings of the sweep: what it does about instances that are well, but whose backups are not."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 from azure.data.tables import TableClient
 from msgspec.structs import replace as replace_struct
 
-from shared.clients.outcome_topic import PublishFailed
+from shared.clients.outcome_topic import PublishFailed, finding_event
 from shared.clients.resource_graph import QueryFailed, QueryResult, QuerySucceeded, ResourceGraph
 from shared.domain import lifecycle
 from shared.domain.arm_results import Refused
@@ -34,7 +35,7 @@ from shared.storage.first_points import FirstPoints
 from tests.support.clock import Clock
 from tests.support.memory_queue import MemoryQueue
 from tests.support.memory_store import MemoryStore
-from tests.support.memory_table import repeat_next_write
+from tests.support.memory_table import damage, repeat_next_write
 from tests.support.remediations import ERROR, INSTANCE, NOW, instance_named
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -313,6 +314,38 @@ def test_one_event_that_the_topic_never_takes_keeps_no_other_back(off: World) ->
     off.sweep = replace(off.sweep, reports=replace(off.sweep.reports, topic=topic))
     off.sweep.run()
     assert [event["backupInstanceId"] for event in topic.events] == [str(INSTANCE)]
+
+
+class MakingTopic(MemoryTopic):
+    """Makes the events, as the topic's client does."""
+
+    def publish_findings(self, documents: Sequence[Mapping[str, Any]]) -> None:
+        super().publish_findings([finding_event(document).data or {} for document in documents])
+
+
+@pytest.mark.parametrize("damaged", [{"failedAt": "?"}, {}], ids=["unreadable", "missing"])
+def test_one_whose_event_cannot_be_made_keeps_no_other_from_being_announced(
+    off: World, caplog: pytest.LogCaptureFixture, damaged: dict[str, str]
+) -> None:
+    topic = MakingTopic()
+    assert off.sweep.reports is not None
+    off.sweep = replace(off.sweep, reports=replace(off.sweep.reports, topic=topic))
+    for number in range(5):
+        off.inventory.add(instance_named(f"bi-{number}"), NOW - DAY, JOB)
+    topic.failure = PublishFailed("down")
+    off.sweep.run()
+    topic.failure = None
+    [row] = [each for each in off.finding_store.reported() if each.key == INSTANCE.key]
+    document = {key: value for key, value in row.document.items() if key != "failedAt"} | damaged
+    damage(off.store.table, "findings", INSTANCE.key, Document=json.dumps(document))
+    off.clock.advance(hours=1)
+    off.sweep.run()
+    told = {event["backupInstanceId"] for event in topic.events}
+    assert told == {str(instance_named(f"bi-{number}")) for number in range(5)}
+    assert f'"finding.not_published", "count": 1, "id": "{row.id}"' in caplog.text
+    summary = off.finding_store.summary()
+    assert summary is not None
+    assert summary.searched_at == NOW + HOUR
 
 
 def test_two_hosts_that_find_the_same_tell_it_once(off: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,10 +1,12 @@
 """Incidents: 50 instances with one cause cost a few canaries, and are all healed soon after its repair."""
 
 from collections import Counter
+from datetime import datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
 
+from shared.domain import incident
 from shared.domain.error_codes import BUILT_IN
 from shared.domain.incident import MAX_CANARIES, MIN_MEMBERS, Incident, IncidentEvent
 from shared.domain.incident_cause import Cause, ScopeKind, causes_of
@@ -332,15 +334,37 @@ def test_the_mark_of_an_incident_that_is_gone_is_removed() -> None:
     assert not [key for key in incident_rows(storm) if key[1].startswith("open:")]
 
 
-def test_an_incident_that_cannot_be_attended_to_keeps_no_other_and_no_poll_run_from_it() -> None:
+def test_an_incident_that_cannot_be_attended_to_keeps_no_other_and_no_poll_run_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     storm = Storm(names=[f"vault-{vault}/bi-{number}" for vault in "ab" for number in range(MIN_MEMBERS)])
-    publish = storm.topic.publish_incident
+    without_founders = incident.without_founders
+
+    def unforeseen(known: Incident) -> Incident:
+        if known.scope.endswith("vault-a"):
+            raise ArithmeticError("nobody foresaw it")
+        return without_founders(known)
+
+    monkeypatch.setattr(incident, "without_founders", unforeseen)
+    storm.go_on(minutes=3)
+    founders = {known.scope[-7:]: known.founders for known in storm.store.incidents.page(10)}
+    assert founders.pop("vault-a")
+    assert founders == {"vault-b": ()}
+
+
+def test_an_incident_whose_event_cannot_be_made_is_closed_all_the_same_and_tried_again_after_a_back_off() -> None:
+    storm = Storm()
+    tried: list[datetime] = []
 
     def unforeseen(incident: Incident, event: IncidentEvent) -> None:
-        if incident.scope.endswith("vault-b"):
-            raise UnicodeError("no text of this world")
-        publish(incident, event)
+        tried.append(storm.clock())
+        raise UnicodeError("no text of this world")
 
-    storm.topic.publish_incident = unforeseen  # type: ignore[method-assign] # for one of two
-    storm.go_on(minutes=3)
-    assert len(storm.topic.incidents) == 1
+    storm.topic.publish_incident = unforeseen  # type: ignore[method-assign] # for any of them
+    storm.go_on(minutes=4)
+    assert {each.incident_id for each in storm.all()} != {None}
+    storm.grant()
+    storm.go_on(minutes=20)
+    [known] = storm.store.incidents.page(10)
+    assert (known.founders, known.closed_at is not None, storm.statuses()) == ((), True, {Status.HEALED: 12})
+    assert tried[-1] - tried[-2] > timedelta(minutes=2)
