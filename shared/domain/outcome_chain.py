@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from shared.clock import to_iso
-from shared.domain.csv_cells import csv_cell
+from shared.domain.csv_cells import hashed_cell
 from shared.domain.report import Outcome
 
 FIRST_HASH = "0" * 64
@@ -142,5 +142,5 @@ def checked(outcomes: Sequence[Outcome], before: Seal | None, seals: Sequence[Se
 
 
 def _hash(previous_hash: str, cells: Sequence[str]) -> str:
-    text = json.dumps([previous_hash, *map(csv_cell, cells)], separators=(",", ":"))
+    text = json.dumps([previous_hash, *map(hashed_cell, cells)], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -67,6 +67,11 @@ def _log_attention(before: Remediation | None, after: Remediation) -> None:
         )
     elif attention is None and known is not None:
         logs.info("attention.over", remediationId=after.id, backupInstanceId=str(after.instance))
-    elif attention and before and after.incident_id != before.incident_id and not attention.acknowledgement:
+    elif attention and before and after.incident_id != before.incident_id and not _is_acknowledged(attention, after):
         # An alert is to be about the incident now, but about nothing that was acknowledged; the sweep's lines go on.
         log_attention_stays(after, attention, after.incident_id)
+
+
+def _is_acknowledged(attention: Attention, after: Remediation) -> bool:
+    """Whether somebody knew when it last changed its status; one that is over stays in the document."""
+    return attention.acknowledgement is not None and attention.acknowledgement.until > after.history[-1].at

@@ -158,6 +158,11 @@ def test_reports_as_they_were_are_verified_without_a_key(tmp_path: Path) -> None
     assert (code, "2 of 2 outcomes have a hash, which holds" in output) == (DONE, True)
 
 
+@pytest.mark.parametrize("text", ["x;=1+1", "x;'=1+1", "\t=1"])
+def test_a_report_of_an_earlier_version_whose_cells_hold_formulas_is_verified(tmp_path: Path, text: str) -> None:
+    assert verified(tmp_path, report(*LINES, [LINES[0][0], text]))[0] == DONE
+
+
 @pytest.mark.parametrize(
     "change", [("a,b", "a,c"), ("2026-01-02", "2026-01-03"), ("0" * 64, "1" * 64)], ids=["text", "time", "hash"]
 )

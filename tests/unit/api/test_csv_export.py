@@ -1,11 +1,12 @@
 """Lists as CSV: what is in it, and that no spreadsheet takes a cell for a formula."""
 
 import csv
+import re
 from dataclasses import replace
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.api.csv_export import COLUMNS, accepts_csv, csv_of
@@ -65,7 +66,19 @@ def test_a_cell_that_could_be_a_formula_begins_with_an_apostrophe(start: str) ->
 def test_any_code_stays_in_its_cell(code: str) -> None:
     row = summary(Status.FAILED, error_code=code)
     shown = cells(row)["errorCode"]
-    assert shown.removeprefix("'") == code.removeprefix("'")
+    assert shown.replace("'", "") == code.replace("'", "")
+
+
+@given(st.text(alphabet="=+-@;\t\r\n \"',x\N{FULLWIDTH EQUALS SIGN}", max_size=12))
+@example(";=1+1")
+@example(';"=1+1')
+@example("\n=1+1")
+def test_nor_is_any_a_formula_to_a_spreadsheet_that_divides_at_semicolons_or_tabs(name: str) -> None:
+    row = summary(Status.FAILED, error_code=name)
+    listing = Listing([row], frozenset(), Order.NEWEST)
+    text = csv_of(listing, {INSTANCE.subscription_id.lower(): name}).decode()
+    begins = [cell.lstrip(' "')[:1] for cell in re.split(r"[;\t\r\n]", text)]
+    assert not {*"=+-@\N{FULLWIDTH EQUALS SIGN}"}.intersection(begins)
 
 
 def test_a_lone_surrogate_does_no_harm() -> None:

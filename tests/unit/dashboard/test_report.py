@@ -167,7 +167,7 @@ def test_given_a_sealed_day_then_the_page_says_whether_it_is_as_it_was(count: in
 
 def test_the_csv_is_one_that_the_command_verifies(tmp_path: Path) -> None:
     file = tmp_path / "report.csv"
-    odd = replace(rejected(), error={"code": "=1\ud800\r\n,", "message": "m"})
+    odd = replace(rejected(), error={"code": "=1\ud800\r\n,;=1+1", "message": "m"})
     file.write_bytes(show(odd, healed(), recovered(), format="csv").get_body())
     assert verify([str(file)], StringIO()) == DONE
 
