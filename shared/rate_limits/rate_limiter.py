@@ -16,7 +16,7 @@ takes to fill up begin anew, for those who still find no slot.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import floor
 from threading import Lock
 from typing import Protocol
@@ -41,9 +41,9 @@ Such a clock may have been put right, or its host be gone, while the slots that 
 have put them. One that is ahead still is found to be so again. Meanwhile the shared time goes on, by so much slower.
 """
 
-
 _MIN_BUSY_WAIT = 1.0
-"""Seconds, and up to twice as many at random: until a call asks again that did not get at its bucket for others."""
+"""Seconds, and up to twice as many at random: until a host asks again that did not get at a bucket for others."""
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class BucketBusy(Exception):
@@ -142,6 +142,8 @@ class _Limit:
     turns: _Block = field(default_factory=_Block)
     empty_until: datetime | None = None
     """There is no slot before then, as storage had it; others can only make it later."""
+    busy_until: datetime = _LONG_AGO
+    """Others kept moving its buckets: before then no caller of this host tries, who would keep the next one waiting."""
     observed_tat: datetime | None = None
     """The TAT by Resource Manager's own count."""
     ahead: timedelta = timedelta(0)
@@ -204,7 +206,7 @@ class RateLimiter:
                 return self._by_own_clock(limit, self._take_turn(subscription_id, limit, self._shared_time(limit)))
             except BucketBusy:
                 # Very many hosts ask for the same bucket: to ask again soon costs less than to fail.
-                return self._now() + timedelta(seconds=_MIN_BUSY_WAIT * (1 + self._random()))
+                return limit.busy_until
 
     def take(self, subscription_id: str) -> bool:
         """Whether a call may be made now, by one that would not wait for it.
@@ -259,6 +261,18 @@ class RateLimiter:
         free = self._gcra.between(limit.empty_until, now) if limit.empty_until else 0
         return free < self._gcra.burst / _UNUSED
 
+    def _advance(self, limit: _Limit, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
+        try:
+            return self._buckets.advance(bucket, move)
+        except BucketBusy:
+            limit.busy_until = self._now() + timedelta(seconds=_MIN_BUSY_WAIT * (1 + self._random()))
+            raise
+
+    def _expect_idle(self, limit: _Limit) -> None:
+        """Raises `BucketBusy` where that was found of a bucket lately."""
+        if self._now() < limit.busy_until:
+            raise BucketBusy
+
     def _take_slot(self, subscription_id: str, limit: _Limit, now: datetime) -> bool:
         block = limit.slots
         if block.taken_at is not None and now - block.taken_at > _BLOCK_TIMEOUT:
@@ -272,6 +286,7 @@ class RateLimiter:
 
     def _take_slots(self, subscription_id: str, limit: _Limit, now: datetime) -> None:
         """Take slots that are there now, as many as this host has use for."""
+        self._expect_idle(limit)
         gcra, observed = self._gcra, limit.observed_tat
         wanted = max(limit.slots.resize(gcra.max_block, now), min(limit.asking, gcra.max_block))
 
@@ -281,7 +296,7 @@ class RateLimiter:
             return begin, max(0, min(wanted, gcra.between(begin, now)))
 
         bucket = f"{self._kind}:{subscription_id.lower()}"
-        before = self._buckets.advance(bucket, lambda tat: gcra.after(*free(tat)))
+        before = self._advance(limit, bucket, lambda tat: gcra.after(*free(tat)))
         if before is not None:
             # Slots are taken up to now, and a refusal moves the TAT ahead by the time to fill up at most: what lies
             # further ahead was written by another clock. By the time after the answer, which may have taken long.
@@ -306,7 +321,7 @@ class RateLimiter:
         bucket = _turns_bucket(self._kind, subscription_id)
         before = self._buckets.tat(bucket)
         if before is not None and before > near:
-            before = self._buckets.advance(bucket, lambda tat: now if tat is None or tat > near else tat)
+            before = self._advance(limit, bucket, lambda tat: now if tat is None or tat > near else tat)
         turns.left, turns.last = 0, before if before is not None and before <= near else now
 
     def _take_turn(self, subscription_id: str, limit: _Limit, now: datetime) -> datetime:
@@ -315,6 +330,7 @@ class RateLimiter:
         if limit.empty_until is not None and limit.empty_until > now:
             soonest = limit.empty_until + gcra.fill_time / _RESERVE
         if not block.left or block.last is None or gcra.after(block.last, 1) < soonest:
+            self._expect_idle(limit)
             size = max(block.resize(gcra.max_turns, now), min(limit.asking, gcra.max_block))
 
             def begin(tat: datetime | None) -> datetime:
@@ -322,7 +338,7 @@ class RateLimiter:
                 return before_soonest if tat is None else max(tat, before_soonest)
 
             bucket = _turns_bucket(self._kind, subscription_id)
-            block.last = begin(self._buckets.advance(bucket, lambda tat: gcra.after(begin(tat), size)))
+            block.last = begin(self._advance(limit, bucket, lambda tat: gcra.after(begin(tat), size)))
             block.left = size
         block.last, block.left = gcra.after(block.last, 1), block.left - 1
         return block.last

@@ -168,8 +168,12 @@ def test_given_a_sealed_day_then_the_page_says_whether_it_is_as_it_was(count: in
 def test_the_csv_is_one_that_the_command_verifies(tmp_path: Path) -> None:
     file = tmp_path / "report.csv"
     odd = replace(rejected(), error={"code": "=1\ud800\r\n,;=1+1", "message": "m"})
-    file.write_bytes(show(odd, healed(), recovered(), format="csv").get_body())
-    assert verify([str(file)], StringIO()) == DONE
+    store, told = SealStore(cast(TableClient, MemoryTable()), lambda: TODAY), StringIO()
+    store.add(seal(NOW.date() - timedelta(days=1), None, []))
+    page = ReportPage(reports_of(Reader(odd, healed())), lambda: store, Mode.HEAL, lambda: TODAY, dict)
+    file.write_bytes(page.show(http_request("GET", "/report", query={"format": "csv"})).get_body())
+    assert verify([str(file)], told) == DONE
+    assert "2 of 2 outcomes have a hash" in told.getvalue()
 
 
 # In the dashboard's function, whose key opens no other

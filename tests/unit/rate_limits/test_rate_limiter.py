@@ -409,13 +409,17 @@ def test_a_bucket_that_others_have_emptied_wastes_few_calls(hosts: list[RateLimi
     assert azure.throttled <= 250
 
 
+@dataclass
 class BusyBuckets:
     """Others always move a bucket first."""
+
+    asked: int = 0
 
     def tat(self, bucket: str) -> datetime | None:
         return None
 
     def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
+        self.asked += 1
         raise BucketBusy
 
 
@@ -425,6 +429,26 @@ def test_a_bucket_that_others_keep_moving_is_asked_again_in_a_second_or_two(
 ) -> None:
     limiter = RateLimiter("writes", BUDGET, BusyBuckets(), clock, lambda: drawn)
     assert seconds_until(turn_of(limiter), clock) == seconds
+
+
+def test_of_a_bucket_that_others_keep_moving_one_caller_of_a_host_finds_it_out_for_all_until_then(clock: Clock) -> None:
+    buckets = BusyBuckets()
+    limiter = RateLimiter("writes", BUDGET, buckets, clock)
+    turns = {turn_of(limiter) for _ in range(16)}
+    assert (limiter.take(SUBSCRIPTION), len(turns), buckets.asked) == (False, 1, 1)
+    clock.now = turns.pop()
+    limiter.admit(SUBSCRIPTION, has_turn=True)
+    assert buckets.asked == 2
+
+
+def test_while_it_waits_for_a_bucket_a_host_gives_out_the_slots_that_it_has(clock: Clock) -> None:
+    buckets = CountedBuckets(lambda: None)
+    limiter = RateLimiter("writes", BUDGET, buckets, clock)
+    for _ in range(8):
+        limiter.take(SUBSCRIPTION)
+    left = limiter._limit(SUBSCRIPTION).slots.left
+    limiter._limit(SUBSCRIPTION).busy_until = clock() + timedelta(seconds=1)
+    assert (left, [limiter.take(SUBSCRIPTION) for _ in range(left + 1)]) == (7, [True] * left + [False])
 
 
 def test_a_call_that_would_not_wait_is_not_made_while_others_keep_moving_its_bucket(clock: Clock) -> None:
