@@ -2,22 +2,25 @@
 
 Table service, "Performing entity group transactions": 100 operations on rows of one partition, all of them or none.
 
-The SDK repeats what was answered by a server error, or not at all, also if it was carried out; the repeat meets the
-rows of the first as a conflict. So each write has a random name in the row, by which it is known again.
+What was answered by a server error, or not at all, is repeated by the SDK, also if it was carried out; the repeat
+meets the rows of the first as a conflict. So each write has a random name in the row, by which it is known again; what
+has none is not repeated without an answer.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate, chain
 from typing import Any
 from uuid import uuid4
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.data.tables import RequestTooLargeError, TableClient, UpdateMode
 
 from shared.domain import document_limits
 from shared.logs import describe_exception
 from shared.storage.conflicts import WriteConflict
 from shared.storage.table_rows import (
+    REPEAT_UNANSWERED,
     Change,
     Saved,
     Stored,
@@ -58,7 +61,8 @@ class ChangeWriter:
         """
         try:
             if len(operations) > 1:
-                return str(self._table.submit_transaction(operations)[0]["etag"])
+                options = REPEAT_UNANSWERED if "Write" in operations[0][1] else {}
+                return str(self._table.submit_transaction(operations, **options)[0]["etag"])
             # Half the price of a transaction of one.
             [(_, row, condition)] = operations
             return str(self._table.update_entity(row, **condition)["etag"])
@@ -83,18 +87,30 @@ class ChangeWriter:
             for start in range(0, len(of_shard), MAX_CHANGES_PER_TRANSACTION):
                 yield from self._save_together(of_shard[start : start + MAX_CHANGES_PER_TRANSACTION], new_write())
 
-    def _save_together(self, changes: Sequence[Change], write: str) -> list[Saved | Unsaved]:
+    def _save_together(self, changes: Sequence[Change], write: str, is_half: bool = False) -> Iterator[Saved | Unsaved]:
+        saved = self._try_together(changes, write, is_half)
+        if saved is not None:
+            yield from saved
+            return
+        # One loser spoils the whole transaction, and so does one that is refused: halve it until it is alone.
+        middle = len(changes) // 2
+        yield from self._save_together(changes[:middle], write, is_half=True)
+        yield from self._save_together(changes[middle:], write, is_half=True)
+
+    def _try_together(self, changes: Sequence[Change], write: str, is_half: bool) -> list[Saved | Unsaved] | None:
+        """The results of these changes; None if some of them keep the others from being stored."""
         try:
             return self._commit_together(changes, write)
         except HttpResponseError as failure:
             is_lost = failure.status_code in _CONFLICTS
-            if is_lost and (saved := self._saved_before(changes, write)):
+            # The repeat of a half is rare: it is known when each is alone, which spares lost races the looks.
+            is_looked_at = is_lost and (len(changes) == 1 or not is_half)
+            if is_looked_at and (saved := self._saved_before(changes, write)):
                 return saved
             # The SDK's exception for a 413 has the status of the whole transaction.
             is_refused = failure.status_code in _REFUSED or isinstance(failure, RequestTooLargeError)
             if not is_lost and not is_refused:
                 raise
-            # One loser spoils the whole transaction, and so does one that is refused: halve it until it is alone.
             if len(changes) == 1:
                 return [Unsaved(changes[0], describe_exception(failure))] if is_refused else []
         except AzureError:
@@ -102,13 +118,12 @@ class ChangeWriter:
         except Exception as failure:  # whatever cannot be written of one, the others can be
             if len(changes) == 1:
                 return [Unsaved(changes[0], describe_exception(failure))]
-        middle = len(changes) // 2
-        return self._save_together(changes[:middle], write) + self._save_together(changes[middle:], write)
+        return None
 
     def _commit_together(self, changes: Sequence[Change], write: str) -> list[Saved | Unsaved]:
         changes = [Change(change.stored, document_limits.limit(change.after)) for change in changes]
         replacements = [replacement(change, write) for change in changes]
-        answers = self._table.submit_transaction(chain.from_iterable(replacements))
+        answers = self._table.submit_transaction(chain.from_iterable(replacements), **REPEAT_UNANSWERED)
         firsts = accumulate((len(operations) for operations in replacements[:-1]), initial=0)
         return [
             Saved(change.stored.remediation, Stored(change.after, str(answers[first]["etag"]), change.due_entry))
@@ -127,15 +142,14 @@ class ChangeWriter:
         return saved
 
     def _etag_if_written(self, row: Mapping[str, Any]) -> str | None:
-        """The ETag of the row that stands there, if it is this one, put there by this write."""
+        """The ETag of the row that stands there, if it is this one, as far as can be known, put there by this write."""
         if "Write" not in row:
             return None
-        try:
+        with suppress(AzureError):
             found = self._table.get_entity(row["PartitionKey"], row["RowKey"])
-        except ResourceNotFoundError:
-            return None
-        is_own = all(found.get(name) == row[name] for name in ("Write", "EntryAt"))
-        return etag_of(found) if is_own else None
+            if all(found.get(name) == row[name] for name in ("Write", "EntryAt")):
+                return etag_of(found)
+        return None
 
 
 def new_write() -> str:

@@ -19,7 +19,7 @@ from azure.data.tables import TableClient, UpdateMode
 from shared.clock import from_iso, to_iso
 from shared.domain.finding import Finding, finding_document
 from shared.storage.shared_rows import CORRUPT
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.table_rows import REPEAT_UNANSWERED, etag_of, only_if
 
 MAX_FINDINGS = 10_000
 """Kept: what is found beyond them is reported once there is room."""
@@ -74,7 +74,7 @@ class FindingStore:
         row = {"PartitionKey": _PARTITION, "RowKey": key, **texts}
         try:
             if before is None:
-                written = self._table.create_entity(row)
+                written = self._table.create_entity(row, **REPEAT_UNANSWERED)
             else:
                 written = self._table.update_entity(row, UpdateMode.REPLACE, **only_if(before.etag))
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
@@ -84,7 +84,7 @@ class FindingStore:
     def _own(self, row: Mapping[str, Any]) -> ReportedFinding | None:
         """The finding of a row that met a conflict, if the conflict was with itself.
 
-        The SDK repeats a write that a server error answered, or nothing, also if it was carried out.
+        A write that a server error answered, or nothing, is repeated by the SDK, also if it was carried out.
         """
         try:
             found = self._table.get_entity(_PARTITION, row["RowKey"])

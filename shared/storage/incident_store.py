@@ -27,7 +27,7 @@ from shared.domain.remediation import id_prefix, is_remediation_id, opened_at_of
 from shared.storage.conflicts import WriteConflict, retry_on_conflict
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.shared_rows import CORRUPT, Row
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.table_rows import REPEAT_UNANSWERED, etag_of, only_if
 
 _PARTITION = "incidents"
 _MAX_ALTERNATIVES = 12
@@ -137,7 +137,8 @@ class IncidentStore:
     def _count(self, causes: Sequence[Cause], failures: Sequence[str], tried: set[str]) -> Counted:
         """`tried` has the ids of the incidents that were to be opened before, and is added to.
 
-        The SDK repeats what was answered by a server error, also if it was carried out: one of them may be open.
+        What was answered by a server error, or not at all, is repeated by the SDK, also if it was carried out: one of
+        them may be open.
         """
         rows = self._rows(cause.key for cause in causes)
         tallies = {cause.key: self._read_tally(rows.get(cause.key)) for cause in causes}
@@ -214,7 +215,7 @@ class IncidentStore:
             WriteConflict: another host changed one of the rows first.
         """
         try:
-            return str(self._table.submit_transaction(operations)[0]["etag"])
+            return str(self._table.submit_transaction(operations, **REPEAT_UNANSWERED)[0]["etag"])
         except HttpResponseError as failure:
             if failure.status_code in _CONFLICTS:
                 raise WriteConflict("another host counted first") from failure

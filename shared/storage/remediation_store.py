@@ -39,6 +39,7 @@ from shared.storage.change_writer import ChangeWriter, Operation, new_write, rep
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.incident_store import IncidentStore
 from shared.storage.table_rows import (
+    REPEAT_UNANSWERED,
     Change,
     CorruptRow,
     DueEntry,
@@ -337,9 +338,9 @@ class RemediationStore:
     def _create(self, row: Mapping[str, Any]) -> str | None:
         """The new row's ETag; None if there is one with its key, which is left as it is."""
         try:
-            # To try again is safe here, though the SDK cannot know it: what was written unnoticed is found.
-            again = {"retry_on_methods": ["POST"]}
-            return str(self._table.create_entity(row, response_preference="return-no-content", **again)["etag"])
+            # What was written unnoticed is found.
+            options = {"response_preference": "return-no-content", **REPEAT_UNANSWERED}
+            return str(self._table.create_entity(row, **options)["etag"])
         except ResourceExistsError:
             return None
 

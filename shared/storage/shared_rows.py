@@ -1,7 +1,7 @@
 """Rows that all hosts change by compare-and-swap, each for itself, in a partition of their own.
 
-A row has a random name of its last swap (`Write`): the SDK repeats one that a server error answered, or nothing, also
-if it was carried out, and the repeat meets that as a conflict.
+A row has a random name of its last swap (`Write`): one that a server error answered, or nothing, is repeated by the
+SDK, also if it was carried out, and the repeat meets that as a conflict.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from azure.data.tables import TableClient, UpdateMode
 
 from shared.storage.conflicts import WriteConflict, no_pause, retry_on_conflict
 from shared.storage.corrupt_rows import CorruptRows
-from shared.storage.table_rows import etag_of, only_if
+from shared.storage.table_rows import REPEAT_UNANSWERED, etag_of, only_if
 
 Row = Mapping[str, Any]
 CORRUPT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError)
@@ -77,7 +77,7 @@ class SharedRows:
         after = {"PartitionKey": self._partition, "RowKey": key, **properties, "Write": write}
         try:
             if row is None:
-                self._table.create_entity(after)
+                self._table.create_entity(after, **REPEAT_UNANSWERED)
             else:
                 self._table.update_entity(after, UpdateMode.REPLACE, **only_if(etag_of(row)))
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as faster:

@@ -55,9 +55,9 @@ class StorageClient:
     def update_entity(self, entity: Mapping[str, Any], *mode: Any, **options: Any) -> Any:
         return self._perhaps_twice(lambda: self._table.update_entity(entity, *mode, **options))
 
-    def submit_transaction(self, operations: Any) -> Any:
+    def submit_transaction(self, operations: Any, **options: Any) -> Any:
         wanted = list(operations)
-        return self._perhaps_twice(lambda: self._table.submit_transaction(wanted))
+        return self._perhaps_twice(lambda: self._table.submit_transaction(wanted, **options))
 
     def _perhaps_twice(self, request: Callable[[], Any]) -> Any:
         answer = request()
@@ -79,8 +79,10 @@ class LaterVersion:
     def update_entity(self, entity: Mapping[str, Any], *mode: Any, **options: Any) -> Any:
         return self._table.update_entity(_later(entity), *mode, **options)
 
-    def submit_transaction(self, operations: Any) -> Any:
-        return self._table.submit_transaction((kind, _later(row), *options) for kind, row, *options in operations)
+    def submit_transaction(self, operations: Any, **options: Any) -> Any:
+        return self._table.submit_transaction(
+            ((kind, _later(row), *rest) for kind, row, *rest in operations), **options
+        )
 
 
 @dataclass(eq=False)

@@ -88,9 +88,9 @@ def _count(world: World, found: Cost) -> None:
             found.rows[row["RowKey"][0]] += 1
             yield row
 
-    def counted_transaction(operations: Any) -> Any:
+    def counted_transaction(operations: Any, **options: Any) -> Any:
         found.requests += 1
-        return transaction(operations)
+        return transaction(operations, **options)
 
     def counted_work(due: Any, *arguments: Any) -> int:
         found.runs += any(due.values())

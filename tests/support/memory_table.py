@@ -11,7 +11,13 @@ from threading import RLock
 from types import SimpleNamespace
 from typing import Any
 
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+    ServiceResponseError,
+)
 from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
 
 Row = Mapping[str, Any]
@@ -80,7 +86,7 @@ class MemoryTable:
                 self.changed({(partition, row): before})
         self._boundary()
 
-    def submit_transaction(self, operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
+    def submit_transaction(self, operations: Iterable[tuple[Any, ...]], **_: object) -> list[dict[str, str]]:
         self._boundary()
         wanted = list(operations)
         keys = [(entity["PartitionKey"], entity["RowKey"]) for _, entity, *_ in wanted]
@@ -229,49 +235,64 @@ def damage(table: MemoryTable, partition: str, row: str, **columns: Any) -> None
     )
 
 
-def repeat_next_transaction(table: MemoryTable) -> None:
-    """Have the next transaction that is carried out be repeated, as the SDK does after a 500, 503 or 504."""
+def repeat_next_transaction(table: MemoryTable, is_answered: bool = True) -> None:
+    """Have the next transaction be carried out, and then answered by a server error, or not at all.
+
+    The SDK repeats it after a 500, 503 or 504, but after no answer only if it is told to repeat a POST, or the change
+    is a PUT (azure-core, `RetryPolicy`); else the error is raised.
+    """
     once = table.submit_transaction
 
-    def repeated(operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
-        operations = list(operations)
-        once(operations)
+    def repeated(operations: Iterable[tuple[Any, ...]], **options: Any) -> list[dict[str, str]]:
         del table.submit_transaction  # the instance's own, which hides the class's
-        return once(operations)
+        return _answer_lost(once, list(operations), is_repeated=is_answered or _repeats_posts(options), **options)
 
     table.submit_transaction = repeated  # type: ignore[method-assign] # once
 
 
-def repeat_steps(table: MemoryTable) -> None:
-    """Have every replacement of a remediation's row be repeated, as the SDK does after an error, or no answer."""
+def repeat_steps(table: MemoryTable, is_answered: bool = True) -> None:
+    """Have this happen to every replacement of a remediation's row."""
     transact, update = table.submit_transaction, table.update_entity
 
-    def transact_twice(operations: Iterable[tuple[Any, ...]]) -> list[dict[str, str]]:
+    def transact_twice(operations: Iterable[tuple[Any, ...]], **options: Any) -> list[dict[str, str]]:
         operations = list(operations)
         kind, row, *_ = operations[0]
-        answer = transact(operations)
-        return transact(operations) if kind == "update" and row["RowKey"].startswith("r:") else answer
+        if kind != "update" or not row["RowKey"].startswith("r:"):
+            return transact(operations, **options)
+        return _answer_lost(transact, operations, is_repeated=is_answered or _repeats_posts(options), **options)
 
     def update_twice(entity: Row, *mode: Any, **options: Any) -> dict[str, str]:
-        answer = update(entity, *mode, **options)
-        return update(entity, *mode, **options) if entity["RowKey"].startswith("r:") else answer
+        if not entity["RowKey"].startswith("r:"):
+            return update(entity, *mode, **options)
+        return _answer_lost(update, entity, *mode, is_repeated=True, **options)
 
     table.submit_transaction, table.update_entity = transact_twice, update_twice  # type: ignore[method-assign] # its own
 
 
-def repeat_next_write(table: MemoryTable) -> None:
-    """Have the next row that is created or updated by itself be written twice, likewise."""
+def repeat_next_write(table: MemoryTable, is_answered: bool = True) -> None:
+    """Have it happen to the next row that is created or updated by itself."""
     create, update = table.create_entity, table.update_entity
 
-    def twice(once: Callable[..., dict[str, str]]) -> Callable[..., dict[str, str]]:
+    def twice(once: Callable[..., dict[str, str]], is_put: bool) -> Callable[..., dict[str, str]]:
         def repeated(*arguments: Any, **options: Any) -> dict[str, str]:
             del table.create_entity, table.update_entity  # the instance's own, which hide the class's
-            once(*arguments, **options)
-            return once(*arguments, **options)
+            is_repeated = is_answered or is_put or _repeats_posts(options)
+            return _answer_lost(once, *arguments, is_repeated=is_repeated, **options)
 
         return repeated
 
-    table.create_entity, table.update_entity = twice(create), twice(update)  # type: ignore[method-assign] # once
+    table.create_entity, table.update_entity = twice(create, False), twice(update, True)  # type: ignore[method-assign] # once
+
+
+def _repeats_posts(options: Mapping[str, Any]) -> bool:
+    return "POST" in options.get("retry_on_methods", ())
+
+
+def _answer_lost(once: Callable[..., Any], *arguments: Any, is_repeated: bool, **options: Any) -> Any:
+    once(*arguments, **options)
+    if not is_repeated:
+        raise ServiceResponseError("no answer")
+    return once(*arguments, **options)
 
 
 def failed(kind: type[Exception], status: int) -> Any:

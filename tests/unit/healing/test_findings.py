@@ -357,11 +357,14 @@ def test_two_hosts_that_find_the_same_tell_it_once(off: World, caplog: pytest.Lo
     assert (news, len(stale_lines(caplog))) == ([1, 0], 1)
 
 
-def test_a_finding_whose_row_the_sdk_writes_again_is_told(off: World, caplog: pytest.LogCaptureFixture) -> None:
-    repeat_next_write(off.store.table)
+@pytest.mark.parametrize("is_answered", [True, False], ids=["server error", "no answer"])
+def test_a_finding_whose_row_the_sdk_writes_again_is_told(
+    off: World, is_answered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    repeat_next_write(off.store.table, is_answered)
     off.sweep.run()
     off.inventory.failed[normalize(str(INSTANCE))] = replace(JOB, id="job-2")
-    repeat_next_write(off.store.table)
+    repeat_next_write(off.store.table, is_answered)
     off.sweep.run()
     assert [event["jobId"] for event in off.topic.events] == ["job-1", "job-2"]
     assert len(stale_lines(caplog)) == 2

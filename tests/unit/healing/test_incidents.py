@@ -296,14 +296,15 @@ def incident_rows(storm: Storm) -> list[tuple[str, str]]:
     return [each for each in storm.store.table._rows if each[0] == "incidents"]
 
 
+@pytest.mark.parametrize("is_answered", [True, False], ids=["server error", "no answer"])
 @pytest.mark.parametrize("failing", [MIN_MEMBERS, 1])
-def test_a_count_that_the_sdk_repeats_after_it_was_carried_out_counts_once(failing: int) -> None:
+def test_a_count_that_the_sdk_repeats_after_it_was_carried_out_counts_once(failing: int, is_answered: bool) -> None:
     store = MemoryStore()
     cause = Cause("UserErrorMissingRequiredPermissions", ScopeKind.VAULT, "/a")
     ids = [new_id(instance_named(f"bi-{number}"), NOW) for number in range(MIN_MEMBERS + 1)]
     if failing == 1:
         store.incidents.count([cause], ids[:MIN_MEMBERS])
-    repeat_next_transaction(store.table)
+    repeat_next_transaction(store.table, is_answered)
     counted = store.incidents.count([cause], ids[-failing:])
     assert counted.incident is not None
     assert counted.incident.members == MIN_MEMBERS + (failing == 1)

@@ -21,6 +21,11 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=[True, False], ids=["server error", "no answer"])
+def is_answered(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture
 def store(clock: Clock) -> MemoryStore:
     return MemoryStore(now=clock)
@@ -30,10 +35,12 @@ def counted(row: Row | None) -> Row:
     return {"Count": int(row["Count"]) + 1 if row else 1}
 
 
-def test_a_row_that_is_changed_again_and_again_changes_once_each_time(store: MemoryStore, clock: Clock) -> None:
+def test_a_row_that_is_changed_again_and_again_changes_once_each_time(
+    store: MemoryStore, clock: Clock, is_answered: bool
+) -> None:
     rows = SharedRows(store._table, "counts", clock)
     for number in range(1, 4):
-        repeat_next_write(store.table)
+        repeat_next_write(store.table, is_answered)
         rows.change("all", counted)
         row: Any = rows.read("all")
         assert row["Count"] == number
@@ -53,19 +60,19 @@ def test_what_another_host_changes_meanwhile_is_not_lost(store: MemoryStore, clo
     assert row["Count"] == 3
 
 
-def test_the_slot_of_a_backup_is_taken_by_who_took_it(store: MemoryStore, clock: Clock) -> None:
-    repeat_next_write(store.table)
+def test_the_slot_of_a_backup_is_taken_by_who_took_it(store: MemoryStore, clock: Clock, is_answered: bool) -> None:
+    repeat_next_write(store.table, is_answered)
     assert BackupSlots(store._table, 1, clock).take(INSTANCE, "remediation") == clock()
 
 
-def test_the_turn_to_send_notices_is_taken_by_who_took_it(store: MemoryStore, clock: Clock) -> None:
-    repeat_next_write(store.table)
+def test_the_turn_to_send_notices_is_taken_by_who_took_it(store: MemoryStore, clock: Clock, is_answered: bool) -> None:
+    repeat_next_write(store.table, is_answered)
     assert NoticeOutbox(store._table, clock).take_turn(timedelta(minutes=2)) == 0
 
 
-def test_no_slot_of_a_sweep_is_taken_twice(store: MemoryStore, clock: Clock) -> None:
+def test_no_slot_of_a_sweep_is_taken_twice(store: MemoryStore, clock: Clock, is_answered: bool) -> None:
     quota = SweepQuota(Gcra(burst=200, rate=10), store.buckets, clock)
     free = quota.peek(INSTANCE.subscription_id, 10)
-    repeat_next_write(store.table)
+    repeat_next_write(store.table, is_answered)
     assert quota.take(INSTANCE.subscription_id, 5) == free[:5]
     assert quota.take(INSTANCE.subscription_id, 5) == free[5:]
