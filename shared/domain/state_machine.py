@@ -33,7 +33,8 @@ from shared.domain.steps import (
     move,
     retry_or_end,
 )
-from shared.domain.sync_jobs import await_job, wait_for_write_slot
+from shared.domain.sync_jobs import await_job, wait_in_queue_for_slot
+from shared.rate_limits.rate_limiter import Wait
 
 DEFAULT_POLL_INTERVAL = timedelta(seconds=15)
 """Between two polls when ARM names no `Retry-After`."""
@@ -77,10 +78,10 @@ class SyncResponse:
 
 @dataclass(frozen=True, slots=True)
 class SlotAhead:
-    """The subscription's limit has no slot for the sync call, or for the read before it, which has its turn then."""
+    """The subscription's limit has no slot for the sync call, or for the read before it."""
 
     attempt: int
-    slot_at: datetime
+    wait: Wait
     before: arm_results.InstanceRead | None = None
     """As in `SyncResponse`."""
 
@@ -89,9 +90,9 @@ SubmitResult = SyncResponse | SlotAhead | NoSync
 """The result of carrying out the sync job of one attempt, which is given by its number."""
 
 
-def wait_for_read_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The read limit has no slot now: it is polled again at its turn."""
-    return replace(remediation, slot_at=slot_at, due_at=slot_at)
+def wait_for_slot(remediation: Remediation, wait: Wait) -> Remediation:
+    """A limit has no slot for its call now: it is polled again when it may ask again."""
+    return replace(remediation, slot_at=wait.turn, due_at=wait.until)
 
 
 def on_submit(remediation: Remediation, submitted: SubmitResult) -> Remediation | None:
@@ -116,8 +117,8 @@ def on_submit(remediation: Remediation, submitted: SubmitResult) -> Remediation 
             if before and isinstance(result, arm_results.SyncWithheld):
                 return on_instance_read(moved, before, at)
             return moved
-        case SlotAhead(_, slot_at, _):
-            return wait_for_write_slot(remediation, slot_at) if remediation.status is Status.QUEUED else None
+        case SlotAhead(_, wait, _):
+            return wait_in_queue_for_slot(remediation, wait) if remediation.status is Status.QUEUED else None
 
 
 def on_sync_response(remediation: Remediation, result: arm_results.SyncResult, at: Moment) -> Remediation:

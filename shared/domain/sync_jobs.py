@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from shared.domain.remediation import Remediation, Status
 from shared.domain.steps import change_attempt, move
+from shared.rate_limits.rate_limiter import Wait
 
 JOB_TIMEOUT = timedelta(seconds=60)
 """How long a sync job may stay unanswered before somebody looks after it."""
@@ -76,9 +77,9 @@ def requeue(remediation: Remediation, now: datetime, state_before: str | None = 
     return await_job(replace(remediation, slot_at=None), now)
 
 
-def wait_for_write_slot(remediation: Remediation, slot_at: datetime) -> Remediation:
-    """The write limit has no slot now: the job goes back to the queue until its turn."""
-    return await_job(replace(remediation, slot_at=slot_at), slot_at)
+def wait_in_queue_for_slot(remediation: Remediation, wait: Wait) -> Remediation:
+    """A limit has no slot for its job now, which goes back to the queue until it may ask again."""
+    return await_job(replace(remediation, slot_at=wait.turn), wait.until)
 
 
 def hold(remediation: Remediation, until: datetime) -> Remediation:

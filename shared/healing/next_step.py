@@ -73,8 +73,8 @@ class NextStep:
 
     def _wait_for_slot(self, current: Remediation) -> Remediation | None:
         """The remediation as it waits for its turn within the subscription's read limit; None if it has a slot."""
-        turn = self.read_limit.admit(current.instance.subscription_id, has_turn=current.slot_at is not None)
-        return state_machine.wait_for_read_slot(current, turn) if turn else None
+        wait = self.read_limit.admit(current.instance.subscription_id, has_turn=current.slot_at is not None)
+        return state_machine.wait_for_slot(current, wait) if wait else None
 
     def _poll_operation(self, current: Remediation) -> Remediation:
         seen = None

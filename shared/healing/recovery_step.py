@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from uuid import NAMESPACE_URL, uuid5
 
-from msgspec.structs import replace
-
 from shared import logs
-from shared.domain import lifecycle, recovery_steps
+from shared.domain import lifecycle, recovery_steps, state_machine
 from shared.domain.arm_results import InstanceRead
 from shared.domain.backup_slot import FreeSlot, HeldSlot, NoSlot
 from shared.domain.recovery import BackupRun
@@ -69,8 +67,8 @@ class RecoveryStep:
         self, limit: RateLimiter, current: Remediation, call: Callable[[Remediation], Remediation]
     ) -> Remediation:
         """Make the call if the subscription's rate limit has a slot now; else wait for its turn."""
-        turn = limit.admit(current.instance.subscription_id, has_turn=current.slot_at is not None)
-        return replace(current, slot_at=turn, due_at=turn) if turn else call(current)
+        wait = limit.admit(current.instance.subscription_id, has_turn=current.slot_at is not None)
+        return state_machine.wait_for_slot(current, wait) if wait else call(current)
 
     def _follow(self, run: BackupRun) -> Callable[[Remediation], Remediation]:
         """The call that tells how the backup is."""

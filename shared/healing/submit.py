@@ -130,8 +130,8 @@ class Submit:
         if not first_read.is_needed(remediation):
             return self._sync(remediation, None, has_turn=remediation.slot_at is not None)
         attempt, has_turn = remediation.attempt.number, remediation.slot_at is not None
-        if turn := self.read_limit.admit(remediation.instance.subscription_id, has_turn):
-            return SlotAhead(attempt, turn)
+        if wait := self.read_limit.admit(remediation.instance.subscription_id, has_turn):
+            return SlotAhead(attempt, wait)
         result = read_instance(self.arm, remediation)
         if isinstance(result, TransientFailure):
             return SyncResponse(attempt, result, self._moment(remediation))
@@ -142,8 +142,8 @@ class Submit:
 
     def _sync(self, remediation: Remediation, before: InstanceRead | None, has_turn: bool) -> SubmitResult:
         attempt = remediation.attempt
-        if turn := self.write_limit.admit(remediation.instance.subscription_id, has_turn):
-            return SlotAhead(attempt.number, turn, before)
+        if wait := self.write_limit.admit(remediation.instance.subscription_id, has_turn):
+            return SlotAhead(attempt.number, wait, before)
         result = self.arm.sync(remediation.instance, attempt.sync_type, remediation.request_id)
         return SyncResponse(attempt.number, result, self._moment(remediation), before)
 

@@ -65,6 +65,20 @@ class Buckets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A call that may not be made now: when to ask again."""
+
+    until: datetime
+    is_turn: bool
+    """Whether the caller has a turn; else it asks as one that comes anew, behind all who have."""
+
+    @property
+    def turn(self) -> datetime | None:
+        """When the caller has its turn, if it has one."""
+        return self.until if self.is_turn else None
+
+
+@dataclass(frozen=True, slots=True)
 class Gcra:
     """The generic cell rate algorithm (GCRA): a token bucket as one time, its TAT (theoretical arrival time).
 
@@ -188,11 +202,11 @@ class RateLimiter:
         self._random = random
         self._limits: dict[str, _Limit] = {}
 
-    def admit(self, subscription_id: str, has_turn: bool = False) -> datetime | None:
-        """None if the call may be made, at once; else when to ask again.
+    def admit(self, subscription_id: str, has_turn: bool = False) -> Wait | None:
+        """None if the call may be made, at once.
 
         Args:
-            has_turn: the caller has waited for a time that it was given here.
+            has_turn: the caller has waited for its turn, as it was given here.
 
         Raises:
             azure.core.exceptions.AzureError: storage cannot be reached.
@@ -203,10 +217,11 @@ class RateLimiter:
                 now = self._shared_time(limit)
                 if (has_turn or not self._is_queue_ahead(limit, now)) and self._take_slot(subscription_id, limit, now):
                     return None
-                return self._by_own_clock(limit, self._take_turn(subscription_id, limit, self._shared_time(limit)))
+                turn = self._take_turn(subscription_id, limit, self._shared_time(limit))
+                return Wait(self._by_own_clock(limit, turn), is_turn=True)
             except BucketBusy:
                 # Very many hosts ask for the same bucket: to ask again soon costs less than to fail.
-                return limit.busy_until
+                return Wait(limit.busy_until, is_turn=has_turn)
 
     def take(self, subscription_id: str) -> bool:
         """Whether a call may be made now, by one that would not wait for it.

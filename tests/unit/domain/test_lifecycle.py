@@ -8,6 +8,7 @@ from shared.domain import arm_results, lifecycle, remediation, sync_jobs
 from shared.domain.remediation import Remediation, Status
 from shared.domain.signal import Signal, SyncType
 from shared.domain.sync_jobs import JOB_TIMEOUT
+from shared.rate_limits.rate_limiter import Wait
 from tests.support.remediations import (
     ERROR,
     INSTANCE,
@@ -53,7 +54,12 @@ def test_only_a_remediation_that_waits_for_its_sweep_slot_can_be_expedited() -> 
     waits = waiting_for_its_slot()
     assert sync_jobs.waits_for_sweep_slot(waits, NOW)
     throttled = after(queued(), arm_results.TransientFailure(ERROR, 600.0), now=NOW)
-    others = [queued(), running(), throttled, sync_jobs.wait_for_write_slot(queued(), SWEEP_SLOT)]
+    others = [
+        queued(),
+        running(),
+        throttled,
+        sync_jobs.wait_in_queue_for_slot(queued(), Wait(SWEEP_SLOT, is_turn=True)),
+    ]
     assert not any(sync_jobs.waits_for_sweep_slot(other, NOW) for other in others)
     assert not sync_jobs.waits_for_sweep_slot(waits, SWEEP_SLOT)
 

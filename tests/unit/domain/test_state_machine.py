@@ -1,6 +1,6 @@
 """How a remediation moves on: one function for each event, given the status and the result."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from shared.domain.remediation_json import from_json, to_json
 from shared.domain.signal import SyncType
 from shared.domain.state_machine import DEFAULT_POLL_INTERVAL, Moment
 from shared.domain.steps import MAX_HISTORY
+from shared.rate_limits.rate_limiter import Wait
 from tests.support.remediations import (
     ACCEPTED,
     ERROR,
@@ -66,7 +67,7 @@ def test_a_state_that_somebody_intends_is_not_retried(state: str) -> None:
     "waiting",
     [
         queued(),
-        sync_jobs.wait_for_write_slot(queued(), SWEEP_SLOT),
+        sync_jobs.wait_in_queue_for_slot(queued(), Wait(SWEEP_SLOT, is_turn=True)),
         after(queued(), NO_VERDICT),
         after(queued(), CONFLICT),
         after(running(), FAILED, timedelta(hours=6)),
@@ -374,3 +375,9 @@ def test_a_406_ends_an_attempt_only_when_the_next_call_meets_it_again() -> None:
 def test_a_406_after_another_failure_is_no_repeat() -> None:
     refusal = arm_results.Refused(406, {"code": "NotAcceptable", "message": "m"})
     assert after(after(queued(), NO_VERDICT), refusal).status is Status.QUEUED
+
+
+@pytest.mark.parametrize(("is_turn", "slot_at"), [(True, LATER), (False, None)])
+def test_only_who_is_given_a_turn_has_one_when_it_asks_again(is_turn: bool, slot_at: datetime | None) -> None:
+    waiting = state_machine.wait_for_slot(verifying(), Wait(LATER, is_turn))
+    assert (waiting.slot_at, waiting.due_at) == (slot_at, LATER)

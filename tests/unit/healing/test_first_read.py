@@ -1,6 +1,7 @@
 """How an instance was before its first sync, and what that makes of the remediation, through the real use cases."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from shared.domain import arm_results
 from shared.domain.remediation import Remediation, Resolution, Status
 from shared.domain.signal import Signal, SyncType
 from shared.healing.intake import Opened
+from shared.rate_limits.rate_limiter import Wait
 from tests.support.memory_azure import MemoryApp
 from tests.support.remediations import NOW, instance_named, read
 
@@ -182,11 +184,20 @@ def test_a_read_waits_for_its_turn_like_any_other_and_the_sync_for_one_of_its_ow
     assert paced.arm.calls == READ_SYNC
 
 
+def test_who_waits_without_a_turn_asks_again_without_one() -> None:
+    busy = app(read("ProtectionError"))
+    soon = NOW + timedelta(seconds=2)
+    limit: Any = Limit(soon, is_turn=False)
+    busy.host = replace(busy.host, read_limit=limit)
+    remediation = submitted(busy)
+    assert (remediation.slot_at, remediation.not_before, busy.arm.calls) == (None, soon, [])
+
+
 class Limit:
     """Gives everybody this turn, and a slot at it."""
 
-    def __init__(self, turn: Any) -> None:
-        self._turn = turn
+    def __init__(self, turn: Any, is_turn: bool = True) -> None:
+        self._turn, self._is_turn = turn, is_turn
 
     def admit(self, subscription_id: str, has_turn: bool) -> Any:
-        return None if has_turn else self._turn
+        return None if has_turn else Wait(self._turn, self._is_turn)

@@ -61,9 +61,9 @@ def admitted(hosts: list[RateLimiter], asked: int) -> int:
 
 def turn_of(host: RateLimiter, subscription: str = SUBSCRIPTION) -> datetime:
     """The turn of a call that finds no slot."""
-    turn = host.admit(subscription)
-    assert turn is not None
-    return turn
+    wait = host.admit(subscription)
+    assert wait is not None
+    return wait.until
 
 
 def seconds_until(turn: datetime, clock: Clock) -> float:
@@ -92,14 +92,15 @@ def work_off(
     while due:
         at, number, host, has_turn = heapq.heappop(due)
         clock.now = max(clock.now, at) + timedelta(seconds=seconds_each)
-        turn = host.admit(SUBSCRIPTION, has_turn)
-        if turn is None:
+        wait = host.admit(SUBSCRIPTION, has_turn)
+        turn = wait.until if wait else None
+        if wait is None:
             remaining = azure.call()
             host.learn(SUBSCRIPTION, remaining, 1.0 if remaining is None else None)
             turn = clock.now + timedelta(seconds=1) if remaining is None else None
             has_turn = False
         else:
-            has_turn = True
+            has_turn = wait.is_turn
         if turn is not None:
             heapq.heappush(due, (late(turn), number, host, has_turn))
     return (clock() - began).total_seconds()
@@ -231,7 +232,7 @@ def test_a_storm_after_one_whose_calls_were_all_cancelled_gets_turns_of_its_own(
 ) -> None:
     admitted(hosts[:1], AT_ONCE + 5000)
     clock.advance(60)
-    turns = [turn for _ in range(300) if (turn := hosts[asks].admit(SUBSCRIPTION))]
+    turns = [wait.until for _ in range(300) if (wait := hosts[asks].admit(SUBSCRIPTION))]
     assert max(turns) <= clock() + BUDGET.fill_time
 
 
@@ -248,9 +249,9 @@ def test_those_who_come_steadily_after_a_storm_that_was_cancelled_wait_no_longer
             due = [heapq.heappop(waiting)] if waiting and waiting[0][0] <= clock() else []
             due += [(clock(), clock())] if number % 10 == 0 else []
             for at, since in due:
-                turn = hosts[second % 2].admit(SUBSCRIPTION, has_turn=at != since)
-                if turn:
-                    heapq.heappush(waiting, (turn, since))
+                wait = hosts[second % 2].admit(SUBSCRIPTION, has_turn=at != since)
+                if wait:
+                    heapq.heappush(waiting, (wait.until, since))
                 else:
                     waits.append(clock() - since)
     assert max([*waits, *(clock() - since for _, since in waiting)]) <= 2 * BUDGET.fill_time
@@ -295,7 +296,7 @@ def test_a_late_crowd_gets_no_more_than_the_bucket_holds(hosts: list[RateLimiter
     clock.advance(60)
     late = [hosts[0].admit(SUBSCRIPTION, has_turn=True) for _ in range(500)]
     assert late.count(None) == AT_ONCE
-    assert min(turn for turn in late if turn is not None) > clock() + timedelta(seconds=1)
+    assert min(wait.until for wait in late if wait is not None) > clock() + timedelta(seconds=1)
 
 
 def test_one_subscriptions_famine_delays_no_other(hosts: list[RateLimiter]) -> None:
@@ -343,9 +344,9 @@ def test_a_429_puts_off_the_turns_that_were_taken_before(hosts: list[RateLimiter
     admitted(hosts[:1], AT_ONCE + 5)
     hosts[0].learn(SUBSCRIPTION, remaining=None, retry_after=15)
     clock.advance(3)
-    turn = hosts[0].admit(SUBSCRIPTION, has_turn=True)
-    assert turn is not None
-    assert seconds_until(turn, clock) > 12
+    wait = hosts[0].admit(SUBSCRIPTION, has_turn=True)
+    assert wait is not None
+    assert seconds_until(wait.until, clock) > 12
 
 
 def test_one_resource_that_asks_for_an_hour_does_not_close_its_subscription(
@@ -439,6 +440,15 @@ def test_of_a_bucket_that_others_keep_moving_one_caller_of_a_host_finds_it_out_f
     clock.now = turns.pop()
     limiter.admit(SUBSCRIPTION, has_turn=True)
     assert buckets.asked == 2
+
+
+@pytest.mark.parametrize("has_turn", [True, False])
+def test_who_comes_to_a_bucket_that_others_keep_moving_has_a_turn_only_if_it_had_one(
+    clock: Clock, has_turn: bool
+) -> None:
+    wait = RateLimiter("writes", BUDGET, BusyBuckets(), clock).admit(SUBSCRIPTION, has_turn)
+    assert wait
+    assert wait.is_turn is has_turn
 
 
 def test_while_it_waits_for_a_bucket_a_host_gives_out_the_slots_that_it_has(clock: Clock) -> None:

@@ -49,9 +49,9 @@ def waits_of_events(jobs: list[datetime], pacers: list[RateLimiter], clock: Cloc
         number = next(numbers)
         at, kind, asked_at, has_turn = heapq.heappop(visible)
         clock.now = max(clock.now, at)
-        turn = pacers[number % len(pacers)].admit(SUBSCRIPTION, has_turn)
-        if turn is not None:
-            heapq.heappush(visible, (turn, kind, asked_at, True))
+        wait = pacers[number % len(pacers)].admit(SUBSCRIPTION, has_turn)
+        if wait is not None:
+            heapq.heappush(visible, (wait.until, kind, asked_at, wait.is_turn))
         elif kind == "event":
             waits.append((clock.now - asked_at).total_seconds())
     return waits
