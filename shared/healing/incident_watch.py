@@ -111,9 +111,10 @@ class IncidentWatch:
             if found is not None:
                 self._admit(found, stored)
                 is_repaired = is_repaired or incident.proves_repair(found.remediation)
-        self.store.incidents.save(stored, incident.without_founders(stored.incident))
         if is_repaired:
             self.incidents.release_members(incident_id)
+        # Last: as long as they are known, the next run does again what has failed in this one.
+        self.store.incidents.change(incident_id, incident.without_founders)
 
     def _admit(self, founder: Stored, stored: StoredIncident) -> None:
         if founder.remediation.incident_id is None:

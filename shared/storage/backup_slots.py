@@ -13,6 +13,7 @@ from azure.data.tables import TableClient
 from shared.clock import from_iso, to_iso, to_millis
 from shared.domain.backup_slot import BackupSlot, FreeSlot, HeldSlot, NoSlot
 from shared.domain.resource_ids import BackupInstanceId
+from shared.storage.own_writes import new_write
 from shared.storage.shared_rows import CORRUPT, Row, SharedRows
 
 _PARTITION = "backups"
@@ -42,13 +43,16 @@ class BackupSlots:
             WriteConflict: other hosts kept changing the row first.
         """
         taken_at: datetime | None = None
+        taker = new_write()
 
         def with_slot(row: Row | None) -> Row | None:
             nonlocal taken_at
-            taken, now = self._taken(row), self._now()
+            taken, takers, now = self._taken(row), _takers(row), self._now()
+            if takers.get(remediation_id) == taker:
+                return None  # by the try before, which was repeated after another had changed the row
             is_free = isinstance(self._slot(taken, remediation_id), FreeSlot)
             taken_at = now if is_free else None
-            return _written(taken | {remediation_id: now}) if is_free else None
+            return _written(taken | {remediation_id: now}, takers | {remediation_id: taker}) if is_free else None
 
         self._rows.change(instance.key, with_slot)
         return taken_at
@@ -69,7 +73,7 @@ class BackupSlots:
             if remediation_id not in taken or taken[remediation_id] > called_at:
                 return None
             del taken[remediation_id]
-            return _written(taken)
+            return _written(taken, _takers(row))
 
         self._rows.change(instance.key, without_slot)
 
@@ -87,9 +91,21 @@ class BackupSlots:
         return {each: at for each, at in _read(row).items() if at > oldest}
 
 
-def _written(taken: Mapping[str, datetime]) -> Row:
+def _written(taken: Mapping[str, datetime], takers: Mapping[str, str]) -> Row:
     newest = max(map(to_millis, taken.values()), default=0)
-    return {"Slots": json.dumps({each: to_iso(at) for each, at in taken.items()}), "TakenAt": f"{newest:013d}"}
+    return {
+        "Slots": json.dumps({each: to_iso(at) for each, at in taken.items()}),
+        "Takers": json.dumps({each: takers[each] for each in taken if each in takers}),
+        "TakenAt": f"{newest:013d}",
+    }
+
+
+def _takers(row: Row | None) -> dict[str, str]:
+    """The random name of the call that took each slot; earlier versions write none."""
+    try:
+        return dict(json.loads(row["Takers"])) if row else {}
+    except CORRUPT:
+        return {}
 
 
 def _read(row: Row | None) -> dict[str, datetime]:

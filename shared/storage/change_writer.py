@@ -2,16 +2,12 @@
 
 Table service, "Performing entity group transactions": 100 operations on rows of one partition, all of them or none.
 
-What was answered by a server error, or not at all, is repeated by the SDK, also if it was carried out; the repeat
-meets the rows of the first as a conflict. So each write has a random name in the row, by which it is known again; what
-has none is not repeated without an answer.
+Rows have a random name of their last write (`own_writes`). What has none is not repeated without an answer.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import accumulate, chain
 from typing import Any
-from uuid import uuid4
 
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.data.tables import RequestTooLargeError, TableClient, UpdateMode
@@ -19,8 +15,8 @@ from azure.data.tables import RequestTooLargeError, TableClient, UpdateMode
 from shared.domain import document_limits
 from shared.logs import describe_exception
 from shared.storage.conflicts import WriteConflict
+from shared.storage.own_writes import REPEAT_UNANSWERED, new_write, own_row
 from shared.storage.table_rows import (
-    REPEAT_UNANSWERED,
     Change,
     Saved,
     Stored,
@@ -69,8 +65,8 @@ class ChangeWriter:
         except HttpResponseError as failure:
             if failure.status_code not in _CONFLICTS:
                 raise
-            if etag := self._etag_if_written(operations[0][1]):
-                return etag
+            if own := own_row(self._table, operations[0][1]):
+                return etag_of(own)
             raise WriteConflict(str(failure)) from failure
 
     def save_all(self, changes: Iterable[Change]) -> Iterator[Saved | Unsaved]:
@@ -135,26 +131,11 @@ class ChangeWriter:
         saved: list[Saved | Unsaved] = []
         for change in changes:
             after = document_limits.limit(change.after)
-            if etag := self._etag_if_written(remediation_row(after, change.due_entry, write)):
-                saved.append(Saved(change.stored.remediation, Stored(after, etag, change.due_entry)))
+            if own := own_row(self._table, remediation_row(after, change.due_entry, write)):
+                saved.append(Saved(change.stored.remediation, Stored(after, etag_of(own), change.due_entry)))
             elif not saved:
                 break  # they were carried out together, or not at all
         return saved
-
-    def _etag_if_written(self, row: Mapping[str, Any]) -> str | None:
-        """The ETag of the row that stands there, if it is this one, as far as can be known, put there by this write."""
-        if "Write" not in row:
-            return None
-        with suppress(AzureError):
-            found = self._table.get_entity(row["PartitionKey"], row["RowKey"])
-            if all(found.get(name) == row[name] for name in ("Write", "EntryAt")):
-                return etag_of(found)
-        return None
-
-
-def new_write() -> str:
-    """A name for a write."""
-    return uuid4().hex
 
 
 def replacement(change: Change, write: str, keep_old: bool = False) -> list[Operation]:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from uuid import uuid4
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.clock import from_iso, to_iso
 from shared.domain.finding import Finding, finding_document
+from shared.storage.own_writes import REPEAT_UNANSWERED, new_write
 from shared.storage.shared_rows import CORRUPT
-from shared.storage.table_rows import REPEAT_UNANSWERED, etag_of, only_if
+from shared.storage.table_rows import etag_of, only_if
 
 MAX_FINDINGS = 10_000
 """Kept: what is found beyond them is reported once there is room."""
@@ -70,7 +70,7 @@ class FindingStore:
     def report(self, finding: Finding, before: ReportedFinding | None) -> ReportedFinding | None:
         """Keep a finding in place of the instance's earlier one; None if another host was faster."""
         key, document = finding.instance.key, finding_document(finding)
-        texts = {"Id": finding.id, "Document": json.dumps(document), "Write": uuid4().hex}
+        texts = {"Id": finding.id, "Document": json.dumps(document), "Write": new_write()}
         row = {"PartitionKey": _PARTITION, "RowKey": key, **texts}
         try:
             if before is None:
@@ -82,10 +82,7 @@ class FindingStore:
         return ReportedFinding(key, finding.id, document, is_announced=False, etag=str(written["etag"]))
 
     def _own(self, row: Mapping[str, Any]) -> ReportedFinding | None:
-        """The finding of a row that met a conflict, if the conflict was with itself.
-
-        A write that a server error answered, or nothing, is repeated by the SDK, also if it was carried out.
-        """
+        """The finding of a row that met a conflict, if the conflict was with itself (`own_writes`)."""
         try:
             found = self._table.get_entity(_PARTITION, row["RowKey"])
         except ResourceNotFoundError:

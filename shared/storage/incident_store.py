@@ -26,8 +26,9 @@ from shared.domain.incident_cause import Cause
 from shared.domain.remediation import id_prefix, is_remediation_id, opened_at_of
 from shared.storage.conflicts import WriteConflict, retry_on_conflict
 from shared.storage.corrupt_rows import CorruptRows
+from shared.storage.own_writes import REPEAT_UNANSWERED, new_write, own_row
 from shared.storage.shared_rows import CORRUPT, Row
-from shared.storage.table_rows import REPEAT_UNANSWERED, etag_of, only_if
+from shared.storage.table_rows import etag_of, only_if
 
 _PARTITION = "incidents"
 _MAX_ALTERNATIVES = 12
@@ -64,8 +65,8 @@ class IncidentStore:
         Raises:
             WriteConflict: other hosts kept changing the rows first.
         """
-        tried: set[str] = set()
-        return retry_on_conflict(lambda: self._count(causes, failures, tried))
+        write, tried = new_write(), set[str]()
+        return retry_on_conflict(lambda: self._count(causes, failures, write, tried))
 
     def opened(self, causes: Sequence[Cause]) -> Incident | None:
         """The incident of these causes that is open, if there is one."""
@@ -107,7 +108,13 @@ class IncidentStore:
         Raises:
             WriteConflict: somebody has.
         """
-        return StoredIncident(after, self._commit([_replacement(stored, after)]))
+        replacement = _replacement(stored, after)
+        try:
+            return StoredIncident(after, self._commit([replacement]))
+        except WriteConflict:
+            if own := own_row(self._table, replacement[1]):
+                return StoredIncident(after, etag_of(own))
+            raise
 
     def change(self, incident_id: str, change: Callable[[Incident], Incident | None]) -> StoredIncident | None:
         """Set an incident to what `change` makes of it; returns it if it was changed, and None if not.
@@ -134,11 +141,11 @@ class IncidentStore:
             with suppress(ResourceModifiedError, ResourceNotFoundError):
                 self._table.delete_entity(_PARTITION, row["RowKey"], **only_if(etag_of(row)))
 
-    def _count(self, causes: Sequence[Cause], failures: Sequence[str], tried: set[str]) -> Counted:
+    def _count(self, causes: Sequence[Cause], failures: Sequence[str], write: str, tried: set[str]) -> Counted:
         """`tried` has the ids of the incidents that were to be opened before, and is added to.
 
-        What was answered by a server error, or not at all, is repeated by the SDK, also if it was carried out: one of
-        them may be open.
+        One of them is open if the SDK has repeated the request after it was carried out: its mark has the name of the
+        write (`own_writes`). The id does not tell: two that open within the same millisecond have the same one.
         """
         rows = self._rows(cause.key for cause in causes)
         tallies = {cause.key: self._read_tally(rows.get(cause.key)) for cause in causes}
@@ -150,12 +157,14 @@ class IncidentStore:
         elif counted.is_new:
             tried.add(counted.incident.id)
             opening: list[_Operation] = [("create", _incident_row(counted.incident), {})]
-            opening.append(("create", _mark(counted.incident), {}))
+            opening.append(("create", _mark(counted.incident, write), {}))
             changes = opening + _tally_changes(rows, tallies, counted.tallies)
             changes += self._leave_others(counted.incident, tallies)
         else:
             changes = [_replacement(known[counted.incident.id], counted.incident)]
-            counted = replace(counted, is_new=counted.incident.id in tried)
+            mark = _mark(counted.incident, write)
+            is_new = counted.incident.id in tried and own_row(self._table, mark) is not None
+            counted = replace(counted, is_new=is_new)
         if changes:
             self._commit(changes)
         return counted
@@ -249,8 +258,9 @@ def _columns(tally: Tally) -> dict[str, str]:
 
 
 def _incident_row(known: Incident) -> dict[str, str]:
-    return {"PartitionKey": _PARTITION, "RowKey": f"i:{known.id}", "Document": msgspec.json.encode(known).decode()}
+    document = msgspec.json.encode(known).decode()
+    return {"PartitionKey": _PARTITION, "RowKey": f"i:{known.id}", "Document": document, "Write": new_write()}
 
 
-def _mark(known: Incident) -> dict[str, str]:
-    return {"PartitionKey": _PARTITION, "RowKey": f"open:{known.id}"}
+def _mark(known: Incident, write: str) -> dict[str, str]:
+    return {"PartitionKey": _PARTITION, "RowKey": f"open:{known.id}", "Write": write}

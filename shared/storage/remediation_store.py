@@ -35,11 +35,11 @@ from shared.domain.remediation import (
 )
 from shared.domain.remediation_json import CorruptDocument
 from shared.domain.resource_ids import BackupInstanceId
-from shared.storage.change_writer import ChangeWriter, Operation, new_write, replacement, update
+from shared.storage.change_writer import ChangeWriter, Operation, replacement, update
 from shared.storage.corrupt_rows import CorruptRows
 from shared.storage.incident_store import IncidentStore
+from shared.storage.own_writes import REPEAT_UNANSWERED, new_write
 from shared.storage.table_rows import (
-    REPEAT_UNANSWERED,
     Change,
     CorruptRow,
     DueEntry,

@@ -1,21 +1,20 @@
 """Rows that all hosts change by compare-and-swap, each for itself, in a partition of their own.
 
-A row has a random name of its last swap (`Write`): one that a server error answered, or nothing, is repeated by the
-SDK, also if it was carried out, and the repeat meets that as a conflict.
+A row has a random name of its last swap (`own_writes`).
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.storage.conflicts import WriteConflict, no_pause, retry_on_conflict
 from shared.storage.corrupt_rows import CorruptRows
-from shared.storage.table_rows import REPEAT_UNANSWERED, etag_of, only_if
+from shared.storage.own_writes import REPEAT_UNANSWERED, new_write
+from shared.storage.table_rows import etag_of, only_if
 
 Row = Mapping[str, Any]
 CORRUPT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError)
@@ -50,7 +49,7 @@ class SharedRows:
         Raises:
             WriteConflict: other hosts kept changing the row first.
         """
-        write = uuid4().hex
+        write = new_write()
         retry_on_conflict(lambda: self._swap(key, change, write), pause)
 
     def purge(self, condition: str) -> int:

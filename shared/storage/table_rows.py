@@ -246,11 +246,6 @@ def etag_of(row: Any) -> str:
     return str(row.metadata["etag"])
 
 
-REPEAT_UNANSWERED: Mapping[str, Any] = {"retry_on_methods": ["POST"]}
-"""An option of requests of the SDK that create rows or are transactions: after a server error it repeats them anyway,
-but after no answer only what it takes for harmless (azure-core, `RetryPolicy`). For rows that are known again."""
-
-
 def only_if(etag: str) -> dict[str, Any]:
     """The condition of a compare-and-swap: the row is still the one that was read."""
     return {"etag": etag, "match_condition": MatchConditions.IfNotModified}

@@ -250,34 +250,34 @@ def repeat_next_transaction(table: MemoryTable, is_answered: bool = True) -> Non
     table.submit_transaction = repeated  # type: ignore[method-assign] # once
 
 
-def repeat_steps(table: MemoryTable, is_answered: bool = True) -> None:
-    """Have this happen to every replacement of a remediation's row."""
+def repeat_steps(table: MemoryTable, is_answered: bool = True, begin: str = "r:") -> None:
+    """Have this happen to every replacement of a remediation's row, or of others whose keys begin so."""
     transact, update = table.submit_transaction, table.update_entity
 
     def transact_twice(operations: Iterable[tuple[Any, ...]], **options: Any) -> list[dict[str, str]]:
         operations = list(operations)
         kind, row, *_ = operations[0]
-        if kind != "update" or not row["RowKey"].startswith("r:"):
+        if kind != "update" or not row["RowKey"].startswith(begin):
             return transact(operations, **options)
         return _answer_lost(transact, operations, is_repeated=is_answered or _repeats_posts(options), **options)
 
     def update_twice(entity: Row, *mode: Any, **options: Any) -> dict[str, str]:
-        if not entity["RowKey"].startswith("r:"):
+        if not entity["RowKey"].startswith(begin):
             return update(entity, *mode, **options)
         return _answer_lost(update, entity, *mode, is_repeated=True, **options)
 
     table.submit_transaction, table.update_entity = transact_twice, update_twice  # type: ignore[method-assign] # its own
 
 
-def repeat_next_write(table: MemoryTable, is_answered: bool = True) -> None:
-    """Have it happen to the next row that is created or updated by itself."""
+def repeat_next_write(table: MemoryTable, is_answered: bool = True, meanwhile: Callable[[], None] = nothing) -> None:
+    """Have it happen to the next row that is created or updated by itself; `meanwhile` is called before the repeat."""
     create, update = table.create_entity, table.update_entity
 
     def twice(once: Callable[..., dict[str, str]], is_put: bool) -> Callable[..., dict[str, str]]:
         def repeated(*arguments: Any, **options: Any) -> dict[str, str]:
             del table.create_entity, table.update_entity  # the instance's own, which hide the class's
             is_repeated = is_answered or is_put or _repeats_posts(options)
-            return _answer_lost(once, *arguments, is_repeated=is_repeated, **options)
+            return _answer_lost(once, *arguments, is_repeated=is_repeated, meanwhile=meanwhile, **options)
 
         return repeated
 
@@ -288,8 +288,15 @@ def _repeats_posts(options: Mapping[str, Any]) -> bool:
     return "POST" in options.get("retry_on_methods", ())
 
 
-def _answer_lost(once: Callable[..., Any], *arguments: Any, is_repeated: bool, **options: Any) -> Any:
+def _answer_lost(
+    once: Callable[..., Any],
+    *arguments: Any,
+    is_repeated: bool,
+    meanwhile: Callable[[], None] = nothing,
+    **options: Any,
+) -> Any:
     once(*arguments, **options)
+    meanwhile()
     if not is_repeated:
         raise ServiceResponseError("no answer")
     return once(*arguments, **options)

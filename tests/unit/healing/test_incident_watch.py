@@ -1,18 +1,21 @@
 """The look whether an incident is over takes a poll run no longer than seconds, however many members it has."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from unittest.mock import Mock
 
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableClient
 from msgspec.structs import replace
 
-from shared.domain.incident import Incident, IncidentEvent
-from shared.domain.incident_cause import ScopeKind
+from shared.domain.incident import MIN_MEMBERS, Incident, IncidentEvent
+from shared.domain.incident_cause import Cause, ScopeKind
 from shared.domain.remediation import new_id
 from shared.healing.incident_watch import IncidentWatch
-from shared.storage.remediation_list import Filters, Page
+from shared.storage.remediation_list import Filters, Page, RemediationReader
 from tests.support.clock import Clock
-from tests.support.remediations import INSTANCE, NOW, rejected
+from tests.support.memory_store import MemoryStore
+from tests.support.remediations import INSTANCE, NOW, healed, instance_named, queued, rejected
 
 KNOWN = Incident(
     id=new_id(INSTANCE, NOW),
@@ -76,3 +79,18 @@ def test_a_look_begins_anew_where_one_more_has_joined() -> None:
     for _ in range(3):
         world.run()
     assert (world.asked > PAGES, world.is_closed) == (True, True)
+
+
+def test_founders_are_known_until_the_heal_of_one_has_released_the_members() -> None:
+    store, clock = MemoryStore(now=lambda: NOW), Clock()
+    store.save(store.open(queued(), None), healed())
+    others = [new_id(instance_named(f"bi-{number}"), NOW) for number in range(MIN_MEMBERS)]
+    cause = Cause("UserErrorMissingRole", ScopeKind.VAULT, str(INSTANCE.vault_id))
+    store.incidents.count([cause], [queued().id, *others])
+    incidents = Mock(member=lambda founder, _: founder)
+    incidents.release_members.side_effect = [HttpResponseError("no storage"), None]
+    reader = RemediationReader(cast(TableClient, store.table), store, clock)
+    watch = IncidentWatch(store, reader, incidents, None, clock, lambda: 0.0)
+    for _ in range(3):
+        watch.run()
+    assert incidents.release_members.call_count == 2

@@ -2,25 +2,27 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from shared.domain import incident
 from shared.domain.error_codes import BUILT_IN
-from shared.domain.incident import MAX_CANARIES, MIN_MEMBERS, Incident, IncidentEvent
+from shared.domain.incident import MAX_CANARIES, MIN_MEMBERS, Counted, Incident, IncidentEvent
 from shared.domain.incident_cause import Cause, ScopeKind, causes_of
 from shared.domain.notice import NoticeKind
 from shared.domain.remediation import Status, new_id
 from shared.healing.notices import NoticeTopic
 from shared.healing.retention import Retention
 from shared.storage.backup_slots import BackupSlots
+from shared.storage.conflicts import WriteConflict
 from shared.storage.notice_outbox import NoticeOutbox
 from shared.storage.queues import SyncJob
 from shared.storage.remediation_list import Filters, RemediationReader
 from tests.support.memory_azure import MemoryApp
 from tests.support.memory_store import MemoryStore
-from tests.support.memory_table import damage, repeat_next_transaction
+from tests.support.memory_table import damage, repeat_next_transaction, repeat_steps
 from tests.support.remediations import NOW, instance_named
 from tests.support.storm import KEY_VAULT, MANY, MISSING_ROLE, NO_ACCESS, Storm
 
@@ -260,6 +262,28 @@ def test_a_heal_closes_the_incident_once(caplog: pytest.LogCaptureFixture) -> No
     assert len(opened) == len(closed) == 1
 
 
+@pytest.mark.parametrize("is_answered", [True, False], ids=["server error", "no answer"])
+def test_an_end_that_the_sdk_repeats_after_it_was_carried_out_is_logged(
+    is_answered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    storm = Storm()
+    storm.go_on(minutes=4)
+    storm.grant()
+    repeat_steps(storm.store.table, is_answered, begin="i:")
+    storm.go_on(minutes=8)
+    assert sum('"incident.closed"' in message for message in caplog.messages) == 1
+
+
+def test_what_another_host_makes_of_an_incident_is_a_conflict_though_it_is_the_same() -> None:
+    storm = Storm()
+    storm.go_on(minutes=1)
+    [stored] = storm.store.incidents.attended()
+    storm.store.incidents.save(stored, stored.incident)
+    with pytest.raises(WriteConflict):
+        storm.store.incidents.save(stored, stored.incident)
+
+
 def test_old_incidents_and_failures_are_forgotten() -> None:
     storm = Storm()
     storm.go_on(minutes=4)
@@ -309,6 +333,24 @@ def test_a_count_that_the_sdk_repeats_after_it_was_carried_out_counts_once(faili
     assert counted.incident is not None
     assert counted.incident.members == MIN_MEMBERS + (failing == 1)
     assert counted.is_new == (failing == MIN_MEMBERS)
+
+
+def test_of_two_that_open_an_incident_within_the_same_millisecond_one_has_opened_it() -> None:
+    """Both have the same id."""
+    store = MemoryStore(now=lambda: NOW)
+    cause = Cause("UserErrorMissingRequiredPermissions", ScopeKind.VAULT, "/a")
+    ids = [new_id(instance_named(f"bi-{number}"), NOW) for number in range(2 * MIN_MEMBERS)]
+    counted: list[Counted] = []
+    transact = store.table.submit_transaction
+
+    def after_another(operations: Any, **options: Any) -> Any:
+        del store.table.submit_transaction  # the instance's own, which hides the class's
+        counted.append(store.incidents.count([cause], ids[:MIN_MEMBERS]))
+        return transact(operations, **options)
+
+    store.table.submit_transaction = after_another  # type: ignore[method-assign] # once
+    counted.append(store.incidents.count([cause], ids[MIN_MEMBERS:]))
+    assert [each.is_new for each in counted] == [True, False]
 
 
 def test_an_incident_that_cannot_be_read_now_is_attended_to_once_it_can_be() -> None:

@@ -65,6 +65,26 @@ def test_the_slot_of_a_backup_is_taken_by_who_took_it(store: MemoryStore, clock:
     assert BackupSlots(store._table, 1, clock).take(INSTANCE, "remediation") == clock()
 
 
+def test_so_it_is_if_another_takes_one_before_the_sdk_repeats_the_write(store: MemoryStore, clock: Clock) -> None:
+    slots, another = BackupSlots(store._table, 3, clock), BackupSlots(store._table, 3, clock)
+    slots.take(INSTANCE, "an earlier one")
+    clock.advance(seconds=1)
+
+    def take_meanwhile() -> None:
+        clock.advance(seconds=1)
+        another.take(INSTANCE, "another")
+
+    repeat_next_write(store.table, meanwhile=take_meanwhile)
+    begun_at = clock()
+    assert slots.take(INSTANCE, "remediation") == begun_at
+
+
+def test_a_slot_that_the_remediation_had_before_is_not_taken_again(store: MemoryStore, clock: Clock) -> None:
+    slots = BackupSlots(store._table, 3, clock)
+    slots.take(INSTANCE, "remediation")
+    assert slots.take(INSTANCE, "remediation") is None
+
+
 def test_the_turn_to_send_notices_is_taken_by_who_took_it(store: MemoryStore, clock: Clock, is_answered: bool) -> None:
     repeat_next_write(store.table, is_answered)
     assert NoticeOutbox(store._table, clock).take_turn(timedelta(minutes=2)) == 0
