@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 
 from rich.console import Console
 from rich.live import Live
@@ -40,10 +41,16 @@ class TimelineView:
         if self._live:
             self._live.update(_table(milestones))
             return
-        reached = [each for each in milestones if each.seconds is not None]
+        # The host's log may tell of a stage after the topic has told of a later one: that waits for its turn.
+        told = filter(_is_reached, milestones) if timeline.is_complete else takewhile(_is_reached, milestones)
+        reached = list(told)
         for each in reached[self._printed :]:
             print_plain(self._console, f"{each.seconds:7.2f} s  {each.title:{_TITLE_WIDTH}} {each.detail}")
         self._printed = max(self._printed, len(reached))
+
+
+def _is_reached(milestone: Milestone) -> bool:
+    return milestone.seconds is not None
 
 
 def _table(milestones: list[Milestone]) -> Table:
