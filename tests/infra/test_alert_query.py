@@ -18,7 +18,7 @@ MEMBERS = [f"storm-{number}" for number in range(6)]
 
 
 def causes(*logs: list[str]) -> list[set[str]]:
-    """What the alert is about after each of these logs."""
+    """The subjects of the alert after each of these logs."""
     command: list[str | Path] = [sys.executable, Path(__file__).parent / "run_kql.py", QUERY]
     environment = {**os.environ, "PYTHONPATH": str(kql_engine())}
     ran = subprocess.run(

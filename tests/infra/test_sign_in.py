@@ -111,7 +111,7 @@ def updated(ran: Any) -> list[str]:
 
 
 def kept(ran: Any) -> list[list[str]]:
-    """What azd is told to keep."""
+    """The values that azd is told to keep."""
     return [arguments[2:] for name, arguments, _ in ran.all if name == "azd" and arguments[:2] == ["env", "set"]]
 
 

@@ -124,7 +124,7 @@ class ResourceManager:
 
     @property
     def error(self) -> ArmError:
-        """What is wrong, as Azure says it."""
+        """The error, as Azure says it."""
         return new_error(self.code, "the instance is broken")
 
     def breaks(self, instance: BackupInstanceId, syncs_needed: int = 1) -> Instance:

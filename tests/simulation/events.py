@@ -18,7 +18,7 @@ Handle = Callable[[SimulatedHost], Collection[str]]
 
 
 class Runtime(Protocol):
-    """What runs the function of an event."""
+    """Runs the function of an event."""
 
     hosts: list[SimulatedHost]
 

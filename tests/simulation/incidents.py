@@ -1,4 +1,4 @@
-"""What must hold of incidents, seen from outside."""
+"""Invariants of incidents, seen from outside."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What befalls a world by the hand of people, and by other timers than that of the poller."""
+"""Steps of people in a world, and of other timers than that of the poller."""
 
 from collections.abc import Collection
 from functools import partial

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.once
 
 @dataclass
 class Cost:
-    """What it took until all was polled, stored and announced."""
+    """The operations that it took until all was polled, stored and announced."""
 
     runs: int = 0
     rows: Counter[str] = field(default_factory=Counter)

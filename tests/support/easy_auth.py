@@ -1,4 +1,4 @@
-"""What App Service's authentication does to a request: it takes callers' headers away and sets its own."""
+"""App Service's authentication, as a request meets it: it takes callers' headers away and sets its own."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What those who have signed in can reach: all that people use, by the path that it has with a key."""
+"""Those who have signed in reach all that people use, by the path that it has with a key."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What is hashed of a cell can be told from how it is shown."""
+"""The hashed form of a cell can be told from how it is shown."""
 
 from hypothesis import given
 from hypothesis import strategies as st
