@@ -2,15 +2,12 @@
 
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from threading import Thread
-from time import sleep
 
 import pytest
 
-from shared.rate_limits.rate_limiter import BucketBusy, Gcra, RateLimiter
+from shared.rate_limits.rate_limiter import Gcra, RateLimiter
 from shared.storage.bucket_store import BucketStore
 from tests.support.clock import Clock
 from tests.support.memory_store import MemoryStore
@@ -408,96 +405,3 @@ def test_a_bucket_that_others_have_emptied_wastes_few_calls(hosts: list[RateLimi
         azure.call()
     work_off(1000, hosts, clock, azure)
     assert azure.throttled <= 250
-
-
-@dataclass
-class BusyBuckets:
-    """Others always move a bucket first."""
-
-    asked: int = 0
-
-    def tat(self, bucket: str) -> datetime | None:
-        return None
-
-    def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        self.asked += 1
-        raise BucketBusy
-
-
-@pytest.mark.parametrize(("drawn", "seconds"), [(0.0, 1.0), (0.75, 1.75)])
-def test_a_bucket_that_others_keep_moving_is_asked_again_in_a_second_or_two(
-    clock: Clock, drawn: float, seconds: float
-) -> None:
-    limiter = RateLimiter("writes", BUDGET, BusyBuckets(), clock, lambda: drawn)
-    assert seconds_until(turn_of(limiter), clock) == seconds
-
-
-def test_of_a_bucket_that_others_keep_moving_one_caller_of_a_host_finds_it_out_for_all_until_then(clock: Clock) -> None:
-    buckets = BusyBuckets()
-    limiter = RateLimiter("writes", BUDGET, buckets, clock)
-    turns = {turn_of(limiter) for _ in range(16)}
-    assert (limiter.take(SUBSCRIPTION), len(turns), buckets.asked) == (False, 1, 1)
-    clock.now = turns.pop()
-    limiter.admit(SUBSCRIPTION, has_turn=True)
-    assert buckets.asked == 2
-
-
-@pytest.mark.parametrize("has_turn", [True, False])
-def test_who_comes_to_a_bucket_that_others_keep_moving_has_a_turn_only_if_it_had_one(
-    clock: Clock, has_turn: bool
-) -> None:
-    wait = RateLimiter("writes", BUDGET, BusyBuckets(), clock).admit(SUBSCRIPTION, has_turn)
-    assert wait
-    assert wait.is_turn is has_turn
-
-
-def test_while_it_waits_for_a_bucket_a_host_gives_out_the_slots_that_it_has(clock: Clock) -> None:
-    buckets = CountedBuckets(lambda: None)
-    limiter = RateLimiter("writes", BUDGET, buckets, clock)
-    for _ in range(8):
-        limiter.take(SUBSCRIPTION)
-    left = limiter._limit(SUBSCRIPTION).slots.left
-    limiter._limit(SUBSCRIPTION).busy_until = clock() + timedelta(seconds=1)
-    assert (left, [limiter.take(SUBSCRIPTION) for _ in range(left + 1)]) == (7, [True] * left + [False])
-
-
-def test_a_call_that_would_not_wait_is_not_made_while_others_keep_moving_its_bucket(clock: Clock) -> None:
-    assert not RateLimiter("writes", BUDGET, BusyBuckets(), clock).take(SUBSCRIPTION)
-
-
-@dataclass
-class CountedBuckets:
-    """Keeps TATs, and counts the moves; the first one ends when `begun` is over."""
-
-    begun: Callable[[], object]
-    moved: dict[str, datetime] = field(default_factory=dict)
-    moves: int = 0
-
-    def tat(self, bucket: str) -> datetime | None:
-        return self.moved.get(bucket)
-
-    def advance(self, bucket: str, move: Callable[[datetime | None], datetime]) -> datetime | None:
-        self.moves += 1
-        if self.moves == 1:
-            self.begun()
-        before = self.moved.get(bucket)
-        self.moved[bucket] = move(before)
-        return before
-
-
-@pytest.mark.parametrize(("burst", "moves"), [(200, 2), (1, 4)], ids=["slots", "turns"])
-def test_who_goes_to_storage_takes_for_all_who_wait_on_the_same_host(clock: Clock, burst: int, moves: int) -> None:
-    others = [Thread(target=lambda: limiter.admit(SUBSCRIPTION)) for _ in range(12)]
-
-    def begun() -> None:
-        for other in others:
-            other.start()
-        while limiter._limit(SUBSCRIPTION).asking < 1 + len(others):
-            sleep(0)
-
-    buckets = CountedBuckets(begun)
-    limiter = RateLimiter("writes", Gcra(burst=burst, rate=10), buckets, clock)
-    limiter.admit(SUBSCRIPTION)
-    for other in others:
-        other.join()
-    assert buckets.moves <= moves
